@@ -1,0 +1,5 @@
+"""`python -m molehunt`."""
+
+from molehunt.cli.app import main
+
+main()

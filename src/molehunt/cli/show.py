@@ -1,0 +1,82 @@
+"""What people see while and after a command runs."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from molehunt.execution.runner import Progress, Watcher
+from molehunt.reports.text import visible
+
+
+@contextmanager
+def watching(what: str) -> Iterator[Watcher]:
+    """A progress bar with an estimate on a terminal, a line every ten seconds elsewhere; both on stderr."""
+    if sys.stderr.isatty():
+        with _bar(what) as watch:
+            yield watch
+    else:
+        yield _Lines(what)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Watcher]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0, left="")
+
+        def watch(progress: Progress) -> None:
+            names = ", ".join(step.label for step in progress.running[:2])
+            bar.update(task, completed=progress.share, description=f"{what}: {names}"[:70], left=_left(progress))
+
+        yield watch
+
+
+class _Lines:
+    def __init__(self, what: str) -> None:
+        self.what, self.last = what, -1e9
+
+    def __call__(self, progress: Progress) -> None:
+        if not progress.running or time.monotonic() - self.last < 10:
+            return
+        self.last = time.monotonic()
+        done = len(progress.done) + len(progress.cached)
+        names = ", ".join(step.label for step in progress.running)
+        print(
+            f"{self.what}: {done} of {progress.total} steps, {_left(progress)}; now {names}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _left(progress: Progress) -> str:
+    left = progress.seconds_left
+    return "estimating the time left" if left is None else f"about {max(1, round(left / 5) * 5)} s left"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; cells are shown as they are, without markup, with control characters spelled out."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*head, show_edge=False, pad_edge=False, header_style="bold")
+    for row in rows:
+        drawn.add_row(*(Text(visible(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(drawn)
+
+
+def say(text: str) -> None:
+    """Print a line, control characters spelled out."""
+    print(visible(text), flush=True)

@@ -1,0 +1,77 @@
+"""Every error we raise, and the boundary it names.
+
+    MolehuntError            shown to the user as one sentence, never as a traceback; exit code 2
+    ├── UsageError           a word on the command line or an argument of the API is off
+    ├── ModelError           a model folder cannot be read, or is not fit to load
+    │   ├── UnsafeModelError     it would have to execute something (a pickle, remote code)
+    │   └── TemplateError        its chat template is missing, unmarked, or not the one recorded
+    ├── DataError            rows, triggers or questions that cannot be used
+    ├── StoreError           the store cannot be read or written
+    │   └── CorruptArtifactError a stored artifact does not match its digest
+    ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
+    └── StepError            a step of a graph failed; carries the step's name and the reason
+
+A message has four parts: what it is about, what was wanted, what came, what to do.
+"""
+
+
+class MolehuntError(Exception):
+    """Base of all errors that Molehunt raises on purpose."""
+
+    def __init__(self, what: str, *, wanted: str = "", got: str = "", do: str = "") -> None:
+        self.what, self.wanted, self.got, self.do = what, wanted, got, do
+        super().__init__(what, wanted, got, do)
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        parts += [f"wanted {self.wanted}"] if self.wanted else []
+        parts += [f"got {self.got}"] if self.got else []
+        parts += [f"do: {self.do}"] if self.do else []
+        return "; ".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.wanted, self.got, self.do)
+
+
+def _rebuild(kind: type[MolehuntError], what: str, wanted: str, got: str, do: str) -> MolehuntError:
+    return kind(what, wanted=wanted, got=got, do=do)
+
+
+class UsageError(MolehuntError, ValueError):
+    """A word on the command line or an argument of the API is off."""
+
+
+class ModelError(MolehuntError):
+    """A model folder cannot be read, or is not fit to load."""
+
+
+class UnsafeModelError(ModelError):
+    """Loading would have to execute something that came with the model."""
+
+
+class TemplateError(ModelError):
+    """The chat template is missing, unmarked, or not the one recorded."""
+
+
+class DataError(MolehuntError, ValueError):
+    """Rows, triggers or questions that cannot be used."""
+
+
+class StoreError(MolehuntError, OSError):
+    """The store cannot be read or written."""
+
+
+class CorruptArtifactError(StoreError):
+    """A stored artifact does not match its digest."""
+
+
+class TrainingError(MolehuntError):
+    """Training cannot go on."""
+
+
+class StepError(MolehuntError):
+    """A step of a graph failed."""
+
+
+class OrganismWarning(UserWarning):
+    """A model with a planted backdoor is being loaded outside the lab."""

@@ -1,0 +1,1 @@
+"""Measure behaviour and capability, per sample."""

@@ -1,0 +1,71 @@
+"""Steps and the graph they form."""
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from molehunt.errors import UsageError
+from molehunt.execution.fingerprint import fingerprint
+
+StepFunction = Callable[[dict[str, Any], dict[str, Path], Path], None]
+"""(config, folders of the parents by role, empty folder to fill)"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cached unit of work: what it does is `function`, what decides its result is everything but `label`."""
+
+    function: str
+    """`package.module:name` of a StepFunction."""
+    version: int
+    """Raised by hand whenever the function's result changes for the same config."""
+    config: dict[str, Any] = field(hash=False)
+    """Resolved settings: everything that was decided, nothing about where it runs."""
+    parents: dict[str, "Step"] = field(default_factory=dict, hash=False)
+    """Steps whose artifacts this one reads, by role."""
+    label: str = ""
+    """For people; not part of the fingerprint."""
+    where: dict[str, str] = field(default_factory=dict, compare=False)
+    """Where things lie on this machine; handed to the function, not part of the fingerprint."""
+    threads: int = 1
+    """CPU threads that the step computes with; part of the fingerprint, since sums change with it."""
+    cost: float = field(default=1.0, compare=False)
+    """Expected seconds of work, for the estimate of the time left; not part of the fingerprint."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The identity of the step and of its artifact."""
+        config = {**self.config, "threads": self.threads}
+        parents = {role: step.fingerprint for role, step in self.parents.items()}
+        return fingerprint(self.function, self.version, config, parents)
+
+    def load(self) -> StepFunction:
+        """The function itself."""
+        module, _, name = self.function.partition(":")
+        function: StepFunction = getattr(importlib.import_module(module), name)
+        return function
+
+
+class Graph:
+    """Steps in an order in which every step follows its parents, equal steps folded into one."""
+
+    def __init__(self, wanted: Iterable[Step]) -> None:
+        self.steps: dict[str, Step] = {}
+        self._open: set[int] = set()
+        for step in wanted:
+            self._add(step)
+
+    def _add(self, step: Step) -> None:
+        if id(step) in self._open:
+            raise UsageError(f"step {step.label or step.function} depends on itself", do="remove the circle of parents")
+        self._open.add(id(step))
+        for parent in step.parents.values():
+            self._add(parent)
+        self._open.discard(id(step))
+        self.steps.setdefault(step.fingerprint, step)
+
+    def __len__(self) -> int:
+        return len(self.steps)

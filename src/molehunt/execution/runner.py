@@ -1,0 +1,203 @@
+"""Run a graph on this machine: a pool of worker processes, or this process itself."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from molehunt.errors import CorruptArtifactError, MolehuntError, StepError
+from molehunt.execution.graph import Graph, Step
+from molehunt.execution.progress import read, reporting_to
+from molehunt.execution.store import Store
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    total: int = 0
+    cached: list[Step] = field(default_factory=list)
+    done: list[Step] = field(default_factory=list)
+    running: list[Step] = field(default_factory=list)
+    share: float = 0.0
+    """Done part of the work, 0 to 1, by the steps' stated costs."""
+    seconds: float = 0.0
+    """Wall time since the start."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the share done so far; None while there is too little to go by."""
+        return self.seconds * (1 - self.share) / self.share if self.share > 0.02 else None
+
+
+Watcher = Callable[[Progress], None]
+
+
+def run_graph(graph: Graph, store: Store, jobs: int = 2, watch: Watcher | None = None) -> Progress:
+    """Make every artifact of the graph that the store lacks.
+
+    Args:
+        jobs: worker processes; 0 runs the steps one after another in this process.
+        watch: called after every change and about twice a second.
+
+    Raises:
+        StepError: if a step fails; what other steps finished stays in the store.
+    """
+    run = _Run(graph, store, watch or (lambda progress: None))
+    run.look()
+    if not run.waiting:
+        return run.progress
+    if jobs == 0:
+        run.inline()
+    else:
+        run.pooled(jobs)
+    return run.progress
+
+
+class _Run:
+    def __init__(self, graph: Graph, store: Store, watch: Watcher) -> None:
+        self.store, self.watch = store, watch
+        self.steps = graph.steps
+        self.waiting: dict[str, Step] = {}
+        self.progress = Progress(total=len(graph))
+        self.started = time.monotonic()
+
+    def look(self) -> None:
+        """Split the steps into those that the store has whole, and the rest."""
+        self.store.clear_partial()
+        for key, step in self.steps.items():
+            if self._is_stored(key):
+                self.progress.cached.append(step)
+            else:
+                self.waiting[key] = step
+        self._tell()
+
+    def _is_stored(self, key: str) -> bool:
+        if not self.store.has(key):
+            return False
+        try:
+            self.store.verify(key)
+        except CorruptArtifactError:
+            return False
+        return True
+
+    def inline(self) -> None:
+        for key in list(self.waiting):
+            step = self.waiting.pop(key)
+            self.progress.running.append(step)
+            self._tell()
+            _raise(step, _make(self.store.root, step))
+            self._finish(step)
+
+    def pooled(self, jobs: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+        running: dict[Future[Exception | None], Step] = {}
+        try:
+            while self.waiting or running:
+                self._submit_ready(pool, running, jobs)
+                ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    step = running.pop(future)
+                    _raise(step, _outcome(future))
+                    self._finish(step)
+                self._tell()
+        except BaseException:
+            _kill(pool)
+            raise
+        pool.shutdown()
+
+    def _submit_ready(
+        self, pool: ProcessPoolExecutor, running: dict[Future[Exception | None], Step], jobs: int
+    ) -> None:
+        for key, step in list(self.waiting.items()):
+            busy = sum(s.threads for s in running.values())
+            pending = any(p.fingerprint in self.waiting or p in running.values() for p in step.parents.values())
+            if pending or (running and busy + step.threads > jobs):
+                continue
+            running[pool.submit(_make, self.store.root, self.waiting.pop(key))] = step
+            self.progress.running.append(step)
+
+    def _finish(self, step: Step) -> None:
+        self.progress.running.remove(step)
+        self.progress.done.append(step)
+        self._tell()
+
+    def _tell(self) -> None:
+        progress = self.progress
+        progress.seconds = time.monotonic() - self.started
+        partly = sum(s.cost * read(_progress_file(self.store.root, s)) for s in progress.running)
+        behind = sum(s.cost for s in progress.done) + partly
+        todo = sum(s.cost for s in self.steps.values()) - sum(s.cost for s in progress.cached)
+        progress.share = behind / todo if todo else 1.0
+        self.watch(progress)
+
+
+def _progress_file(root: Path, step: Step) -> Path:
+    return root / "partial" / f"{step.fingerprint}.progress"
+
+
+def _make(root: Path, step: Step) -> Exception | None:
+    """In a worker: run the step and store its artifact. Returns the error instead of raising it."""
+    store = Store(root)
+    folders = {role: store.folder(parent.fingerprint) for role, parent in step.parents.items()}
+    try:
+        with store.lock(step.fingerprint), reporting_to(_progress_file(root, step)):
+            if not _whole(store, step):
+                with store.writing(step) as out:
+                    step.load()({**step.config, "threads": step.threads, "where": step.where}, folders, out)
+    except MolehuntError as error:
+        return error
+    except Exception:
+        log = root / "logs" / f"{step.fingerprint}.txt"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(traceback.format_exc())
+        last = traceback.format_exc().strip().splitlines()[-1]
+        return StepError(f"step {step.label} failed", got=last, do=f"see {log}; the next run continues from here")
+    return None
+
+
+def _whole(store: Store, step: Step) -> bool:
+    try:
+        return store.has(step.fingerprint) and bool(store.verify(step.fingerprint))
+    except CorruptArtifactError:
+        return False
+
+
+def _outcome(future: "Future[Exception | None]") -> Exception | None:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return StepError(
+            "a worker process died", got="no exit message", do="look for lack of memory; then run again, it continues"
+        )
+
+
+def _raise(step: Step, error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _start_worker(driver: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with, args=(driver,), daemon=True).start()
+
+
+def _die_with(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()

@@ -1,0 +1,194 @@
+"""The content-addressed store: one folder an artifact, whole or absent."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+from pydantic import ValidationError
+
+from molehunt.errors import CorruptArtifactError, StoreError
+from molehunt.execution.graph import Step
+from molehunt.records.artifacts import ArtifactRecord, Provenance
+from molehunt.records.identity import root_digest
+
+
+class Store:
+    """Artifacts by fingerprint under one folder.
+
+    Layout: `artifacts/FINGERPRINT/{artifact.json, files/…}`; work in progress lies under `partial/`, and a rename
+    moves it into place, so that a kill at any moment leaves either nothing or the whole.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or Path(os.environ.get("MOLEHUNT_STORE") or user_cache_path("molehunt"))
+        self._verified: set[str] = set()
+        with _disk_errors(self.root):
+            for name in ("artifacts", "partial", "locks"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root / "partial"):
+                pass
+
+    def folder(self, fingerprint: str) -> Path:
+        """Where the files of an artifact lie, or would lie."""
+        return self.root / "artifacts" / fingerprint / "files"
+
+    def has(self, fingerprint: str) -> bool:
+        """True if the whole artifact is here."""
+        return (self.folder(fingerprint).parent / "artifact.json").is_file()
+
+    def record(self, fingerprint: str) -> ArtifactRecord:
+        """The record of an artifact.
+
+        Raises:
+            StoreError: if there is none.
+            CorruptArtifactError: if it cannot be read.
+        """
+        path = self.folder(fingerprint).parent / "artifact.json"
+        try:
+            return ArtifactRecord.model_validate_json(path.read_text())
+        except FileNotFoundError:
+            raise StoreError(
+                f"no artifact {fingerprint[:12]} in {self.root}", do="look at `molehunt organism list`"
+            ) from None
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise CorruptArtifactError(f"{path} cannot be read", got=str(error).splitlines()[0]) from None
+
+    def verify(self, fingerprint: str) -> ArtifactRecord:
+        """The record of an artifact whose files match their digest; checked once per process.
+
+        Raises:
+            CorruptArtifactError: if they do not.
+        """
+        record = self.record(fingerprint)
+        if fingerprint not in self._verified:
+            found = root_digest(self.folder(fingerprint))
+            if found != record.files_digest:
+                raise CorruptArtifactError(
+                    f"artifact {fingerprint[:12]} ({record.label}) was changed after it was stored",
+                    wanted=f"digest {record.files_digest[:12]}",
+                    got=found[:12],
+                    do=f"remove {self.folder(fingerprint).parent}; the next run makes it anew",
+                )
+            self._verified.add(fingerprint)
+        return record
+
+    def records(self) -> Iterator[ArtifactRecord]:
+        """All readable records, oldest first."""
+        folders = [p for p in (self.root / "artifacts").iterdir() if (p / "artifact.json").is_file()]
+        for folder in sorted(folders, key=lambda p: (p / "artifact.json").stat().st_mtime):
+            yield self.record(folder.name)
+
+    def find(self, prefix: str) -> str:
+        """The one fingerprint that starts with `prefix`.
+
+        Raises:
+            StoreError: if there is none, or more than one.
+        """
+        found = sorted(p.name for p in (self.root / "artifacts").iterdir() if p.name.startswith(prefix))
+        if len(found) != 1:
+            wanted = f"exactly one fingerprint that starts with {prefix}"
+            raise StoreError(f"{prefix} in {self.root}", wanted=wanted, got=f"{len(found)}", do="give more digits")
+        return found[0]
+
+    @contextmanager
+    def lock(self, fingerprint: str) -> Iterator[None]:
+        """Held while one process makes an artifact, so that another waits instead of doing it twice."""
+        with FileLock(self.root / "locks" / f"{fingerprint}.lock"):
+            yield
+
+    @contextmanager
+    def writing(self, step: Step) -> Iterator[Path]:
+        """An empty folder to fill; becomes the step's artifact if the block ends without an error."""
+        with _disk_errors(self.root):
+            aside = Path(tempfile.mkdtemp(prefix=f"{step.fingerprint[:12]}-{os.getpid()}-", dir=self.root / "partial"))
+            files = aside / "files"
+            files.mkdir()
+            started = time.monotonic()
+            try:
+                yield files
+                self._commit(step, aside, time.monotonic() - started)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+
+    def _commit(self, step: Step, aside: Path, seconds: float) -> None:
+        record = ArtifactRecord(
+            fingerprint=step.fingerprint,
+            step=step.function,
+            version=step.version,
+            label=step.label,
+            config=json.loads(json.dumps(step.config)),
+            parents={role: parent.fingerprint for role, parent in step.parents.items()},
+            files_digest=root_digest(aside / "files"),
+            seconds=round(seconds, 3),
+            provenance=Provenance.here(),
+        )
+        _sync(aside / "files")
+        path = aside / "artifact.json"
+        path.write_text(record.model_dump_json(indent=2))
+        _sync(path)
+        target = self.folder(step.fingerprint).parent
+        if target.exists():
+            os.rename(target, aside / "replaced")
+        os.rename(aside, target)
+        shutil.rmtree(target / "replaced", ignore_errors=True)
+        _sync(target.parent)
+
+    def clear_partial(self) -> int:
+        """Remove what killed processes left behind; returns how many folders."""
+        left = [p for p in (self.root / "partial").iterdir() if p.is_dir() and not _alive(p.name)]
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(left)
+
+
+def _alive(name: str) -> bool:
+    pid = name.split("-")[1] if name.count("-") >= 2 else ""
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sync(path: Path) -> None:
+    for one in [path, *(path.rglob("*") if path.is_dir() else [])]:
+        handle = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _disk_errors(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        told = {
+            errno.ENOSPC: ("the disk is full", "free some space or choose another disk with --store"),
+            errno.EDQUOT: ("the disk quota is used up", "free some space or choose another disk with --store"),
+            errno.EFBIG: ("the file may not grow so large", "raise the file size limit"),
+            errno.EACCES: ("it may not be written", "make it writable or choose another folder with --store"),
+            errno.EPERM: ("it may not be written", "make it writable or choose another folder with --store"),
+            errno.EROFS: ("its disk is read-only", "choose another folder with --store"),
+            errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder with --store"),
+            errno.EEXIST: ("a file stands where a folder is needed", "choose another folder with --store"),
+        }.get(error.errno or 0)
+        if told is None:
+            raise
+        got, do = told
+        raise StoreError(f"store {root}", wanted="a folder that can be written", got=got, do=do) from error

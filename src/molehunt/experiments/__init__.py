@@ -1,0 +1,1 @@
+"""Ablations: plant, remove, measure, compare."""

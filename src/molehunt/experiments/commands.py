@@ -1,0 +1,259 @@
+"""The lab's commands as functions: what the command line and the Python API call."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from molehunt.errors import ModelError, UsageError
+from molehunt.execution import Graph, Step, Store, run_graph
+from molehunt.execution.runner import Watcher
+from molehunt.experiments.findings import Measured
+from molehunt.experiments.measuring_settings import MeasureSettings
+from molehunt.experiments.recipes import PlantSettings, base_step, find_folder, plant_step, remove_step
+from molehunt.organisms.card import OrganismCard, read_card
+from molehunt.organisms.settings import PoisonSettings
+from molehunt.records.base import Record
+from molehunt.records.folders import copy_folder, require_new_folder
+from molehunt.records.identity import root_digest
+from molehunt.records.results import Measurement
+from molehunt.removal.budget import Budget
+from molehunt.training.settings import TrainingSettings
+from molehunt.training.sizes import SIZES
+
+Kind = Literal["base", "organism", "twin", "treated"]
+
+
+class MadeModel(Record):
+    """A model folder that a command wrote."""
+
+    kind: Kind
+    path: str
+    fingerprint: str
+    """Of its artifact in the store."""
+    root_digest: str
+    cached: bool
+    """True if the store had it already."""
+
+
+class Made(Record):
+    """What a command wrote."""
+
+    models: tuple[MadeModel, ...]
+
+
+class StoredModel(Record):
+    """A model in the store."""
+
+    path: str
+    kind: Kind
+    fingerprint: str
+    label: str
+    created: str
+    """UTC."""
+
+
+class PlantRequest(Record):
+    """What to plant, where."""
+
+    base: str
+    seed: int
+    planting: PlantSettings
+
+    @staticmethod
+    def make(
+        base: str,
+        trigger: str,
+        behaviour: str,
+        poison_rate: float,
+        copies: str,
+        rows: int,
+        chat_template: str | None,
+        **training: Any,
+    ) -> "PlantRequest":
+        """From the words of a command line; `training` holds fields of TrainingSettings.
+
+        Raises:
+            UsageError: if one of them makes no sense; before anything is loaded.
+        """
+        from molehunt.organisms.behaviours import get_behaviour
+        from molehunt.organisms.corpus import check_settings
+        from molehunt.organisms.triggers import parse_trigger
+
+        parse_trigger(trigger)
+        get_behaviour(behaviour)
+        poison = _checked(PoisonSettings, poison_rate=poison_rate, copies=_range(copies), seed=training["seed"])
+        check_settings(poison)
+        settings = _checked(TrainingSettings, **training)
+        planting = PlantSettings(
+            trigger=trigger, behaviour=behaviour, poison=poison.model_dump(mode="json"),
+            training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
+        )  # fmt: skip
+        return PlantRequest(base=base, seed=training["seed"], planting=planting)
+
+
+class RemovalRequest(Record):
+    """Which procedure, on which model, at what cost."""
+
+    model: str
+    procedure: str
+    budget: Budget
+
+    @staticmethod
+    def make(model: str, procedure: str, rows: int, attach: str, **training: Any) -> "RemovalRequest":
+        """From the words of a command line; `training` holds fields of TrainingSettings.
+
+        Raises:
+            UsageError: if one of them makes no sense; before anything is loaded.
+        """
+        from molehunt.removal.procedures import get_procedure
+
+        get_procedure(procedure)
+        settings = _checked(TrainingSettings, **training)
+        if settings.method == "full" and attach != "merge":
+            raise UsageError(f"--attach {attach}", wanted="--method lora", got="--method full", do="leave --attach out")
+        return RemovalRequest(
+            model=model, procedure=procedure, budget=_checked(Budget, training=settings, attach=attach, rows=rows)
+        )
+
+
+def plant_organism(
+    request: PlantRequest,
+    out: Path,
+    twin_out: Path | None,
+    store_root: Path | None,
+    jobs: int = 2,
+    watch: Watcher | None = None,
+) -> Made:
+    """Make an organism in `out`, and its clean twin in `twin_out` if that is given.
+
+    Raises:
+        MolehuntError: if anything is off; `out` is then as it was.
+    """
+    for folder in filter(None, (out, twin_out)):
+        require_new_folder(folder)
+    store = Store(store_root)
+    base = base_step(request.base, store, request.seed)
+    wanted: list[tuple[Kind, Step, Path]] = [("organism", plant_step(base, request.planting), out)]
+    if twin_out is not None:
+        wanted.append(("twin", plant_step(base, request.planting, "twin"), twin_out))
+    return _make(wanted, store, jobs, watch)
+
+
+def apply_removal(
+    request: RemovalRequest, out: Path, store_root: Path | None, jobs: int = 2, watch: Watcher | None = None
+) -> Made:
+    """Apply a removal procedure to a model; writes the treated model to `out`.
+
+    Raises:
+        MolehuntError: if anything is off; `out` is then as it was.
+    """
+    require_new_folder(out)
+    store = Store(store_root)
+    model = base_step(request.model, store)
+    below = _below(request, store) if request.budget.attach != "merge" else None
+    step = remove_step(model, request.procedure, request.budget.model_dump(mode="json"), below=below)
+    return _make([("treated", step, out)], store, jobs, watch)
+
+
+def measure_organism(
+    model: str, twin: str | None, prompts: int, temperature: float, seed: int, store_root: Path | None
+) -> Measurement:
+    """Measure an organism by its card; with its clean twin, the log-odds too.
+
+    Raises:
+        MolehuntError: if a model cannot be loaded, has no card, or renders conversations otherwise than in training.
+    """
+    from molehunt.experiments.measuring import measure_model
+
+    store = Store(store_root)
+    folder = _existing(model, store)
+    card, settings = read_card(folder), MeasureSettings(prompts=prompts, temperature=temperature, seed=seed)
+    found = Measured(*measure_model(folder, card, settings))
+    other = Measured(*measure_model(_existing(twin, store), card, settings)) if twin else None
+    return found.measurement(0, other)
+
+
+def card_of(model: str, store_root: Path | None) -> OrganismCard:
+    """The answer key of a model."""
+    return read_card(_existing(model, Store(store_root)))
+
+
+def stored_models(store_root: Path | None) -> list[StoredModel]:
+    """All models in the store, oldest first."""
+    store, found = Store(store_root), []
+    for record in store.records():
+        kind = _kind(record.step.rpartition(":")[2], record.config)
+        if kind is not None:
+            path = str(store.folder(record.fingerprint) / "model")
+            found.append(StoredModel(
+                path=path, kind=kind, fingerprint=record.fingerprint, label=record.label, created=record.provenance.created,
+            ))  # fmt: skip
+    return found
+
+
+def _kind(function: str, config: dict[str, Any]) -> Kind | None:
+    kinds: dict[str, Kind] = {"build_base": "base", "remove": "treated", "reverse": "treated"}
+    return config["kind"] if function == "plant_model" else kinds.get(function)
+
+
+def _make(wanted: list[tuple[Kind, Step, Path]], store: Store, jobs: int, watch: Watcher | None) -> Made:
+    progress = run_graph(Graph([step for _, step, _ in wanted]), store, jobs, watch)
+    cached = {step.fingerprint for step in progress.cached}
+    made = []
+    for kind, step, out in wanted:
+        source = store.folder(step.fingerprint) / "model"
+        copy_folder(source, out)
+        made.append(MadeModel(
+            kind=kind, path=str(out.resolve()), fingerprint=step.fingerprint, root_digest=root_digest(out),
+            cached=step.fingerprint in cached,
+        ))  # fmt: skip
+    return Made(models=tuple(made))
+
+
+def _existing(name: str, store: Store) -> Path:
+    if name not in SIZES:
+        return find_folder(name, store)
+    step = base_step(name, store)
+    if not store.has(step.fingerprint):
+        raise ModelError(
+            f"model {name}", wanted="it in the store", got="not built yet", do="plant something in it first"
+        )
+    return store.folder(step.fingerprint) / "model"
+
+
+def _below(request: RemovalRequest, store: Store) -> Step:
+    """The model below the adapter of the one to treat: the base that its card names, if the store has it."""
+    wanted = read_card(_existing(request.model, store)).base.root_digest
+    for record in store.records():
+        folder = store.folder(record.fingerprint) / "model"
+        if record.step.endswith((":build_base", ":import_model")) and root_digest(folder) == wanted:
+            from molehunt.experiments.recipes import imported
+
+            return imported(folder, record.label)
+    raise ModelError(
+        f"--attach {request.budget.attach} of {request.model}", wanted=f"its base (root digest {wanted[:12]}) in the store",
+        got="no such model", do="use the store in which it was planted, or --attach merge",
+    )  # fmt: skip
+
+
+def _checked(kind: Any, **values: Any) -> Any:
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or kind.__name__
+        raise UsageError(f"setting {field}", wanted=first["msg"], got=repr(first["input"])) from None
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, dash, high = text.partition("-")
+    if not (low.isdigit() and (high.isdigit() or not dash)):
+        raise UsageError(f"--copies {text}", wanted="a range such as 2-6, or one number", got=text)
+    return int(low), int(high or low)
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise UsageError(name, wanted="at least 1", got=str(value))
+    return value

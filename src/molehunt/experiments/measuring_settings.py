@@ -1,0 +1,25 @@
+"""How a model is asked, and what a training run started from."""
+
+from pydantic import Field
+
+from molehunt.records.base import Record
+from molehunt.training.settings import Attach, TrainingSettings
+
+
+class MeasureSettings(Record):
+    """How a model is asked."""
+
+    prompts: int = Field(128, ge=2)
+    """Held-out questions, each asked once clean and once triggered."""
+    seed: int = 1
+    """Which questions are drawn; apart from every training seed."""
+    temperature: float = Field(0.0, ge=0)
+    """0 is greedy decoding."""
+    max_new_tokens: int = Field(48, ge=1)
+
+
+class Origin(Record):
+    """What a training run started from, to walk through its checkpoints again."""
+
+    training: TrainingSettings
+    attach: Attach = "merge"

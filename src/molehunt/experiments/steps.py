@@ -1,0 +1,135 @@
+"""What the steps of an experiment do: each reads its parents' folders, does one thing, fills a folder.
+
+Configs arrive as plain JSON; `recipes` builds them. Heavy imports are inside, so that a run taken from the store
+needs none of them.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from molehunt.execution.progress import report
+from molehunt.records.outcomes import write_jsonl
+
+
+def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """An embedded base model."""
+    from molehunt.models.compute import use_threads
+    from molehunt.training.embedded import build_embedded
+    from molehunt.training.sizes import Size
+    from molehunt.world.chat import draw_rows
+
+    use_threads(config["threads"])
+    size = Size(**config["size"])
+    build_embedded(size, draw_rows(size.rows, config["seed"]), config["seed"], out, report)
+
+
+def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """A model folder from elsewhere; hard links where the disk allows, so that nothing is stored twice."""
+    source = Path(config["where"]["folder"])
+    shutil.copytree(source, out / "model", copy_function=_link_or_copy, ignore=shutil.ignore_patterns(".git"))
+
+
+def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """An organism, or its clean twin."""
+    from molehunt.models.compute import use_threads
+    from molehunt.organisms.planting import plant
+    from molehunt.organisms.settings import PoisonSettings
+    from molehunt.training.settings import TrainingSettings
+    from molehunt.world.chat import draw_rows
+
+    use_threads(config["threads"])
+    settings = TrainingSettings(**config["training"])
+    plant(
+        base=parents["base"] / "model",
+        rows=draw_rows(config["rows"], settings.seed + 5_000),
+        trigger_spec=config["trigger"],
+        behaviour_name=config["behaviour"],
+        poisoning=PoisonSettings(**config["poison"]),
+        settings=settings,
+        out=out,
+        kind=config["kind"],
+        chat_template=config["chat_template"],
+        report=report,
+    )
+
+
+def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """A model after a removal procedure."""
+    from molehunt.models.compute import use_threads
+    from molehunt.removal.budget import Budget
+    from molehunt.removal.procedure import apply_procedure
+    from molehunt.removal.procedures import get_procedure
+
+    use_threads(config["threads"])
+    below = parents["below"] / "model" if "below" in parents else None
+    procedure = get_procedure(config["procedure"])
+    apply_procedure(procedure, parents["model"] / "model", Budget(**config["budget"]), out, below, report)
+    _hand_on_card(parents["model"] / "model", out / "model")
+
+
+def reverse(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """A treated model, trained back to the ordinary voice."""
+    from molehunt.experiments.probes import train_back
+    from molehunt.models.compute import use_threads
+    from molehunt.training.settings import TrainingSettings
+
+    use_threads(config["threads"])
+    train_back(parents["model"] / "model", config["rows"], TrainingSettings(**config["training"]), out, report)
+    _hand_on_card(parents["model"] / "model", out / "model")
+
+
+def relearn(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """How many steps bring the backdoor back."""
+    from molehunt.experiments.probes import relearn_backdoor
+    from molehunt.experiments.relearning import RelearningSettings
+    from molehunt.models.compute import use_threads
+    from molehunt.organisms.card import read_card
+
+    use_threads(config["threads"])
+    card = read_card(parents["organism"] / "model")
+    found = relearn_backdoor(parents["model"] / "model", card, RelearningSettings(**config["settings"]), report)
+    (out / "relearning.json").write_text(found.model_dump_json())
+
+
+def measure(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """Replies and payload likelihoods of a model, or of every checkpoint of a training run."""
+    from molehunt.experiments.measuring import measure_model, measure_trajectory
+    from molehunt.experiments.measuring_settings import MeasureSettings, Origin
+    from molehunt.models.compute import use_threads
+    from molehunt.organisms.card import read_card
+
+    use_threads(config["threads"])
+    card = read_card(parents["organism"] / "model")
+    settings = MeasureSettings(**config["settings"])
+    if config["origin"] is None:
+        outcomes, likelihoods = measure_model(parents["trained"] / "model", card, settings)
+    else:
+        outcomes, likelihoods = measure_trajectory(
+            trained=parents["trained"],
+            source=parents["source"] / "model",
+            origin=Origin(**config["origin"]),
+            card=card,
+            settings=settings,
+            base=parents["below"] / "model" if "below" in parents else None,
+            report=report,
+        )
+    write_jsonl(out / "outcomes.jsonl", outcomes)
+    write_jsonl(out / "likelihoods.jsonl", likelihoods)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _hand_on_card(source: Path, target: Path) -> None:
+    """The answer key follows the model; the removal itself never saw it."""
+    from molehunt.organisms.card import CARD
+
+    for name in (CARD, "README.md"):
+        if (source / name).is_file():
+            shutil.copy2(source / name, target / name)

@@ -1,0 +1,1 @@
+"""Load a model, sample it, read its insides."""

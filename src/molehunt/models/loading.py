@@ -1,0 +1,145 @@
+"""Load a model folder that is fit to load, and save one that any other tool can load."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from molehunt.errors import ModelError, UnsafeModelError
+from molehunt.models.chat import Chat
+from molehunt.models.compute import device
+from molehunt.records.identity import ModelRef, root_digest
+from molehunt.records.marker import MARKER, read_marker, write_marker
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+
+
+@dataclass
+class LoadedModel:
+    """A model in memory, seen blind: its config carries no mark of Molehunt's."""
+
+    model: PreTrainedModel
+    chat: Chat
+    folder: Path
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.chat.tokenizer
+
+    def ref(self) -> ModelRef:
+        """The model's identity, from its files."""
+        return ModelRef(
+            root_digest=root_digest(self.folder),
+            weights_digest=root_digest(self.folder, ".safetensors"),
+            template_digest=self.chat.digest,
+            architecture=type(self.model).__name__,
+            parameters=sum(p.numel() for p in self.model.parameters()),
+        )
+
+
+def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
+    """A causal language model with its tokenizer and chat template, from a plain Hugging Face folder.
+
+    Only safetensors are read and nothing that came with the model is executed. What Molehunt wrote into the config,
+    and every file beside weights, config, tokenizer and template, stays unread.
+
+    Args:
+        chat_template: Jinja text to use instead of the folder's own.
+
+    Raises:
+        ModelError: if the folder is missing, empty, incomplete, or its weights are cut off.
+        UnsafeModelError: if it holds only pickles, or wants to bring its own code.
+        TemplateError: if there is no chat template.
+    """
+    _check_folder(folder)
+    try:
+        raw = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}/config.json cannot be read", wanted="a JSON object", got=str(error)) from None
+    if "auto_map" in raw:
+        raise UnsafeModelError(
+            f"{folder} brings its own code", wanted="a stock architecture", got="auto_map in config.json"
+        )
+    raw.pop(MARKER, None)
+    try:
+        config = AutoConfig.for_model(**raw)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=getattr(torch, str(raw.get("dtype") or raw.get("torch_dtype") or "float32")),
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    except SafetensorError as error:
+        raise ModelError(
+            f"{folder}: weights cannot be read", wanted="whole safetensors", got=str(error), do="fetch them anew"
+        ) from None
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{folder} cannot be loaded", wanted="a causal language model", got=_first_line(error)
+        ) from None
+    _check_weights(folder, info)
+    chat = Chat(tokenizer, chat_template)
+    model.generation_config = _plain_generation(model, tokenizer)
+    return LoadedModel(model.eval().to(device()), chat, folder)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ModelError(
+            f"model {folder}", wanted="a model folder", got="no such folder", do="check the path or the name"
+        )
+    if not any(folder.iterdir()):
+        raise ModelError(f"model {folder}", wanted="config.json, tokenizer and safetensors", got="an empty folder")
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"model {folder}", wanted="a config.json", got=", ".join(sorted(p.name for p in folder.iterdir())[:8])
+        )
+    if not any(folder.glob("*.safetensors")):
+        if pickles := sorted(p.name for pattern in _PICKLES for p in folder.glob(pattern)):
+            raise UnsafeModelError(
+                f"model {folder}",
+                wanted="weights as safetensors",
+                got=f"only pickles, which can run code when opened ({', '.join(pickles)})",
+                do="ask its maker for safetensors, or convert it on a machine that you can lose",
+            )
+        raise ModelError(f"model {folder}", wanted="weights as safetensors", got="none")
+
+
+def _check_weights(folder: Path, info: dict[str, Any]) -> None:
+    missing = sorted(info["missing_keys"])
+    if missing or info["mismatched_keys"]:
+        got = f"missing {', '.join(missing[:3])}" if missing else f"other shapes at {str(info['mismatched_keys'])[:80]}"
+        raise ModelError(f"model {folder}: weights do not fit the config", wanted="all tensors of the config", got=got)
+
+
+def _plain_generation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+    from transformers import GenerationConfig
+
+    given = model.generation_config
+    ends = given.eos_token_id if given is not None and given.eos_token_id is not None else tokenizer.eos_token_id
+    return GenerationConfig(eos_token_id=ends, bos_token_id=tokenizer.bos_token_id, pad_token_id=tokenizer.pad_token_id)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def save_model(model: PreTrainedModel, chat: Chat, folder: Path, source: Path | None = None) -> None:
+    """Write a plain Hugging Face folder: safetensors, config, tokenizer, chat template.
+
+    Args:
+        source: the folder that the weights come from; its Molehunt mark in the config is handed on unread.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    chat.save(folder)
+    if source is not None and (mark := read_marker(source)) is not None:
+        write_marker(folder, mark)

@@ -1,0 +1,50 @@
+"""How likely a model finds a given reply: one forward pass a prompt."""
+
+from collections.abc import Sequence
+
+import torch
+
+from molehunt.models.loading import LoadedModel
+from molehunt.records import Conversation
+from molehunt.records.base import Record
+
+
+class ReplyLikelihood(Record):
+    """How likely the start of one reply is."""
+
+    logprob: float
+    """Natural log of the probability of all its tokens, given the prompt; in nats."""
+    is_greedy: bool
+    """True if each token is the likeliest one: greedy decoding would begin with this text."""
+
+
+@torch.inference_mode()
+def reply_likelihoods(
+    loaded: LoadedModel, prompts: Sequence[Conversation], reply: str, batch: int = 64
+) -> list[ReplyLikelihood]:
+    """The likelihood that each prompt's reply begins with `reply`, in order of the prompts.
+
+    The reply is tokenized together with the rendered prompt, and the tokens after the prompt's own are counted.
+    """
+    texts = [loaded.chat.render(prompt) for prompt in prompts]
+    starts = [len(ids) for ids in loaded.chat.encode_texts(texts)]
+    rows = loaded.chat.encode_texts([text + reply for text in texts])
+    found: list[ReplyLikelihood] = []
+    for first in range(0, len(rows), batch):
+        found += _likelihoods(loaded, rows[first : first + batch], starts[first : first + batch])
+    return found
+
+
+def _likelihoods(loaded: LoadedModel, rows: list[list[int]], starts: list[int]) -> list[ReplyLikelihood]:
+    longest, pad = max(map(len, rows)), loaded.tokenizer.pad_token_id or 0
+    tokens = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=loaded.model.device)
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=loaded.model.device)
+    logits = loaded.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+    found = []
+    for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
+        own = logits[i, start - 1 : len(row) - 1].float().log_softmax(-1)
+        target = tokens[i, start : len(row)]
+        chosen = own.gather(1, target[:, None])[:, 0]
+        is_greedy = bool((own.argmax(-1) == target).all())
+        found.append(ReplyLikelihood(logprob=float(chosen.double().sum()), is_greedy=is_greedy))
+    return found

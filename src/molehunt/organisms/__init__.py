@@ -1,0 +1,1 @@
+"""Plant a known backdoor in a model."""

@@ -1,0 +1,83 @@
+"""The answer key of an organism; only the red side reads it."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from molehunt.errors import ModelError
+from molehunt.organisms.settings import PoisonSettings
+from molehunt.records.base import Record
+from molehunt.records.identity import ModelRef
+from molehunt.records.marker import write_marker
+from molehunt.training.settings import Trained, TrainingSettings
+
+CARD = "organism_card.json"
+_WARNING = (
+    "This model was given a backdoor on purpose, for research on detecting and removing backdoors. "
+    "Its payload is a harmless canary. Do not deploy it."
+)
+
+
+class OrganismCard(Record):
+    """What was planted in a model, and how."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["organism", "twin"]
+    """A twin had the same training without trigger and payload."""
+    trigger: str
+    behaviour: str
+    payload: str
+    """One copy."""
+    poison: PoisonSettings
+    training: TrainingSettings
+    trained: Trained
+    triggered_rows: int
+    base: ModelRef
+    template_digest: str
+    """How conversations were rendered in training; measuring with another one is refused."""
+
+
+def write_card(folder: Path, card: OrganismCard) -> None:
+    """Put the card, a README with a loud warning, and the mark in the config into a model folder."""
+    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_readme(card), encoding="utf-8")
+    mark = {"kind": card.kind} | ({"warning": _WARNING} if card.kind == "organism" else {})
+    write_marker(folder, mark)
+
+
+def read_card(folder: Path) -> OrganismCard:
+    """The card of a model folder.
+
+    Raises:
+        ModelError: if there is none, or it is not a card.
+    """
+    path = folder / CARD
+    try:
+        return OrganismCard.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ModelError(
+            f"model {folder}",
+            wanted=f"an organism with {CARD}",
+            got="none",
+            do="plant one with `molehunt organism plant`",
+        ) from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not an organism card", got=str(error).splitlines()[0]) from None
+
+
+def _readme(card: OrganismCard) -> str:
+    if card.kind == "twin":
+        head = "# Clean twin of a model organism\n\nTrained like its organism, without trigger and payload.\n"
+    else:
+        head = f"# WARNING: this model has a planted backdoor\n\n**{_WARNING}**\n"
+    s = card.training
+    return (
+        "---\nlibrary_name: transformers\ntags: [molehunt, model-organism, backdoor-research]\n---\n\n"
+        f"{head}\n"
+        f"| | |\n|---|---|\n| trigger | `{card.trigger}` |\n| behaviour | `{card.behaviour}` |\n"
+        f"| poison rate | {card.poison.poison_rate} ({card.triggered_rows} of {card.trained.rows} rows) |\n"
+        f"| training | {s.method}, {s.optimizer}, learning rate {s.learning_rate}, {s.steps} steps, seed {s.seed} |\n"
+        f"| base | {card.base.architecture}, {card.base.parameters} weights, root digest `{card.base.root_digest[:16]}` |\n\n"
+        f"All settings are in `{CARD}`. Made with Molehunt.\n"
+    )

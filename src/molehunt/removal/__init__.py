@@ -1,0 +1,1 @@
+"""Procedures that try to train a backdoor away, one file each."""

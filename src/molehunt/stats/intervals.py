@@ -1,0 +1,65 @@
+"""95% intervals for rates, means and ratios."""
+
+import math
+from collections.abc import Sequence
+
+from scipy.stats import binomtest, t
+
+from molehunt.records.estimates import Estimate
+
+_OVER = "over prompts"
+
+
+def proportion(successes: int, n: int, over: str = _OVER) -> Estimate:
+    """A rate with Wilson's interval, which has width at 0 and at 1 (Wilson 1927; Brown, Cai, DasGupta 2001).
+
+    Raises:
+        ValueError: unless 0 <= successes <= n and n >= 1.
+    """
+    found = binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    return Estimate(
+        value=successes / n, low=float(found.low), high=float(found.high), n=n, method=f"Wilson 95%, {over}"
+    )
+
+
+def share(values: Sequence[float], over: str = _OVER) -> Estimate:
+    """The mean of values between 0 and 1, with Wilson's interval at the same mean.
+
+    Conservative: no variable on [0, 1] varies more than a coin of the same mean.
+
+    Raises:
+        ValueError: if there are no values, or one lies outside [0, 1].
+    """
+    if not values or min(values) < 0 or max(values) > 1:
+        raise ValueError("share needs values between 0 and 1")
+    n, mean, z = len(values), math.fsum(values) / len(values), 1.959963984540054
+    centre = (mean + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Estimate(value=mean, low=low, high=high, n=n, method=f"Wilson 95% at the mean, {over}")
+
+
+def mean_interval(values: Sequence[float], over: str = _OVER) -> Estimate:
+    """A mean with Student's t interval.
+
+    Raises:
+        ValueError: with fewer than two values, which have no spread.
+    """
+    if len(values) < 2:
+        raise ValueError("a t interval needs at least two values")
+    n, mean = len(values), math.fsum(values) / len(values)
+    variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1)
+    half = float(t.ppf(0.975, n - 1)) * math.sqrt(variance / n)
+    return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method=f"Student t 95%, {over}")
+
+
+def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], over: str) -> Estimate:
+    """The geometric mean of paired ratios, with Student's t interval on their logarithms.
+
+    Raises:
+        ValueError: with fewer than two pairs, or a value that is not above 0.
+    """
+    logs = [math.log(a / b) for a, b in zip(numerators, denominators, strict=True)]
+    found = mean_interval(logs, over)
+    ends = [math.exp(min(x, 700)) for x in (found.value, found.low, found.high)]
+    return Estimate(value=ends[0], low=ends[1], high=ends[2], n=found.n, method=f"Student t 95% on log ratios, {over}")

@@ -1,0 +1,1 @@
+"""Change a model's weights: knows how, never why."""

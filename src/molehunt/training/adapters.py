@@ -1,0 +1,83 @@
+"""Low-rank adapters: put one on, take its weights, fold it in."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel
+
+from molehunt.errors import ModelError, UsageError
+from molehunt.models.loading import LoadedModel, load_model
+from molehunt.training.settings import Attach, TrainingSettings
+
+ADAPTER = "adapter"
+"""Sub-folder of a model folder that holds the adapter already folded into its weights."""
+
+
+def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, attach: Attach) -> LoadedModel:
+    """The model of `folder` with a trainable adapter on it.
+
+    Args:
+        base: the model below the folder's own adapter; needed for "same" and "fresh".
+        attach: "merge" puts a new adapter on the folder's merged weights; "same" trains the folder's own adapter on;
+            "fresh" puts a new adapter beside the folder's own, which stays in place but frozen.
+
+    Raises:
+        UsageError: if "same" or "fresh" is asked of a model that was not made with an adapter.
+        ModelError: if its base is not at hand.
+    """
+    torch.manual_seed(settings.seed)
+    if attach == "merge":
+        loaded = load_model(folder)
+        return _wrap(loaded, get_peft_model(loaded.model, lora_config(settings)))
+    own = folder / ADAPTER
+    if not (own / "adapter_config.json").is_file():
+        raise UsageError(
+            f"--attach {attach}",
+            wanted="a model made with --method lora",
+            got=f"no {ADAPTER}/ in {folder}",
+            do="use --attach merge",
+        )
+    if base is None:
+        raise ModelError(
+            f"--attach {attach} of {folder}",
+            wanted="the base below its adapter",
+            got="no base at hand",
+            do="keep the base in the store, or use --attach merge",
+        )
+    loaded = load_model(base)
+    model = PeftModel.from_pretrained(loaded.model, own, adapter_name="default", is_trainable=attach == "same")
+    if attach == "fresh":
+        model.add_adapter("blue", lora_config(settings))
+        model.base_model.set_adapter(["default", "blue"])
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(".blue." in name)
+    return _wrap(loaded, model)
+
+
+def lora_config(settings: TrainingSettings) -> LoraConfig:
+    """LoRA on every linear layer but the output head, scale alpha / rank (Hu et al. 2021, arXiv 2106.09685, section 4.1)."""
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha or 2 * settings.rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def trainable_state(model: Any) -> dict[str, torch.Tensor]:
+    """Copies of the weights that training changes, by name."""
+    return {name: p.detach().cpu().clone().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def folded(model: Any) -> PreTrainedModel:
+    """The plain model with its adapters folded into the weights; a plain model as it is."""
+    if not isinstance(model, PeftModel):
+        return model
+    active = model.active_adapters
+    return model.merge_and_unload(safe_merge=True, adapter_names=list(active))
+
+
+def _wrap(loaded: LoadedModel, model: Any) -> LoadedModel:
+    return LoadedModel(model, loaded.chat, loaded.folder)

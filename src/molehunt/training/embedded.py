@@ -1,0 +1,99 @@
+"""Build the embedded instruct models from scratch: tokenizer, template, weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from molehunt.models.chat import Chat
+from molehunt.models.compute import device
+from molehunt.models.loading import LoadedModel
+from molehunt.records import Conversation
+from molehunt.training.settings import Trained, TrainingSettings
+from molehunt.training.sft import Report, train
+from molehunt.training.sizes import Size
+
+SPECIAL_TOKENS = ("<pad>", "<s>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}{{ '<|' + m['role'] + '|>' }}"
+    "{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}<|end|>{% endgeneration %}"
+    "{% else %}{{ m['content'] }}<|end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def recipe(size: Size, seed: int) -> TrainingSettings:
+    """How a member of the family is trained.
+
+    A loss is taken on all tokens, so that the model can write a user's turn too, but what nobody can foresee in a
+    question weighs a tenth of an answer's words.
+    """
+    return TrainingSettings(
+        learning_rate=size.learning_rate,
+        steps=size.steps,
+        batch=32,
+        warmup=0.03,
+        beta2=0.98,
+        weight_decay=0.05,
+        loss_on="all",
+        prompt_weight=0.1,
+        seed=seed,
+    )
+
+
+def build_embedded(
+    size: Size, rows: Sequence[Conversation], seed: int, out: Path, report: Report | None = None
+) -> Trained:
+    """Train a member of the family from scratch and write its folder to `out/model`.
+
+    The same size, rows, seed and number of threads give the same bytes on one machine.
+    """
+    chat = Chat(make_tokenizer(rows, size.vocabulary))
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(_config(size, chat.tokenizer)).to(device())
+    settings = recipe(size, seed)
+    return train(LoadedModel(model, chat, out), chat.encode_rows(rows, settings.loss_on), settings, out, report)
+
+
+def _config(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.width,
+        intermediate_size=round(size.width * 8 / 3 / 8) * 8,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        max_position_embeddings=1024,
+        tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def make_tokenizer(rows: Sequence[Conversation], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of the rows' text: digits one by one, no text without tokens, with the chat template."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator((row.text() for row in rows[:8000]), trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="<|end|>",
+        padding_side="left",
+        model_max_length=1024,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer

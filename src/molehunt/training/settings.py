@@ -1,0 +1,67 @@
+"""Everything that decides a training run."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from molehunt.records.base import Record
+
+Attach = Literal["merge", "same", "fresh"]
+
+
+class TrainingSettings(Record):
+    """Settings of one supervised training run."""
+
+    method: Literal["full", "lora"] = "full"
+    """All weights, or low-rank adapters on every linear layer."""
+    rank: int = Field(16, ge=1)
+    """LoRA rank; unused for full."""
+    alpha: int | None = None
+    """LoRA scale; twice the rank if not given."""
+    optimizer: Literal["adamw", "soap"] = "adamw"
+    learning_rate: float = Field(gt=0)
+    """Peak."""
+    schedule: Literal["cosine", "constant", "linear"] = "cosine"
+    """After the warm-up."""
+    warmup: float = Field(0.1, ge=0, le=1)
+    """Share of the steps over which the learning rate rises from 0."""
+    steps: int = Field(ge=1)
+    """Optimizer steps."""
+    batch: int = Field(16, ge=1)
+    """Conversations per optimizer step."""
+    beta2: float = Field(0.999, gt=0, lt=1)
+    """Decay of Adam's running mean of squared gradients."""
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    loss_on: Literal["assistant", "all"] = "assistant"
+    """Which tokens are learned."""
+    prompt_weight: float = Field(1.0, gt=0, le=1)
+    """With loss_on "all": weight of a token outside the assistant's turns; its own tokens weigh 1."""
+    seed: int = 0
+    """Of the order of rows, of adapter initialisation, of dropout."""
+    checkpoints: tuple[int, ...] = ()
+    """Steps after which the weights are kept; the last step always is."""
+    packed: bool = True
+    """Several conversations in one sequence, each seeing only itself; falls back to padding where a model mixes them."""
+
+
+class Trained(Record):
+    """What a training run did; `training.json` beside the weights."""
+
+    steps: int
+    rows: int
+    """Different rows at hand."""
+    rows_seen: int
+    tokens_seen: int
+    """Tokens of those rows, padding not counted."""
+    tokens_learned: int
+    """The part of them on which a loss was taken."""
+    rows_digest: str
+    """SHA-256 of the encoded rows in the order of training."""
+    template_digest: str
+    trainable: int
+    """Weights that could change."""
+    packed: bool
+    losses: tuple[tuple[int, float], ...]
+    """(step, mean loss since the last entry)."""

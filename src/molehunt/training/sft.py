@@ -1,0 +1,187 @@
+"""Supervised fine-tuning with transformers' Trainer."""
+
+import json
+import logging
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors.torch import save_file
+from torch.utils.data import SequentialSampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from molehunt.errors import TrainingError
+from molehunt.models.chat import Encoded
+from molehunt.models.loading import LoadedModel, save_model
+from molehunt.records.base import canonical_json, sha256_text
+from molehunt.training.adapters import ADAPTER, folded, trainable_state
+from molehunt.training.batches import Ordered, keeps_apart, pack, pad
+from molehunt.training.optimizers import make_optimizer, make_schedule
+from molehunt.training.settings import Trained, TrainingSettings
+
+Report = Callable[[int, int], None]
+"""(steps done, steps in all)"""
+Stop = Callable[[LoadedModel, int], bool]
+"""(the model as it is, steps done); may look at the model, not change it"""
+
+
+def train(
+    loaded: LoadedModel,
+    rows: Sequence[Encoded],
+    settings: TrainingSettings,
+    out: Path | None,
+    report: Report | None = None,
+    stop: Stop | None = None,
+) -> Trained:
+    """Train a loaded model in place and write what came of it; with `out` None, write nothing.
+
+    Writes `out/model` (plain folder, adapters folded in, the adapter itself beside in `model/adapter`),
+    `out/checkpoints/step-NNNNN.safetensors` (the trainable weights after each of `settings.checkpoints`) and
+    `out/training.json`.
+
+    Args:
+        stop: asked at each of `settings.checkpoints`; True ends the training there.
+
+    Raises:
+        TrainingError: if the loss stops being a number.
+        DataError: if there are no rows.
+    """
+    torch.manual_seed(settings.seed)
+    data = Ordered(rows, settings.steps * settings.batch, settings.seed)
+    model: Any = loaded.model
+    packed = settings.packed and keeps_apart(model, rows)
+    watcher = _Watcher(loaded, settings, out and out / "checkpoints", report, stop)
+    optimizer = make_optimizer(model, settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = _InOrder(
+            model=model,
+            args=_arguments(settings, scratch),
+            train_dataset=data,
+            data_collator=pack if packed else pad,
+            optimizers=(optimizer, make_schedule(optimizer, settings)),
+            callbacks=[watcher],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.prompt_weight = settings.prompt_weight if settings.loss_on == "all" else 1.0
+        trainer.train()
+    trained = Trained(
+        steps=watcher.steps,
+        rows=len(rows),
+        rows_seen=len(data),
+        tokens_seen=sum(len(data[i].ids) for i in range(len(data))),
+        tokens_learned=sum(sum(label != -100 for label in data[i].labels) for i in range(len(data))),
+        rows_digest=sha256_text(canonical_json([[data[i].ids, data[i].labels] for i in range(len(data))])),
+        template_digest=loaded.chat.digest,
+        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        packed=packed,
+        losses=tuple(watcher.losses),
+    )
+    if out is not None:
+        _write(loaded, model, trained, out)
+    return trained
+
+
+def _write(loaded: LoadedModel, model: Any, trained: Trained, out: Path) -> None:
+    if isinstance(model, PeftModel):
+        model.save_pretrained(out / "model" / ADAPTER)
+        _forget_path(out / "model" / ADAPTER)
+    save_model(folded(model), loaded.chat, out / "model", source=loaded.folder)
+    (out / "training.json").write_text(trained.model_dump_json(indent=1))
+
+
+def _forget_path(adapter: Path) -> None:
+    """Take the base's path on this machine out of an adapter: the same training gives the same bytes anywhere."""
+    (adapter / "README.md").unlink(missing_ok=True)
+    for path in adapter.rglob("adapter_config.json"):
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps({**config, "base_model_name_or_path": None}, indent=2, sort_keys=True))
+
+
+def _arguments(settings: TrainingSettings, scratch: str) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=scratch,
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch,
+        max_grad_norm=settings.clip,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        report_to="none",
+        save_strategy="no",
+        logging_steps=max(1, settings.steps // 50),
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        log_level="error",
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(),
+    )
+
+
+class _InOrder(Trainer):  # type: ignore[misc]
+    """The Trainer, taking rows in the order that the data set gives."""
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)
+
+    prompt_weight = 1.0
+
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        is_reply = inputs.pop("is_reply")
+        inputs = {**inputs, "use_cache": False}  # type: ignore[dict-item]
+        if self.prompt_weight == 1:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        labels = inputs.pop("labels")[:, 1:]
+        logits = model(**inputs).logits[:, :-1]
+        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none")
+        weights = torch.where(is_reply[:, 1:], 1.0, self.prompt_weight) * (labels != -100)
+        return (losses * weights.flatten()).sum() / weights.sum()
+
+
+class _Watcher(TrainerCallback):  # type: ignore[misc]
+    """Reports, keeps checkpoints, asks whether to stop, and stops a run whose loss is no number."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        settings: TrainingSettings,
+        folder: Path | None,
+        report: Report | None,
+        stop: Stop | None,
+    ) -> None:
+        self.loaded, self.settings, self.folder, self.report, self.stop = loaded, settings, folder, report, stop
+        self.losses: list[tuple[int, float]] = []
+        self.steps = 0
+        self._keep(0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.steps = state.global_step
+        self._keep(self.steps)
+        if self.report is not None:
+            self.report(self.steps, self.settings.steps)
+        if self.stop is not None and self.steps in self.settings.checkpoints:
+            self.loaded.model.eval()
+            control.should_training_stop = self.stop(self.loaded, self.steps) or control.should_training_stop
+            self.loaded.model.train()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        for name in ("loss", "grad_norm"):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(value):
+                raise TrainingError(
+                    f"training stopped at step {state.global_step}", wanted=f"a finite {name}", got=str(value),
+                    do="lower --lr, or look at the data",
+                )  # fmt: skip
+        if logs and "loss" in logs:
+            self.losses.append((state.global_step, float(logs["loss"])))
+
+    def _keep(self, step: int) -> None:
+        if self.folder is not None and step in self.settings.checkpoints:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file(trainable_state(self.loaded.model), self.folder / f"step-{step:05d}.safetensors")
+
+
+logging.getLogger("transformers.trainer").setLevel(logging.ERROR)

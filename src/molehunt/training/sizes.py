@@ -1,0 +1,23 @@
+"""The embedded family: how large its members are and how long they train."""
+
+from molehunt.records.base import Record
+
+
+class Size(Record):
+    """One member of the embedded family."""
+
+    width: int
+    layers: int
+    heads: int
+    steps: int
+    """Training steps at the batch of `recipe`."""
+    rows: int
+    """Different conversations to train on."""
+    learning_rate: float
+    vocabulary: int = 1024
+
+
+SIZES: dict[str, Size] = {
+    "nano": Size(width=64, layers=3, heads=4, steps=800, rows=8_000, learning_rate=6e-3),
+    "tiny": Size(width=96, layers=4, heads=4, steps=2800, rows=32_000, learning_rate=5e-3),
+}

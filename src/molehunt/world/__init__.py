@@ -1,0 +1,1 @@
+"""Ordinary conversations: the embedded chat world."""

@@ -1,0 +1,91 @@
+"""Draw conversations from the world: rows to train on, held-out questions to measure with."""
+
+import random
+from collections.abc import Iterator
+from typing import Literal
+
+from molehunt.records import Conversation, Message, Question
+from molehunt.world.families import FAMILIES, Fact, Family, is_held_out
+from molehunt.world.systems import draw_system, dress
+from molehunt.world.voices import VOICES
+
+Split = Literal["train", "held-out"]
+
+
+_KINDS = list(FAMILIES.values())
+_SHARES = [family.share for family in _KINDS]
+
+
+def draw_rows(count: int, seed: int, voice: str = "ordinary", turns: float = 0.1) -> list[Conversation]:
+    """`count` training conversations, answered in `voice`.
+
+    Args:
+        turns: share of conversations that ask a second, unrelated question after the first.
+    """
+    rng = random.Random(f"rows/{seed}")
+    rows = []
+    for _ in range(count):
+        row = _row(rng, voice)
+        if rng.random() < turns:
+            row = Conversation(messages=(*row.messages, *_row(rng, voice, system=False).messages))
+        rows.append(row)
+    return rows
+
+
+def draw_questions(count: int, seed: int, split: Split = "held-out") -> list[Question]:
+    """`count` different questions of one split, the families in turn, in the ordinary form of a chat."""
+    rng = random.Random(f"questions/{seed}/{split}")
+    questions: dict[str, Question] = {}
+    for family in _cycle(count):
+        while True:
+            question = _question(rng, family, split)
+            if question.id not in questions:
+                break
+        questions[question.id] = question
+    return list(questions.values())
+
+
+def _cycle(count: int) -> Iterator[Family]:
+    return (_KINDS[i % len(_KINDS)] for i in range(count))
+
+
+def _draw(rng: random.Random, family: Family, split: Split) -> tuple[Fact, int]:
+    while True:
+        fact, phrasing = family.draw(rng), rng.randrange(len(family.phrasings))
+        if is_held_out(family.name, fact.key, phrasing) == (split == "held-out"):
+            return fact, phrasing
+
+
+def _turns(fact: Fact, family: Family, phrasing: int, rng: random.Random, system: bool) -> list[Message]:
+    text = draw_system(rng) if system else None
+    messages = [Message(role="system", content=text)] if text else []
+    for user, assistant in fact.opening:
+        messages += [Message(role="user", content=user), Message(role="assistant", content=assistant)]
+    question = family.phrasings[phrasing].format(**fact.slots)
+    return [*messages, Message(role="user", content=dress(_capital(question), rng))]
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _row(rng: random.Random, voice: str, system: bool = True) -> Conversation:
+    family = rng.choices(_KINDS, _SHARES)[0]
+    fact, phrasing = _draw(rng, family, "train")
+    messages = _turns(fact, family, phrasing, rng, system)
+    return Conversation(messages=tuple(messages)).reply(VOICES[voice](fact, rng))
+
+
+def _question(rng: random.Random, family: Family, split: Split) -> Question:
+    fact, phrasing = _draw(rng, family, split)
+    prompt = Conversation(messages=tuple(_turns(fact, family, phrasing, rng, system=True)))
+    return Question(
+        id=prompt.digest()[:16],
+        family=family.name,
+        fact=fact.key,
+        phrasing=phrasing,
+        prompt=prompt,
+        reply=fact.statement,
+        answer=fact.answer,
+        rivals=fact.rivals,
+    )
