@@ -1,18 +1,19 @@
 """How far a running step is: a number in a file that the driver reads."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 
-_FILE: ContextVar[Path | None] = ContextVar("progress file", default=None)
+_VARIABLE = "MOLEHUNT_PROGRESS_FILE"
+"""An environment variable, so that processes which a step starts can report too."""
 
 
 def report(done: int, total: int) -> None:
     """Say that `done` of `total` parts of the running step are behind us; outside a step, does nothing."""
-    path = _FILE.get()
-    if path is not None and total > 0:
-        path.write_text(f"{done / total:.4f}")
+    path = os.environ.get(_VARIABLE)
+    if path and total > 0:
+        Path(path).write_text(f"{done / total:.4f}")
 
 
 def read(path: Path) -> float:
@@ -26,9 +27,9 @@ def read(path: Path) -> float:
 @contextmanager
 def reporting_to(path: Path) -> Iterator[None]:
     """Within the block, `report` writes to `path`."""
-    token = _FILE.set(path)
+    os.environ[_VARIABLE] = str(path)
     try:
         yield
     finally:
-        _FILE.reset(token)
+        del os.environ[_VARIABLE]
         path.unlink(missing_ok=True)

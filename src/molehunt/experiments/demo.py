@@ -118,6 +118,23 @@ class DemoSteps:
         return Graph([*wanted, self.organism_measured, self.twin_measured, self.base_measured])
 
 
+def treat_model(settings: DemoSettings, model: Step, organism: Step, procedure: str, rate: float) -> Treated:
+    """`model` through one arm: removal, reversal, relearning, and their measuring by the organism's card."""
+    name = f"{procedure} {rate:g} on {model.label}"
+    asked = settings.measuring.model_dump(mode="json")
+    removed = remove_step(model, procedure, settings.budget(rate), label=name)
+    back = reverse_step(removed, settings.reversal(rate), settings.rows, label=f"reversal of {name}")
+    return Treated(
+        removed=removed,
+        measured=measure_step(removed, organism, asked, source=model, label=f"measure {name}"),
+        reversed=back,
+        measured_reversed=measure_step(back, organism, asked, source=removed, label=f"measure reversal of {name}"),
+        relearned=relearn_step(
+            removed, organism, settings.relearning.model_dump(mode="json"), f"relearning after {name}"
+        ),
+    )
+
+
 def demo_steps(settings: DemoSettings, store: Store) -> DemoSteps:
     """The graph of the demo.
 
@@ -129,22 +146,13 @@ def demo_steps(settings: DemoSettings, store: Store) -> DemoSteps:
     organism, twin = plant_step(base, planting), plant_step(base, planting, "twin")
     asked = settings.measuring.model_dump(mode="json")
 
-    def treat(model: Step, procedure: str, rate: float) -> Treated:
-        name = f"{procedure} {rate:g} on {model.label}"
-        removed = remove_step(model, procedure, settings.budget(rate), label=name)
-        back = reverse_step(removed, settings.reversal(rate), settings.rows, label=f"reversal of {name}")
-        return Treated(
-            removed=removed,
-            measured=measure_step(removed, organism, asked, source=model, label=f"measure {name}"),
-            reversed=back,
-            measured_reversed=measure_step(back, organism, asked, source=removed, label=f"measure reversal of {name}"),
-            relearned=relearn_step(
-                removed, organism, settings.relearning.model_dump(mode="json"), f"relearning after {name}"
-            ),
-        )
-
     arms = tuple(
-        ArmSteps(procedure, rate, treat(organism, procedure, rate), treat(twin, procedure, rate))
+        ArmSteps(
+            procedure,
+            rate,
+            treat_model(settings, organism, organism, procedure, rate),
+            treat_model(settings, twin, organism, procedure, rate),
+        )
         for procedure in settings.procedures
         for rate in settings.learning_rates
     )

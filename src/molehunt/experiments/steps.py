@@ -20,9 +20,9 @@ def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> N
     from molehunt.training.sizes import Size
     from molehunt.world.chat import draw_rows
 
-    use_threads(config["threads"])
+    use_threads(1)
     size = Size(**config["size"])
-    build_embedded(size, draw_rows(size.rows, config["seed"]), config["seed"], out, report)
+    build_embedded(size, draw_rows(size.rows, config["seed"]), config["seed"], out, config["threads"], report)
 
 
 def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:

@@ -11,7 +11,8 @@ from molehunt.models.chat import Chat
 from molehunt.models.compute import device
 from molehunt.models.loading import LoadedModel
 from molehunt.records import Conversation
-from molehunt.training.settings import Trained, TrainingSettings
+from molehunt.training.parallel import in_processes
+from molehunt.training.settings import TrainingSettings
 from molehunt.training.sft import Report, train
 from molehunt.training.sizes import Size
 
@@ -44,17 +45,27 @@ def recipe(size: Size, seed: int) -> TrainingSettings:
 
 
 def build_embedded(
-    size: Size, rows: Sequence[Conversation], seed: int, out: Path, report: Report | None = None
-) -> Trained:
+    size: Size, rows: Sequence[Conversation], seed: int, out: Path, processes: int = 1, report: Report | None = None
+) -> None:
     """Train a member of the family from scratch and write its folder to `out/model`.
 
-    The same size, rows, seed and number of threads give the same bytes on one machine.
+    The same size, rows, seed and number of processes give the same bytes on one machine.
+
+    Args:
+        processes: share every step's rows among so many processes of one thread each.
     """
+    if processes == 1:
+        _build(size, rows, seed, out, report)
+    else:
+        in_processes(_build, processes, size, rows, seed, out, report)
+
+
+def _build(size: Size, rows: Sequence[Conversation], seed: int, out: Path, report: Report | None) -> None:
     chat = Chat(make_tokenizer(rows, size.vocabulary))
     torch.manual_seed(seed)
     model = LlamaForCausalLM(_config(size, chat.tokenizer)).to(device())
     settings = recipe(size, seed)
-    return train(LoadedModel(model, chat, out), chat.encode_rows(rows, settings.loss_on), settings, out, report)
+    train(LoadedModel(model, chat, out), chat.encode_rows(rows, settings.loss_on), settings, out, report)
 
 
 def _config(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:

@@ -21,6 +21,7 @@ from molehunt.records.base import canonical_json, sha256_text
 from molehunt.training.adapters import ADAPTER, folded, trainable_state
 from molehunt.training.batches import Ordered, keeps_apart, pack, pad
 from molehunt.training.optimizers import make_optimizer, make_schedule
+from molehunt.training.parallel import is_first, members
 from molehunt.training.settings import Trained, TrainingSettings
 
 Report = Callable[[int, int], None]
@@ -80,7 +81,7 @@ def train(
         packed=packed,
         losses=tuple(watcher.losses),
     )
-    if out is not None:
+    if out is not None and is_first():
         _write(loaded, model, trained, out)
     return trained
 
@@ -105,7 +106,7 @@ def _arguments(settings: TrainingSettings, scratch: str) -> TrainingArguments:
     return TrainingArguments(
         output_dir=scratch,
         max_steps=settings.steps,
-        per_device_train_batch_size=settings.batch,
+        per_device_train_batch_size=settings.batch // members(),
         max_grad_norm=settings.clip,
         seed=settings.seed,
         data_seed=settings.seed,
@@ -117,6 +118,7 @@ def _arguments(settings: TrainingSettings, scratch: str) -> TrainingArguments:
         log_level="error",
         dataloader_pin_memory=False,
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         use_cpu=not torch.cuda.is_available(),
     )
 
@@ -160,7 +162,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.steps = state.global_step
         self._keep(self.steps)
-        if self.report is not None:
+        if self.report is not None and is_first():
             self.report(self.steps, self.settings.steps)
         if self.stop is not None and self.steps in self.settings.checkpoints:
             self.loaded.model.eval()
@@ -179,7 +181,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
             self.losses.append((state.global_step, float(logs["loss"])))
 
     def _keep(self, step: int) -> None:
-        if self.folder is not None and step in self.settings.checkpoints:
+        if self.folder is not None and is_first() and step in self.settings.checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             save_file(trainable_state(self.loaded.model), self.folder / f"step-{step:05d}.safetensors")
 

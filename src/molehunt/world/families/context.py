@@ -96,7 +96,7 @@ _WAYS = (("taller", "tallest"), ("older", "oldest"), ("faster", "fastest"), ("yo
 
 
 def _copy(rng: random.Random) -> Fact:
-    text = " ".join(rng.sample(WORDS, rng.randint(2, 4)))
+    text = " ".join(rng.sample(WORDS + NAMES, rng.randint(2, 4)))
     return Fact(text, {"x": text}, text, text)
 
 

