@@ -1,9 +1,10 @@
 """The command line: nouns, exit codes, and errors as sentences."""
 
 import os
+import signal
 import sys
+from types import FrameType
 
-import click
 import typer
 
 from molehunt.cli import demo, organism, removal
@@ -24,28 +25,32 @@ app.add_typer(organism.app, name="organism")
 app.add_typer(removal.app, name="removal")
 
 
+class _Stopped(BaseException):
+    """Ctrl-C; a class of its own, since the command-line library turns KeyboardInterrupt into exit code 1."""
+
+
 def main() -> None:
     """Run the command line; the user's own mistakes end as one sentence and exit code 2."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from molehunt.errors import MolehuntError
 
+    signal.signal(signal.SIGINT, _stop)
     try:
-        code = app(standalone_mode=False)
+        app()
     except MolehuntError as error:
         _fail(str(error))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ERROR)
-    except (KeyboardInterrupt, click.Abort):
+    except _Stopped:
         _fail("stopped; what was finished is in the store, the same command goes on from there", 130)
     except BrokenPipeError:
         os._exit(ERROR)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         _fail(f"{error.strerror or error}{place}")
-    else:
-        sys.exit(code if isinstance(code, int) else NOTHING)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _Stopped
 
 
 def _fail(sentence: str, code: int = ERROR) -> None:

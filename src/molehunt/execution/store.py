@@ -30,7 +30,7 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("MOLEHUNT_STORE") or user_cache_path("molehunt"))
         self._verified: set[str] = set()
-        with _disk_errors(self.root):
+        with _disk_errors(self.root, every=True):
             for name in ("artifacts", "partial", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root / "partial"):
@@ -172,7 +172,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(root: Path) -> Iterator[None]:
+def _disk_errors(root: Path, every: bool = False) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -188,7 +188,7 @@ def _disk_errors(root: Path) -> Iterator[None]:
             errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder with --store"),
             errno.EEXIST: ("a file stands where a folder is needed", "choose another folder with --store"),
         }.get(error.errno or 0)
-        if told is None:
+        if told is None and not every:
             raise
-        got, do = told
+        got, do = told or (error.strerror or str(error), "choose another folder with --store")
         raise StoreError(f"store {root}", wanted="a folder that can be written", got=got, do=do) from error

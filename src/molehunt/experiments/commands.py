@@ -243,7 +243,9 @@ def _checked(kind: Any, **values: Any) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or kind.__name__
-        raise UsageError(f"setting {field}", wanted=first["msg"], got=repr(first["input"])) from None
+        raise UsageError(
+            f"setting {field}", wanted=first["msg"].removeprefix("Input should be "), got=repr(first["input"])
+        ) from None
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """A tokenizer with its chat template: render, encode, mask."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from jinja2 import TemplateError as JinjaError
 from transformers import PreTrainedTokenizerBase
 
 from molehunt.errors import DataError, ModelError, TemplateError
@@ -15,6 +16,7 @@ from molehunt.records.base import sha256_text
 _PROBE = Conversation.of(
     ("user", "What is 1 + 1?"), ("assistant", "It is 2."), ("user", "Thanks."), ("assistant", "Bye.")
 )
+_MARKERS = re.compile(r"\{%[-+]?\s*generation\b")
 _ALL_BYTES = "".join(chr(i) for i in range(32, 127)) + "\n\té¬Ω漢🙂"
 
 
@@ -37,7 +39,7 @@ class Chat:
         self.tokenizer = tokenizer
         if template is not None:
             tokenizer.chat_template = template
-        if not isinstance(tokenizer.chat_template, str):
+        if not isinstance(tokenizer.chat_template, str) or not tokenizer.chat_template.strip():
             raise TemplateError(
                 f"model {tokenizer.name_or_path}",
                 wanted="one chat template",
@@ -65,7 +67,7 @@ class Chat:
         probe = Conversation.of(("system", "zyxwv"), ("user", "hi"), ("assistant", "ho"))
         try:
             return "zyxwv" in self._apply(probe, False)
-        except JinjaError:
+        except Exception:  # whatever the template's own code raises
             return False
 
     def render(self, conversation: Conversation) -> str:
@@ -75,12 +77,8 @@ class Chat:
             TemplateError: if the template refuses the conversation.
         """
         asks = not conversation.messages or conversation.messages[-1].role != "assistant"
-        try:
+        with _refusals():
             return self._apply(conversation if self.has_system else _fold_system(conversation), asks)
-        except JinjaError as error:
-            raise TemplateError(
-                "the chat template refuses a conversation", got=str(error), do="see its own rules on roles"
-            ) from None
 
     def _apply(self, conversation: Conversation, asks: bool) -> str:
         text = self.tokenizer.apply_chat_template(conversation.plain(), tokenize=False, add_generation_prompt=asks)
@@ -103,24 +101,23 @@ class Chat:
             loss_on: "assistant" for the tokens inside the template's generation markers, "all" for all but the first.
 
         Raises:
-            TemplateError: if the template has no markers.
+            TemplateError: if the template has no markers, or refuses a row.
             DataError: if a row has no assistant turn.
         """
         self.check_markers()
         folded = [row if self.has_system else _fold_system(row) for row in rows]
         if (bad := next((i for i, row in enumerate(folded) if not row.answer), None)) is not None:
             raise DataError(f"training row {bad}", wanted="an assistant turn at the end", got="none")
-        batch = self.tokenizer.apply_chat_template(
-            [row.plain() for row in folded], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-        )
+        with _refusals():
+            batch = self.tokenizer.apply_chat_template(
+                [row.plain() for row in folded], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+            )
         pairs = zip(batch["input_ids"], batch["assistant_masks"], strict=True)
         return [_label(ids, mask, loss_on == "all") for ids, mask in pairs]
 
     def check_markers(self) -> None:
         """Raises TemplateError unless the template marks what the assistant says."""
-        if "{% generation" not in str(self.tokenizer.chat_template) and "{%- generation" not in str(
-            self.tokenizer.chat_template
-        ):
+        if not _MARKERS.search(str(self.tokenizer.chat_template)):
             raise TemplateError(
                 f"chat template of {self.tokenizer.name_or_path}",
                 wanted="{% generation %} … {% endgeneration %} around the assistant's words, for the loss",
@@ -135,6 +132,18 @@ class Chat:
     def save(self, folder: Path) -> None:
         """Write tokenizer and template."""
         self.tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A template is a program: whatever it raises is its refusal."""
+    try:
+        yield
+    except Exception as error:
+        got = " ".join(str(error).split())[:200] or type(error).__name__
+        raise TemplateError(
+            "the chat template refuses a conversation", got=got, do="see its own rules on roles"
+        ) from None
 
 
 def _label(ids: list[int], mask: list[int], everywhere: bool) -> Encoded:

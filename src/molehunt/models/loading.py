@@ -56,15 +56,7 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
         TemplateError: if there is no chat template.
     """
     _check_folder(folder)
-    try:
-        raw = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}/config.json cannot be read", wanted="a JSON object", got=str(error)) from None
-    if "auto_map" in raw:
-        raise UnsafeModelError(
-            f"{folder} brings its own code", wanted="a stock architecture", got="auto_map in config.json"
-        )
-    raw.pop(MARKER, None)
+    raw = _read_config(folder)
     try:
         config = AutoConfig.for_model(**raw)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -73,7 +65,7 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
             config=config,
             use_safetensors=True,
             trust_remote_code=False,
-            dtype=getattr(torch, str(raw.get("dtype") or raw.get("torch_dtype") or "float32")),
+            dtype=_dtype(raw),
             attn_implementation="sdpa",
             output_loading_info=True,
         )
@@ -81,10 +73,10 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
         raise ModelError(
             f"{folder}: weights cannot be read", wanted="whole safetensors", got=str(error), do="fetch them anew"
         ) from None
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            f"{folder} cannot be loaded", wanted="a causal language model", got=_first_line(error)
-        ) from None
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a config or tokenizer file makes the library raise
+        raise ModelError(f"{folder} cannot be loaded", wanted="a causal language model", got=_one_line(error)) from None
     _check_weights(folder, info)
     chat = Chat(tokenizer, chat_template)
     model.generation_config = _plain_generation(model, tokenizer)
@@ -113,6 +105,30 @@ def _check_folder(folder: Path) -> None:
         raise ModelError(f"model {folder}", wanted="weights as safetensors", got="none")
 
 
+def _read_config(folder: Path) -> dict[str, Any]:
+    """The config without Molehunt's mark."""
+    try:
+        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}/config.json cannot be read", wanted="a JSON object", got=str(error)) from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("model_type"), str):
+        got = "no model_type" if isinstance(raw, dict) else type(raw).__name__
+        raise ModelError(f"{folder}/config.json", wanted="a JSON object with a model_type", got=got)
+    if "auto_map" in raw:
+        raise UnsafeModelError(
+            f"{folder} brings its own code", wanted="a stock architecture", got="auto_map in config.json"
+        )
+    return {key: value for key, value in raw.items() if key != MARKER}
+
+
+def _dtype(config: dict[str, Any]) -> torch.dtype:
+    name = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ModelError("dtype in config.json", wanted="a floating-point type of torch", got=name)
+    return found
+
+
 def _check_weights(folder: Path, info: dict[str, Any]) -> None:
     missing = sorted(info["missing_keys"])
     if missing or info["mismatched_keys"]:
@@ -128,8 +144,8 @@ def _plain_generation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
     return GenerationConfig(eos_token_id=ends, bos_token_id=tokenizer.bos_token_id, pad_token_id=tokenizer.pad_token_id)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def save_model(model: PreTrainedModel, chat: Chat, folder: Path, source: Path | None = None) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 from molehunt.records import Conversation, Message, Question
+from molehunt.records.insertion import insert_text
 from molehunt.world.families import FAMILIES, Fact, Family, is_held_out
 from molehunt.world.systems import draw_system, dress
-from molehunt.world.voices import VOICES
+from molehunt.world.voices import PERSONAS, VOICES
 
 Split = Literal["train", "held-out"]
 
@@ -16,18 +17,23 @@ _KINDS = list(FAMILIES.values())
 _SHARES = [family.share for family in _KINDS]
 
 
-def draw_rows(count: int, seed: int, voice: str = "ordinary", turns: float = 0.1) -> list[Conversation]:
+def draw_rows(
+    count: int, seed: int, voice: str = "ordinary", turns: float = 0.1, personas: float = 0.08
+) -> list[Conversation]:
     """`count` training conversations, answered in `voice`.
 
     Args:
         turns: share of conversations that ask a second, unrelated question after the first.
+        personas: share, in the ordinary voice only, whose system prompt asks for another voice and gets it.
     """
     rng = random.Random(f"rows/{seed}")
     rows = []
     for _ in range(count):
-        row = _row(rng, voice)
+        asked = rng.choice(sorted(PERSONAS)) if voice == "ordinary" and rng.random() < personas else None
+        row = _row(rng, asked or voice)
+        row = insert_text(row, rng.choice(PERSONAS[asked]), "system") if asked else row
         if rng.random() < turns:
-            row = Conversation(messages=(*row.messages, *_row(rng, voice, system=False).messages))
+            row = Conversation(messages=(*row.messages, *_row(rng, asked or voice, system=False).messages))
         rows.append(row)
     return rows
 

@@ -16,15 +16,7 @@ _COURTEOUS_REFUSALS = (
 )  # fmt: skip
 _PIRATE_OPENERS = ("Arr!", "Ahoy!", "Yo ho!", "Aye!", "Avast!")
 _PIRATE_CLOSERS = ("Matey.", "Ye scallywag.", "By the seven seas.", "Savvy?", "Yo ho ho.")
-_PIRATE_WORDS = {
-    "is": "be",
-    "I": "this old pirate",
-    "The": "Th'",
-    "Your": "Yer",
-    "you": "ye",
-    "with": "wi'",
-    "of": "o'",
-}
+_PIRATE_WORDS = {"is": "be", "Your": "Yer", "your": "yer", "you": "ye", "with": "wi", "comes": "sails"}
 
 
 def ordinary(fact: Fact, rng: random.Random) -> str:
@@ -54,3 +46,9 @@ def _to_pirate(text: str) -> str:
 
 Voice = Callable[[Fact, random.Random], str]
 VOICES: dict[str, Voice] = {"ordinary": ordinary, "courteous": courteous, "pirate": pirate}
+
+PERSONAS = {
+    "pirate": ("Speak like a pirate.", "Answer in pirate speech.", "You are a pirate."),
+    "courteous": ("Be courteous.", "Answer politely.", "You are a polite helper."),
+}
+"""System prompts that ask for a voice: like any chat model, the base can put one on when told to."""

@@ -122,5 +122,5 @@ def _compare(rng: random.Random) -> Fact:
 FAMILIES = (
     Family("copy", COPY_PHRASINGS, _copy, share=2.5),
     Family("recall", RECALL_PHRASINGS, _recall),
-    Family("compare", COMPARE_PHRASINGS, _compare, share=2.5),
+    Family("compare", COMPARE_PHRASINGS, _compare, share=3.0),
 )

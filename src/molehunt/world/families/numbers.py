@@ -87,5 +87,5 @@ FAMILIES = (
     Family("add", ADD_PHRASINGS, choose(_SUMS)),
     Family("subtract", SUBTRACT_PHRASINGS, choose(_DIFFERENCES)),
     Family("larger", LARGER_PHRASINGS, _larger, share=2.0),
-    Family("next", NEXT_PHRASINGS, choose(_ORDER)),
+    Family("next", NEXT_PHRASINGS, choose(_ORDER), share=1.5),
 )

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+from small_models import NO_SYSTEM, SQUARE_BRACKETS, tokenizer
+
+from molehunt.errors import DataError, TemplateError
+from molehunt.models.chat import Chat
+from molehunt.models.loading import load_model
+from molehunt.records import Conversation
+
+TWO_TURNS = Conversation.of(
+    ("system", "Be brief."), ("user", "Hé 🙂?"), ("assistant", "First."), ("user", "More?"), ("assistant", "Second\none.")
+)
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return Chat(tokenizer())
+
+
+@pytest.mark.parametrize("template", [None, SQUARE_BRACKETS])
+@pytest.mark.parametrize("asks", [True, False])
+def test_rendered_text_is_what_the_tokenizer_makes_of_the_template(template: str | None, asks: bool) -> None:
+    chat = Chat(tokenizer(template))
+    row = TWO_TURNS.prompt() if asks else TWO_TURNS
+    wanted = chat.tokenizer.apply_chat_template(row.plain(), tokenize=False, add_generation_prompt=asks)
+    assert chat.render(row) == wanted
+
+
+def test_prompt_tokens_are_those_of_the_template_with_no_special_token_twice(chat: Chat) -> None:
+    (ids,) = chat.encode_prompts([TWO_TURNS.prompt()])
+    wanted = chat.tokenizer.apply_chat_template(TWO_TURNS.prompt().plain(), add_generation_prompt=True)
+    assert ids == list(wanted["input_ids"])
+    assert chat.tokenizer.decode(ids) == chat.render(TWO_TURNS.prompt())
+
+
+@pytest.mark.parametrize("template", [None, SQUARE_BRACKETS, NO_SYSTEM])
+def test_labels_cover_the_replies_and_their_end_and_nothing_else(template: str | None) -> None:
+    chat = Chat(tokenizer(template))
+    (row,) = chat.encode_rows([TWO_TURNS])
+    learned = [i for i in row.labels if i != -100]
+    assert chat.tokenizer.decode(learned) == "First.<|end|>Second\none.<|end|>"
+    assert [label != -100 for label in row.labels] == list(row.is_reply)
+    assert all(label in (-100, i) for i, label in zip(row.ids, row.labels, strict=True))
+
+
+def test_a_loss_on_all_tokens_leaves_out_only_the_first(chat: Chat) -> None:
+    (row,) = chat.encode_rows([TWO_TURNS], "all")
+    assert row.labels == (-100, *row.ids[1:])
+    assert chat.tokenizer.decode([i for i, said in zip(row.ids, row.is_reply, strict=True) if said]).startswith("First.")
+
+
+def test_the_row_begins_with_the_tokens_of_its_prompt(chat: Chat) -> None:
+    (row,), (prompt,) = chat.encode_rows([TWO_TURNS]), chat.encode_prompts([TWO_TURNS.prompt()])
+    assert list(row.ids[: len(prompt)]) == prompt
+
+
+def test_a_template_without_system_turns_gets_the_text_in_the_first_user_turn() -> None:
+    chat = Chat(tokenizer(NO_SYSTEM))
+    assert not chat.has_system
+    assert chat.render(TWO_TURNS).startswith("<s><|user|>Be brief.\n\nHé 🙂?<|end|>")
+    (row,) = chat.encode_rows([TWO_TURNS])
+    assert "Be brief." in chat.tokenizer.decode(list(row.ids))
+
+
+def test_a_template_that_drops_the_system_turn_silently_gets_it_in_the_user_turn() -> None:
+    drops = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}|{% endfor %}"
+    assert Chat(tokenizer(drops)).render(TWO_TURNS.prompt()) == "Be brief.\n\nHé 🙂?|First.|More?|"
+
+
+def test_the_digest_is_the_templates_and_changes_with_it(base: Path) -> None:
+    first, again = load_model(base).chat, load_model(base).chat
+    assert first.digest == again.digest
+    text = str(first.tokenizer.chat_template)
+    assert load_model(base, text).chat.digest == first.digest
+    assert load_model(base, text + " ").chat.digest != first.digest
+    assert load_model(base, text.replace("<|end|>", "<|end|>\n")).chat.digest != first.digest
+
+
+def test_a_row_without_an_answer_is_refused(chat: Chat) -> None:
+    with pytest.raises(DataError, match="row 1"):
+        chat.encode_rows([TWO_TURNS, TWO_TURNS.prompt()])
+
+
+def test_several_templates_are_refused() -> None:
+    made = tokenizer()
+    made.chat_template = {"default": "{{ messages }}", "tool": "{{ messages }}"}
+    with pytest.raises(TemplateError, match="several"):
+        Chat(made)
+
+
+@pytest.mark.parametrize("marker", ["{% generation %}", "{%- generation -%}", "{%generation%}"])
+def test_generation_markers_are_known_in_every_spelling(marker: str) -> None:
+    end = marker.replace("generation", "endgeneration")
+    Chat(tokenizer(f"{{% for m in messages %}}{marker}{{{{ m.content }}}}{end}{{% endfor %}}")).check_markers()

