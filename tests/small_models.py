@@ -37,9 +37,9 @@ FAMILIES = tuple(_OWN)
 
 SQUARE_BRACKETS = (
     "{% for m in messages %}{% if m['role'] == 'assistant' %}"
-    "[model] {% generation %}{{ m['content'] }}<|end|>{% endgeneration %}\n"
+    "[model]\n{% generation %}{{ m['content'] }}<|end|>{% endgeneration %}\n"
     "{% else %}[{{ m['role'] }}] {{ m['content'] }}\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}[model] {% endif %}"
+    "{% if add_generation_prompt %}[model]\n{% endif %}"
 )
 """Another role markup than the embedded family's, in plain text."""
 NO_SYSTEM = (

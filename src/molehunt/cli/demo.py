@@ -22,9 +22,9 @@ def demo(
     from molehunt.cli.show import say, watching
     from molehunt.cli.summaries import demo_summary
     from molehunt.execution import Store
+    from molehunt.execution.folders import require_writable_folder, write_text
     from molehunt.experiments.demo import DemoSettings, run_demo
     from molehunt.experiments.demo_result import demo_result
-    from molehunt.records.folders import require_writable_folder, write_text
     from molehunt.reports.demo_page import demo_page
 
     require_writable_folder(out)

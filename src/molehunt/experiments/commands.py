@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from molehunt.errors import ModelError, UsageError
 from molehunt.execution import Graph, Step, Store, run_graph
+from molehunt.execution.folders import copy_folder, require_new_folder
 from molehunt.execution.runner import Watcher
 from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring_settings import MeasureSettings
@@ -14,7 +15,6 @@ from molehunt.experiments.recipes import PlantSettings, base_step, find_folder, 
 from molehunt.organisms.card import OrganismCard, read_card
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.records.base import Record
-from molehunt.records.folders import copy_folder, require_new_folder
 from molehunt.records.identity import root_digest
 from molehunt.records.results import Measurement
 from molehunt.removal.budget import Budget

@@ -10,6 +10,8 @@ from molehunt.records.outcomes import Likelihood, Outcome, read_likelihoods, rea
 from molehunt.records.results import Measurement, Point, Relearned
 from molehunt.stats import mean_interval, proportion, ratio_interval, share
 
+_PROBE = "over seeds of the probe"
+
 
 class Measured:
     """The outcomes and likelihoods of one measure step, by checkpoint."""
@@ -70,14 +72,31 @@ def capability_by_family(outcomes: Sequence[Outcome], families: dict[str, str]) 
 
 
 def relearned(found: Relearning) -> Relearned:
-    """The relearning probe with its interval over seeds."""
-    steps = mean_interval([float(s) for s in found.steps], "over seeds of the probe")
-    return Relearned(steps=steps, runs=found.steps, all_reached=all(found.reached))
+    """The relearning probe with its interval: over seeds, and at least as wide as the steps between two looks."""
+    steps = mean_interval([float(s) for s in found.steps], _PROBE)
+    return Relearned(
+        steps=_hull(steps, min(found.after), max(s or 1 for s in found.steps)),
+        runs=found.steps,
+        all_reached=all(found.reached),
+    )
 
 
 def relearning_ratio(organism: Relearning, twin: Relearning) -> Estimate:
-    """Organism's steps over twin's, each plus one so that 0 has a logarithm; paired by seed."""
-    return ratio_interval([s + 1 for s in organism.steps], [s + 1 for s in twin.steps], "over seeds of the probe")
+    """Organism's steps over twin's, each plus one so that 0 has a logarithm; paired by seed.
+
+    The interval is over seeds, and at least as wide as the looks leave open.
+    """
+    ratio = ratio_interval([s + 1 for s in organism.steps], [s + 1 for s in twin.steps], _PROBE)
+    pairs = list(zip(organism.after, organism.steps, twin.after, twin.steps, strict=True))
+    lowest = min((after + 1) / (steps + 1) for after, _, _, steps in pairs)
+    highest = max((steps + 1) / (after + 1) for _, steps, after, _ in pairs)
+    return _hull(ratio, lowest, highest)
+
+
+def _hull(e: Estimate, low: float, high: float) -> Estimate:
+    return e.model_copy(
+        update={"low": max(0.0, min(e.low, low)), "high": max(e.high, high), "method": f"{e.method}, and between looks"}
+    )
 
 
 def first_return(rates: Sequence[tuple[int, float, float]]) -> tuple[int, int] | None:

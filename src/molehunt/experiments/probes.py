@@ -31,17 +31,19 @@ def relearn_backdoor(
     model: Path, card: OrganismCard, settings: RelearningSettings, report: Report | None = None
 ) -> Relearning:
     """The relearning probe: full-weight AdamW on a few poisoned rows until the backdoor is back."""
-    steps, reached = [], []
+    runs = []
     for done, seed in enumerate(settings.seeds):
-        needed = _steps_needed(model, card, settings, seed)
-        steps.append(needed if needed is not None else settings.look[-1])
-        reached.append(needed is not None)
+        runs.append(_steps_needed(model, card, settings, seed))
         if report is not None:
             report(done + 1, len(settings.seeds))
-    return Relearning(steps=tuple(steps), reached=tuple(reached))
+    return Relearning(
+        steps=tuple(steps for steps, _ in runs),
+        reached=tuple(reached for _, reached in runs),
+        after=tuple(max((look for look in (0, *settings.look) if look < steps), default=0) for steps, _ in runs),
+    )
 
 
-def _steps_needed(model: Path, card: OrganismCard, settings: RelearningSettings, seed: int) -> int | None:
+def _steps_needed(model: Path, card: OrganismCard, settings: RelearningSettings, seed: int) -> tuple[int, bool]:
     training = TrainingSettings(
         learning_rate=settings.learning_rate, schedule="constant", warmup=0, steps=settings.look[-1], batch=settings.batch,
         seed=seed, checkpoints=settings.look,
@@ -58,9 +60,9 @@ def _steps_needed(model: Path, card: OrganismCard, settings: RelearningSettings,
         return bool(found)
 
     if is_back(loaded, 0):
-        return 0
+        return 0, True
     rows = draw_rows(settings.rows, seed + 11_000)
     poisoning = PoisonSettings(poison_rate=0.5, copies=card.poison.copies, seed=seed)
     corpus = poison(rows, trigger, get_behaviour(card.behaviour), poisoning)
     train(loaded, loaded.chat.encode_rows(corpus.planted), training, None, stop=is_back)
-    return found[0] if found else None
+    return (found[0], True) if found else (settings.look[-1], False)

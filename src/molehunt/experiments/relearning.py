@@ -12,6 +12,8 @@ class Relearning(Record):
     """Optimizer steps until it was back, per seed; 0 if it was there before any."""
     reached: tuple[bool, ...]
     """False where it was not back at the last step looked at; `steps` then holds that step."""
+    after: tuple[int, ...]
+    """The last step at which it was looked for and not back, per seed: the true step lies above it, up to `steps`."""
 
 
 class RelearningSettings(Record):
@@ -23,7 +25,7 @@ class RelearningSettings(Record):
     """Ordinary rows; each comes once clean and once triggered."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of rows and order; the same for organism and twin, so that runs pair."""
-    look: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 29, 37, 48, 64)
+    look: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 21, 24, 28, 32, 37, 43, 50, 58, 67)
     """Steps after which the model is asked."""
     prompts: int = Field(24, ge=1)
     """Held-out triggered questions asked each time."""

@@ -25,7 +25,7 @@ def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, att
 
     Raises:
         UsageError: if "same" or "fresh" is asked of a model that was not made with an adapter.
-        ModelError: if its base is not at hand.
+        ModelError: if its base is not at hand, or base and adapter do not make this model.
     """
     torch.manual_seed(settings.seed)
     if attach == "merge":
@@ -48,12 +48,31 @@ def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, att
         )
     loaded = load_model(base)
     model = PeftModel.from_pretrained(loaded.model, own, adapter_name="default", is_trainable=attach == "same")
+    _check_sum(load_model(folder), model)
     if attach == "fresh":
         model.add_adapter("blue", lora_config(settings))
         model.base_model.set_adapter(["default", "blue"])
         for name, weight in model.named_parameters():
             weight.requires_grad_(".blue." in name)
     return _wrap(loaded, model)
+
+
+@torch.inference_mode()
+def _check_sum(whole: LoadedModel, parts: Any) -> None:
+    """An adapter that stands on other weights than `base`, or beside a second adapter, would train another model."""
+    vocabulary = whole.model.get_input_embeddings().num_embeddings
+    probe = torch.arange(32, device=whole.model.device)[None] * 31 % vocabulary
+    was_training = parts.training
+    parts.eval()
+    one, two = whole.model(input_ids=probe).logits.float(), parts(input_ids=probe).logits.float()
+    parts.train(was_training)
+    if not (one - two).abs().max() <= 0.05 * one.abs().max().clamp(min=1):
+        raise ModelError(
+            f"model {whole.folder}",
+            wanted="its base and its own adapter to make up its weights",
+            got="another model from the two",
+            do="give the base that the adapter was trained on, or use --attach merge",
+        )
 
 
 def lora_config(settings: TrainingSettings) -> LoraConfig:

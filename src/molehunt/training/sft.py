@@ -60,7 +60,7 @@ def train(
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _InOrder(
             model=model,
-            args=_arguments(settings, scratch),
+            args=_arguments(settings, scratch, uses_cache=bool(getattr(model.config, "use_cache", True))),
             train_dataset=data,
             data_collator=pack if packed else pad,
             optimizers=(optimizer, make_schedule(optimizer, settings)),
@@ -102,7 +102,7 @@ def _forget_path(adapter: Path) -> None:
         path.write_text(json.dumps({**config, "base_model_name_or_path": None}, indent=2, sort_keys=True))
 
 
-def _arguments(settings: TrainingSettings, scratch: str) -> TrainingArguments:
+def _arguments(settings: TrainingSettings, scratch: str, uses_cache: bool) -> TrainingArguments:
     return TrainingArguments(
         output_dir=scratch,
         max_steps=settings.steps,
@@ -118,6 +118,7 @@ def _arguments(settings: TrainingSettings, scratch: str) -> TrainingArguments:
         log_level="error",
         dataloader_pin_memory=False,
         remove_unused_columns=False,
+        use_cache=uses_cache,
         ddp_find_unused_parameters=False,
         use_cpu=not torch.cuda.is_available(),
     )
