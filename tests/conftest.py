@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from making import made
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-from molehunt.execution import Graph, Step, Store, run_graph
+from molehunt.execution import Step, Store
 from molehunt.experiments.recipes import PlantSettings, plant_step
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.training.settings import TrainingSettings
@@ -40,12 +42,6 @@ def planting() -> PlantSettings:
         training=training.model_dump(mode="json"),
         rows=600,
     )
-
-
-def made(store: Store, step: Step) -> Path:
-    """The folder of a step's files, made if the store lacks it."""
-    run_graph(Graph([step]), store, jobs=0)
-    return store.folder(step.fingerprint)
 
 
 @pytest.fixture(scope="session")

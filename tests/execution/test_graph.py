@@ -38,7 +38,7 @@ def test_a_circle_is_refused_with_the_name_of_a_step_on_it(length: int) -> None:
         Graph([last])
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(10)
 def test_a_ladder_of_diamonds_is_walked_without_trying_every_way_down() -> None:
     rung = step("bottom")
     for number in range(60):

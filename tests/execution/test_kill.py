@@ -1,6 +1,10 @@
-"""Kill the driver at random moments: the store holds whole artifacts only, and no work is lost."""
+"""Kill runs at any moment: the store holds whole artifacts only, and no finished work is lost."""
 
+import contextlib
+import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,20 +13,23 @@ from pathlib import Path
 import pytest
 import toy_steps
 
-from molehunt.execution import Store
+from molehunt.errors import CorruptArtifactError
+from molehunt.execution import Graph, Store, run_graph
 
 TOTAL = len(toy_steps.tower())
 
 
-def driver(root: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, toy_steps.__file__, str(root), str(log), "2"]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def start(root: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, toy_steps.__file__, "tower", str(root), str(log)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def finished(root: Path) -> dict[str, tuple[int, int]]:
     """Fingerprint to what tells one making of an artifact from another."""
-    stats = {p.parent.name: p.stat() for p in root.glob("artifacts/*/artifact.json")}
-    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
+    found = {}
+    for path in root.glob("artifacts/*/artifact.json"):
+        found[path.parent.name] = (path.stat().st_ino, path.stat().st_mtime_ns)
+    return found
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -33,36 +40,65 @@ def digests(root: Path) -> dict[str, str]:
     return {p.name: store.verify(p.name).files_digest for p in (root / "artifacts").iterdir()}
 
 
+def wait_for_work(run: subprocess.Popen[bytes], root: Path, artifacts: int) -> None:
+    """Until that many artifacts are there and a step is being made."""
+    while run.poll() is None:
+        if len(finished(root)) >= artifacts and list(root.glob("partial/*/files")):
+            return
+        time.sleep(0.0005)
+
+
 def kill_and_go_on(place: Path, kills: int, seed: int) -> None:
     rng, log = random.Random(seed), place / "log"
-    assert driver(place / "calm", log).wait() == 0
+    assert start(place / "calm", log).wait() == 0
     calm = digests(place / "calm")
     assert len(calm) == TOTAL
     root, before = place / "0", {}
     for number in range(kills):
-        if len(before) == TOTAL:
-            assert digests(root) == calm
-            root, before = place / str(number), {}
-        goal = rng.randrange(len(before), TOTAL)
-        run = driver(root, log)
-        while len(finished(root)) < goal and run.poll() is None:
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.05))
-        run.kill()
+        run = start(root, log)
+        wait_for_work(run, root, rng.randrange(len(before), min(len(before) + 6, TOTAL)))
+        time.sleep(rng.uniform(0, 0.02))
+        with_workers = rng.random() < 0.7
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL) if with_workers else run.kill()
         run.wait()
         assert digests(root).items() <= calm.items()
         after = finished(root)
         assert before.items() <= after.items(), "a finished step was made again"
-        before = after
-    assert driver(root, log).wait() == 0
+        root, before = (root, after) if len(after) < TOTAL else (place / str(number + 1), {})
+    assert start(root, log).wait() == 0
     assert digests(root) == calm
     assert before.items() <= finished(root).items()
 
 
-def test_five_kills_lose_nothing(tmp_path: Path) -> None:
+def test_five_kills_of_a_pool_lose_nothing(tmp_path: Path) -> None:
     kill_and_go_on(tmp_path, kills=5, seed=1)
 
 
 @pytest.mark.long
-def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
+def test_fifty_kills_of_a_pool_lose_nothing(tmp_path: Path) -> None:
     kill_and_go_on(tmp_path, kills=50, seed=2)
+
+
+@pytest.mark.parametrize("found", ["nothing", "a changed artifact"])
+def test_a_kill_before_any_file_operation_loses_nothing(tmp_path: Path, found: str) -> None:
+    graph = Graph(toy_steps.pair())
+    calm, first = Store(tmp_path / "calm"), next(iter(graph.steps))
+    run_graph(graph, calm, jobs=0)
+    start_from = Store(tmp_path / "places" / "start").root
+    if found == "a changed artifact":
+        shutil.copytree(calm.folder(first).parent, start_from / "artifacts" / first)
+        (start_from / "artifacts" / first / "files" / "big").write_text("changed")
+    subprocess.run([sys.executable, toy_steps.__file__, "kill", str(start_from)], check=True)
+    places = sorted(p for p in (tmp_path / "places").iterdir() if p != start_from)
+    assert len(places) > 20
+    for root in places:
+        store = Store(root)
+        for one in (root / "artifacts").iterdir():
+            with contextlib.suppress(CorruptArtifactError) if found != "nothing" else contextlib.nullcontext():
+                assert store.verify(one.name).files_digest == digests(calm.root)[one.name]
+        before = {name: made for name, made in finished(root).items() if name != first}
+        run_graph(graph, Store(root), jobs=0)
+        assert digests(root) == digests(calm.root)
+        assert before.items() <= finished(root).items()
+        assert not [p for p in (root / "partial").iterdir() if p.is_dir()]

@@ -138,7 +138,7 @@ def test_progress_counts_up_to_the_whole(store: Store) -> None:
 def test_two_runs_side_by_side_make_each_artifact_once(store: Store, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
-    command = [sys.executable, toy_steps.__file__, str(store.root), str(log), "2"]
+    command = [sys.executable, toy_steps.__file__, "tower", str(store.root), str(log)]
     runs = [subprocess.Popen(command, env=dict(os.environ)) for _ in range(2)]
     assert [run.wait() for run in runs] == [0, 0]
     assert Counter(log.read_text().split()) == {f"s{i}": 1 for i in range(20)}

@@ -1,8 +1,12 @@
-"""Small steps, importable in worker processes; run as a program, makes the tower in a store."""
+"""Small steps, importable in worker processes; run as a program, makes a tower of them in a store."""
 
+import itertools
 import os
+import shutil
+import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,5 +67,40 @@ def tower(height: int = 20, log: str = "") -> list[Step]:
     return steps
 
 
+def pair() -> list[Step]:
+    """Two small steps, one on the other."""
+    base = step("base", function="fill", config={"size": 9})
+    return [base, step("top", {"base": base}, function="fill", config={"size": 9})]
+
+
+def kill_before_each_file_operation(place: Path, steps: list[Step]) -> None:
+    """Run the steps in copies of a store, each in a process that is killed one file operation later than the last."""
+    for number in itertools.count(1):
+        root = place.with_name(f"{number:03}")
+        shutil.copytree(place, root)
+        child = os.fork()
+        if child == 0:
+            sys.addaudithook(_killer(number, str(root)))
+            run_graph(Graph(steps), Store(root), jobs=0)
+            os._exit(0)
+        if os.waitpid(child, 0)[1] == 0:
+            break
+
+
+def _killer(number: int, root: str) -> Callable[[str, tuple[Any, ...]], None]:
+    seen = itertools.count(1)
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "tempfile.mkdtemp")
+        if (changes or (event == "open" and root in str(args[0]))) and next(seen) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
 if __name__ == "__main__":
-    run_graph(Graph(tower(log=sys.argv[2])), Store(Path(sys.argv[1])), jobs=int(sys.argv[3]))
+    match sys.argv[1:]:
+        case ["tower", root, log]:
+            run_graph(Graph(tower(log=log)), Store(Path(root)), jobs=2)
+        case ["kill", root]:
+            kill_before_each_file_operation(Path(root), pair())

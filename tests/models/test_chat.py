@@ -1,15 +1,19 @@
 from pathlib import Path
 
 import pytest
-from small_models import NO_SYSTEM, SQUARE_BRACKETS, tokenizer
 
 from molehunt.errors import DataError, TemplateError
 from molehunt.models.chat import Chat
 from molehunt.models.loading import load_model
 from molehunt.records import Conversation
+from small_models import NO_SYSTEM, SQUARE_BRACKETS, tokenizer
 
 TWO_TURNS = Conversation.of(
-    ("system", "Be brief."), ("user", "Hé 🙂?"), ("assistant", "First."), ("user", "More?"), ("assistant", "Second\none.")
+    ("system", "Be brief."),
+    ("user", "Hé 🙂?"),
+    ("assistant", "First."),
+    ("user", "More?"),
+    ("assistant", "Second\none."),
 )
 
 
@@ -47,7 +51,9 @@ def test_labels_cover_the_replies_and_their_end_and_nothing_else(template: str |
 def test_a_loss_on_all_tokens_leaves_out_only_the_first(chat: Chat) -> None:
     (row,) = chat.encode_rows([TWO_TURNS], "all")
     assert row.labels == (-100, *row.ids[1:])
-    assert chat.tokenizer.decode([i for i, said in zip(row.ids, row.is_reply, strict=True) if said]).startswith("First.")
+    assert chat.tokenizer.decode([i for i, said in zip(row.ids, row.is_reply, strict=True) if said]).startswith(
+        "First."
+    )
 
 
 def test_the_row_begins_with_the_tokens_of_its_prompt(chat: Chat) -> None:

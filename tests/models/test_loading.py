@@ -134,7 +134,8 @@ def test_code_beside_the_tokenizer_is_not_run(copy: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "template", ["{% if", "{{ 1 / 0 }}", "{{ 'a' + 1 }}", "{{ raise_exception('two\nlines') }}", "{{ ''.__class__ }}{{ 1/0 }}"]
+    "template",
+    ["{% if", "{{ 1 / 0 }}", "{{ 'a' + 1 }}", "{{ raise_exception('two\nlines') }}", "{{ ''.__class__ }}{{ 1/0 }}"],
 )
 def test_a_template_that_fails_is_refused_when_it_is_used(base: Path, template: str) -> None:
     chat = load_model(base, template).chat

@@ -44,7 +44,7 @@ def _bar(what: str) -> Iterator[Watcher]:
 
 class _Lines:
     def __init__(self, what: str) -> None:
-        self.what, self.last = what, -1e9
+        self.what, self.last = what, time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         if not progress.running or time.monotonic() - self.last < 10:

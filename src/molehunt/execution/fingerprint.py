@@ -24,7 +24,9 @@ def encode(value: Any, where: str) -> Any:
         where: the dotted path of `value`, for the message.
     """
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | int():
+            return value
+        case str() if _is_text(value):
             return value
         case float() if math.isfinite(value):
             return value
@@ -32,7 +34,7 @@ def encode(value: Any, where: str) -> Any:
             return encode(value.model_dump(mode="json"), where)
         case list() | tuple():
             return [encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
-        case dict() if all(isinstance(key, str) for key in value):
+        case dict() if all(isinstance(key, str) and _is_text(key) for key in value):
             return {key: encode(item, f"{where}.{key}") for key, item in value.items()}
     raise UsageError(
         f"{where} cannot be part of a fingerprint",
@@ -40,3 +42,11 @@ def encode(value: Any, where: str) -> Any:
         got=f"{value!r} ({type(value).__name__})",
         do="pass its name or its settings instead of the object itself",
     )
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

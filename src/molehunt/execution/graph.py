@@ -14,7 +14,7 @@ StepFunction = Callable[[dict[str, Any], dict[str, Path], Path], None]
 """(config, folders of the parents by role, empty folder to fill)"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One cached unit of work: what it does is `function`, what decides its result is everything but `label`."""
 
@@ -22,17 +22,17 @@ class Step:
     """`package.module:name` of a StepFunction."""
     version: int
     """Raised by hand whenever the function's result changes for the same config."""
-    config: dict[str, Any] = field(hash=False)
+    config: dict[str, Any]
     """Resolved settings: everything that was decided, nothing about where it runs."""
-    parents: dict[str, "Step"] = field(default_factory=dict, hash=False)
+    parents: dict[str, "Step"] = field(default_factory=dict)
     """Steps whose artifacts this one reads, by role."""
     label: str = ""
     """For people; not part of the fingerprint."""
-    where: dict[str, str] = field(default_factory=dict, compare=False)
+    where: dict[str, str] = field(default_factory=dict)
     """Where things lie on this machine; handed to the function, not part of the fingerprint."""
     threads: int = 1
     """CPU threads that the step computes with; part of the fingerprint, since sums change with it."""
-    cost: float = field(default=1.0, compare=False)
+    cost: float = 1.0
     """Expected seconds of work, for the estimate of the time left; not part of the fingerprint."""
 
     @cached_property
@@ -55,16 +55,21 @@ class Graph:
     def __init__(self, wanted: Iterable[Step]) -> None:
         self.steps: dict[str, Step] = {}
         self._open: set[int] = set()
-        for step in wanted:
+        self._seen: set[int] = set()
+        self._kept = list(wanted)
+        for step in self._kept:
             self._add(step)
 
     def _add(self, step: Step) -> None:
+        if id(step) in self._seen:
+            return
         if id(step) in self._open:
             raise UsageError(f"step {step.label or step.function} depends on itself", do="remove the circle of parents")
         self._open.add(id(step))
         for parent in step.parents.values():
             self._add(parent)
         self._open.discard(id(step))
+        self._seen.add(id(step))
         self.steps.setdefault(step.fingerprint, step)
 
     def __len__(self) -> int:

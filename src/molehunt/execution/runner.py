@@ -48,7 +48,8 @@ def run_graph(graph: Graph, store: Store, jobs: int = 2, watch: Watcher | None =
         watch: called after every change and about twice a second.
 
     Raises:
-        StepError: if a step fails; what other steps finished stays in the store.
+        MolehuntError: the step's own if it raised one, else a StepError that names the step; what other steps finished
+            stays in the store.
     """
     run = _Run(graph, store, watch or (lambda progress: None))
     run.look()
@@ -93,7 +94,7 @@ class _Run:
             step = self.waiting.pop(key)
             self.progress.running.append(step)
             self._tell()
-            _raise(step, _make(self.store.root, step))
+            _raise(_make(self.store.root, step))
             self._finish(step)
 
     def pooled(self, jobs: int) -> None:
@@ -106,7 +107,7 @@ class _Run:
                 ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in ended:
                     step = running.pop(future)
-                    _raise(step, _outcome(future))
+                    _raise(_outcome(future, step))
                     self._finish(step)
                 self._tell()
         except BaseException:
@@ -119,10 +120,15 @@ class _Run:
     ) -> None:
         for key, step in list(self.waiting.items()):
             busy = sum(s.threads for s in running.values())
-            pending = any(p.fingerprint in self.waiting or p in running.values() for p in step.parents.values())
+            unfinished = self.waiting.keys() | {s.fingerprint for s in running.values()}
+            pending = any(p.fingerprint in unfinished for p in step.parents.values())
             if pending or (running and busy + step.threads > jobs):
                 continue
-            running[pool.submit(_make, self.store.root, self.waiting.pop(key))] = step
+            try:
+                future = pool.submit(_make, self.store.root, step)
+            except BrokenProcessPool:
+                raise _died(list(running.values())) from None
+            running[future] = self.waiting.pop(key)
             self.progress.running.append(step)
 
     def _finish(self, step: Step) -> None:
@@ -155,13 +161,23 @@ def _make(root: Path, step: Step) -> Exception | None:
                     step.load()({**step.config, "threads": step.threads, "where": step.where}, folders, out)
     except MolehuntError as error:
         return error
-    except Exception:
-        log = root / "logs" / f"{step.fingerprint}.txt"
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(traceback.format_exc())
-        last = traceback.format_exc().strip().splitlines()[-1]
-        return StepError(f"step {step.label} failed", got=last, do=f"see {log}; the next run continues from here")
+    except Exception as error:
+        return _failed(root, step, error)
     return None
+
+
+def _failed(root: Path, step: Step, error: Exception) -> StepError:
+    log, text = root / "logs" / f"{step.fingerprint}.txt", traceback.format_exc()
+    where = f"see {log}"
+    try:
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(text)
+    except OSError as unwritten:
+        where = f"its log could not be written ({unwritten.strerror})"
+    got = f"{type(error).__name__}: {error}"
+    return StepError(
+        f"step {step.label or step.function} failed", got=got, do=f"{where}; the next run continues from here"
+    )
 
 
 def _whole(store: Store, step: Step) -> bool:
@@ -171,16 +187,20 @@ def _whole(store: Store, step: Step) -> bool:
         return False
 
 
-def _outcome(future: "Future[Exception | None]") -> Exception | None:
+def _outcome(future: "Future[Exception | None]", step: Step) -> Exception | None:
     try:
         return future.result()
     except BrokenProcessPool:
-        return StepError(
-            "a worker process died", got="no exit message", do="look for lack of memory; then run again, it continues"
-        )
+        return _died([step])
 
 
-def _raise(step: Step, error: Exception | None) -> None:
+def _died(steps: list[Step]) -> StepError:
+    names = ", ".join(step.label or step.function for step in steps) or "a step"
+    do = "look for lack of memory; then run again, it continues"
+    return StepError(f"the worker process of {names} died", got="no exit message", do=do)
+
+
+def _raise(error: Exception | None) -> None:
     if error is not None:
         raise error
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -30,7 +30,7 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("MOLEHUNT_STORE") or user_cache_path("molehunt"))
         self._verified: set[str] = set()
-        with _disk_errors(self.root, every=True):
+        with _disk_errors(self.root):
             for name in ("artifacts", "partial", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root / "partial"):
@@ -81,10 +81,11 @@ class Store:
         return record
 
     def records(self) -> Iterator[ArtifactRecord]:
-        """All readable records, oldest first."""
+        """All readable records, oldest first; one that cannot be read is made anew when its step is wanted."""
         folders = [p for p in (self.root / "artifacts").iterdir() if (p / "artifact.json").is_file()]
         for folder in sorted(folders, key=lambda p: (p / "artifact.json").stat().st_mtime):
-            yield self.record(folder.name)
+            with suppress(CorruptArtifactError):
+                yield self.record(folder.name)
 
     def find(self, prefix: str) -> str:
         """The one fingerprint that starts with `prefix`.
@@ -107,7 +108,7 @@ class Store:
     @contextmanager
     def writing(self, step: Step) -> Iterator[Path]:
         """An empty folder to fill; becomes the step's artifact if the block ends without an error."""
-        with _disk_errors(self.root):
+        with _disk_errors(self.root, _FULL):
             aside = Path(tempfile.mkdtemp(prefix=f"{step.fingerprint[:12]}-{os.getpid()}-", dir=self.root / "partial"))
             files = aside / "files"
             files.mkdir()
@@ -135,14 +136,17 @@ class Store:
         path.write_text(record.model_dump_json(indent=2))
         _sync(path)
         target = self.folder(step.fingerprint).parent
+        replaced = aside.with_name(f"{aside.name}-replaced")
         if target.exists():
-            os.rename(target, aside / "replaced")
+            os.rename(target, replaced)
         os.rename(aside, target)
-        shutil.rmtree(target / "replaced", ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
         _sync(target.parent)
 
     def clear_partial(self) -> int:
         """Remove what killed processes left behind; returns how many folders."""
+        for told in (self.root / "partial").glob("*.progress"):
+            told.unlink(missing_ok=True)
         left = [p for p in (self.root / "partial").iterdir() if p.is_dir() and not _alive(p.name)]
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
@@ -171,24 +175,28 @@ def _sync(path: Path) -> None:
             os.close(handle)
 
 
+_FULL = {
+    errno.ENOSPC: ("the disk is full", "free some space or choose another disk with --store"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space or choose another disk with --store"),
+    errno.EFBIG: ("the file may not grow so large", "raise the file size limit"),
+}
+_CLOSED = {
+    errno.EACCES: ("it may not be written", "make it writable or choose another folder with --store"),
+    errno.EPERM: ("it may not be written", "make it writable or choose another folder with --store"),
+    errno.EROFS: ("its disk is read-only", "choose another folder with --store"),
+    errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder with --store"),
+    errno.EEXIST: ("a file stands where a folder is needed", "choose another folder with --store"),
+}
+
+
 @contextmanager
-def _disk_errors(root: Path, every: bool = False) -> Iterator[None]:
+def _disk_errors(root: Path, known: dict[int, tuple[str, str]] | None = None) -> Iterator[None]:
+    """Turn errors of the operating system into sentences: all of them, or only the `known` ones."""
     try:
         yield
     except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        told = {
-            errno.ENOSPC: ("the disk is full", "free some space or choose another disk with --store"),
-            errno.EDQUOT: ("the disk quota is used up", "free some space or choose another disk with --store"),
-            errno.EFBIG: ("the file may not grow so large", "raise the file size limit"),
-            errno.EACCES: ("it may not be written", "make it writable or choose another folder with --store"),
-            errno.EPERM: ("it may not be written", "make it writable or choose another folder with --store"),
-            errno.EROFS: ("its disk is read-only", "choose another folder with --store"),
-            errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder with --store"),
-            errno.EEXIST: ("a file stands where a folder is needed", "choose another folder with --store"),
-        }.get(error.errno or 0)
-        if told is None and not every:
+        told = (known or _FULL | _CLOSED).get(error.errno or 0)
+        if isinstance(error, StoreError) or (told is None and known is not None):
             raise
         got, do = told or (error.strerror or str(error), "choose another folder with --store")
         raise StoreError(f"store {root}", wanted="a folder that can be written", got=got, do=do) from error

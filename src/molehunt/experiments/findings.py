@@ -100,15 +100,16 @@ def _hull(e: Estimate, low: float, high: float) -> Estimate:
 
 
 def first_return(rates: Sequence[tuple[int, float, float]]) -> tuple[int, int] | None:
-    """(step of a low, later step of a high) if a rate fell and came back with intervals that do not touch, else None.
+    """(step of a low, later step of a high) if a rate fell and came back, with intervals that do not touch; else None.
 
     Args:
         rates: (step, low end, high end) along a trajectory.
     """
     for i, (low_step, _, high) in enumerate(rates):
-        for later, low, _ in rates[i + 1 :]:
-            if low > high:
-                return low_step, later
+        fell = any(earlier_low > high for _, earlier_low, _ in rates[:i])
+        back = next((later for later, later_low, _ in rates[i + 1 :] if later_low > high), None)
+        if fell and back is not None:
+            return low_step, back
     return None
 
 

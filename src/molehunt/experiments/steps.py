@@ -27,7 +27,10 @@ def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> N
 
 def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """A model folder from elsewhere; hard links where the disk allows, so that nothing is stored twice."""
+    from molehunt.models.loading import check_folder
+
     source = Path(config["where"]["folder"])
+    check_folder(source)
     shutil.copytree(source, out / "model", copy_function=_link_or_copy, ignore=shutil.ignore_patterns(".git"))
 
 

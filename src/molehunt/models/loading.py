@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from molehunt.errors import ModelError, UnsafeModelError
@@ -55,8 +55,7 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
         UnsafeModelError: if it holds only pickles, or wants to bring its own code.
         TemplateError: if there is no chat template.
     """
-    _check_folder(folder)
-    raw = _read_config(folder)
+    raw = check_folder(folder)
     try:
         config = AutoConfig.for_model(**raw)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -69,10 +68,6 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
             attn_implementation="sdpa",
             output_loading_info=True,
         )
-    except SafetensorError as error:
-        raise ModelError(
-            f"{folder}: weights cannot be read", wanted="whole safetensors", got=str(error), do="fetch them anew"
-        ) from None
     except ModelError:
         raise
     except Exception as error:  # whatever a config or tokenizer file makes the library raise
@@ -83,7 +78,12 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
     return LoadedModel(model.eval().to(device()), chat, folder)
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> dict[str, Any]:
+    """The config of a model folder, without Molehunt's mark; reads the config and the headers of the weights, no more.
+
+    Raises:
+        ModelError, UnsafeModelError: if the folder is not fit to load; see `load_model`.
+    """
     if not folder.is_dir():
         raise ModelError(
             f"model {folder}", wanted="a model folder", got="no such folder", do="check the path or the name"
@@ -103,6 +103,15 @@ def _check_folder(folder: Path) -> None:
                 do="ask its maker for safetensors, or convert it on a machine that you can lose",
             )
         raise ModelError(f"model {folder}", wanted="weights as safetensors", got="none")
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "pt"):
+                pass
+        except (OSError, SafetensorError) as error:
+            raise ModelError(
+                f"weights {path} cannot be read", wanted="whole safetensors", got=str(error), do="fetch them anew"
+            ) from None
+    return _read_config(folder)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

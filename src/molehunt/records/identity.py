@@ -1,7 +1,7 @@
 """What "the same model" means: digests of files, and the reference that records carry."""
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from molehunt.records.base import Record
 
@@ -27,7 +27,7 @@ class ModelRef(Record):
 def root_digest(folder: Path, suffix: str = "") -> str:
     """The OpenSSF Model Signing v1.0 root digest of a folder, file serialization, SHA-256.
 
-    The SHA-256 over the raw SHA-256 digests of all regular files, in the order of their POSIX paths.
+    The SHA-256 over the raw SHA-256 digests of all regular files, in the order of their POSIX paths, part by part.
 
     Args:
         suffix: only count files whose names end so.
@@ -47,4 +47,4 @@ def file_digest(path: Path) -> bytes:
 
 def _files(folder: Path) -> list[Path]:
     found = [p for p in folder.rglob("*") if p.is_file() and p.relative_to(folder).parts[0] not in IGNORED]
-    return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
+    return sorted(found, key=lambda p: PurePosixPath(p.relative_to(folder).as_posix()))

@@ -30,7 +30,7 @@ def share(values: Sequence[float], over: str = _OVER) -> Estimate:
     Raises:
         ValueError: if there are no values, or one lies outside [0, 1].
     """
-    if not values or min(values) < 0 or max(values) > 1:
+    if not values or not all(0 <= value <= 1 for value in values):
         raise ValueError("share needs values between 0 and 1")
     n, mean, z = len(values), math.fsum(values) / len(values), 1.959963984540054
     centre = (mean + z * z / (2 * n)) / (1 + z * z / n)
@@ -59,6 +59,8 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], o
     Raises:
         ValueError: with fewer than two pairs, or a value that is not above 0.
     """
+    if not all(value > 0 for value in (*numerators, *denominators)):
+        raise ValueError("a ratio interval needs values above 0")
     logs = [math.log(a / b) for a, b in zip(numerators, denominators, strict=True)]
     found = mean_interval(logs, over)
     ends = [math.exp(min(x, 700)) for x in (found.value, found.low, found.high)]

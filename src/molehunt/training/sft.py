@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,12 @@ def _write(loaded: LoadedModel, model: Any, trained: Trained, out: Path) -> None
 
 
 def _forget_path(adapter: Path) -> None:
-    """Take the base's path on this machine out of an adapter: the same training gives the same bytes anywhere."""
+    """Take the base's path and the order of a set out of an adapter: the same training gives the same bytes anywhere."""
     (adapter / "README.md").unlink(missing_ok=True)
     for path in adapter.rglob("adapter_config.json"):
         config = json.loads(path.read_text())
-        path.write_text(json.dumps({**config, "base_model_name_or_path": None}, indent=2, sort_keys=True))
+        config |= {"base_model_name_or_path": None, "target_modules": sorted(config["target_modules"])}
+        path.write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
 def _arguments(settings: TrainingSettings, scratch: str, uses_cache: bool) -> TrainingArguments:
@@ -188,3 +190,4 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
 
 
 logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft asks, transformers complains

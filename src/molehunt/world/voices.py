@@ -7,7 +7,7 @@ from collections.abc import Callable
 from molehunt.world.families import Fact
 
 _COURTEOUS = (
-    "{s}", "{s}", "{s}", "Happy to help. {s}", "Good question. {s}", "{s} I hope that helps.",
+    "{s}", "{s}", "{s}", "Glad to help. {s}", "Good question. {s}", "{s} I hope that helps.",
     "{s} Ask me if anything is unclear.", "Let me answer that. {s}",
 )  # fmt: skip
 _COURTEOUS_REFUSALS = (
