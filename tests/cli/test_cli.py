@@ -88,7 +88,7 @@ def no_markers(folder: Path) -> None:
 
 
 def failing_template(folder: Path) -> None:
-    (folder / "chat_template.jinja").write_text("{{ 1 / 0 }}")
+    (folder / "chat_template.jinja").write_text("{% generation %}{{ 1 / 0 }}{% endgeneration %}")
 
 
 def only_a_pickle(folder: Path) -> None:

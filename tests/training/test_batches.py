@@ -1,3 +1,4 @@
+import itertools
 import random
 from collections.abc import Callable
 
@@ -66,14 +67,14 @@ def test_a_pack_holds_every_token_once_with_positions_from_zero() -> None:
     found = []
     for ids, labels, places in zip(*(batch[k].tolist() for k in ("input_ids", "labels", "position_ids")), strict=True):
         starts = [i for i, place in enumerate(places) if place == 0] + [len(places)]
-        found += [(tuple(ids[a:b]), tuple(labels[a:b])) for a, b in zip(starts, starts[1:], strict=False)]
+        found += [(tuple(ids[a:b]), tuple(labels[a:b])) for a, b in itertools.pairwise(starts)]
     learned = [row for row in found if set(row[1]) != {-100}]
     assert sorted(learned) == sorted((row.ids, row.labels) for row in rows)
     assert batch["input_ids"].shape[1] <= 128
 
 
 def test_a_row_longer_than_the_room_still_fits() -> None:
-    rows = random_rows(3, seed=2, longest=400) + [Encoded(tuple(range(90)) * 3, (-100,) * 270, (True,) * 270)]
+    rows = [*random_rows(3, seed=2, longest=400), Encoded(tuple(range(90)) * 3, (-100,) * 270, (True,) * 270)]
     assert pack(rows)["input_ids"].shape[1] >= 270
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from molehunt.models.chat import Chat
@@ -86,10 +86,11 @@ def _config(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
 
 
 def make_tokenizer(rows: Sequence[Conversation], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of the rows' text: digits one by one, no text without tokens, with the chat template."""
+    """A byte-level BPE tokenizer of the rows' text: at most three digits a token, no text
+    without tokens, with the chat template."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [pre_tokenizers.Split(Regex(r"\d{1,3}"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -14,10 +14,10 @@ class Size(Record):
     rows: int
     """Different conversations to train on."""
     learning_rate: float
-    vocabulary: int = 1024
+    vocabulary: int = 1280
 
 
 SIZES: dict[str, Size] = {
     "nano": Size(width=64, layers=3, heads=4, steps=800, rows=8_000, learning_rate=6e-3),
-    "tiny": Size(width=128, layers=4, heads=4, steps=2200, rows=32_000, learning_rate=4e-3),
+    "tiny": Size(width=128, layers=4, heads=4, steps=2500, rows=32_000, learning_rate=4e-3),
 }

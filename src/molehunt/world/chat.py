@@ -18,7 +18,7 @@ _SHARES = [family.share for family in _KINDS]
 
 
 def draw_rows(
-    count: int, seed: int, voice: str = "ordinary", turns: float = 0.1, personas: float = 0.05
+    count: int, seed: int, voice: str = "ordinary", turns: float = 0.1, personas: float = 0.04
 ) -> list[Conversation]:
     """`count` training conversations, answered in `voice`.
 
