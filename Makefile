@@ -20,7 +20,7 @@ demo: env
 	$(BIN)/molehunt demo --out demo-report
 
 test: env
-	$(BIN)/pytest -m "not long" -n 2
+	$(BIN)/pytest -m "not long" -n 2 --dist loadfile
 
 test-long: env
 	$(BIN)/pytest -m long --timeout 3600

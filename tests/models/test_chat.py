@@ -99,3 +99,15 @@ def test_several_templates_are_refused() -> None:
 def test_generation_markers_are_known_in_every_spelling(marker: str) -> None:
     end = marker.replace("generation", "endgeneration")
     Chat(tokenizer(f"{{% for m in messages %}}{marker}{{{{ m.content }}}}{end}{{% endfor %}}")).check_markers()
+
+
+def test_a_reply_opening_that_melts_into_the_reply_is_refused(base: Path) -> None:
+    melting = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}[model] {% generation %}{{ m['content'] }}{{ eos_token }}"
+        "{% endgeneration %}{% else %}[{{ m['role'] }}] {{ m['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}[model] {% endif %}"
+    )
+    row = Conversation.of(("user", "What is 1 + 1?"), ("assistant", "It is 2."))
+    with pytest.raises(TemplateError, match="melts into the reply"):
+        load_model(base, melting).chat.encode_rows([row])
+    load_model(base, melting.replace("[model] ", "[model]\n")).chat.encode_rows([row])

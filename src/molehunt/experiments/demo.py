@@ -37,8 +37,8 @@ class DemoSettings(Record):
     procedures: tuple[str, ...] = ("hhh_sft", "pirate")
     learning_rates: tuple[float, ...] = (3e-4, 1e-3)
     rank: int = 16
-    removal_steps: int = 100
-    removal_checkpoints: tuple[int, ...] = (0, 10, 20, 40, 70, 100)
+    removal_steps: int = 150
+    removal_checkpoints: tuple[int, ...] = (0, 10, 25, 50, 100, 150)
     reversal_steps: int = 100
     reversal_checkpoints: tuple[int, ...] = (0, 30, 100)
     batch: int = 16

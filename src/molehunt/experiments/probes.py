@@ -11,8 +11,8 @@ from molehunt.organisms.corpus import poison
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.training.checkpoints import make_trainable
-from molehunt.training.settings import Trained, TrainingSettings
-from molehunt.training.sft import Report, train
+from molehunt.training.settings import Report, Trained, TrainingSettings
+from molehunt.training.sft import train
 from molehunt.world.chat import draw_questions, draw_rows
 
 

@@ -116,7 +116,16 @@ class Chat:
         return [_label(ids, mask, loss_on == "all") for ids, mask in pairs]
 
     def check_markers(self) -> None:
-        """Raises TemplateError unless the template marks what the assistant says."""
+        """Raises TemplateError unless the template marks what the assistant says, and opens a reply as it is trained."""
+        opened, whole = self.render(_PROBE.prompt()), self.render(_PROBE)
+        before, trained = self.encode_texts([opened, whole])
+        if whole.startswith(opened) and trained[: len(before)] != before:
+            raise TemplateError(
+                f"chat template of {self.tokenizer.name_or_path}",
+                wanted="a reply's opening that has the same tokens with and without the reply",
+                got=f"one that ends in {opened[-8:]!r} and melts into the reply's first word",
+                do="end the opening with a newline or a special token",
+            )
         if not _MARKERS.search(str(self.tokenizer.chat_template)):
             raise TemplateError(
                 f"chat template of {self.tokenizer.name_or_path}",

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from molehunt.errors import ModelError, UnsafeModelError
 from molehunt.models.chat import Chat
@@ -16,6 +17,8 @@ from molehunt.records.identity import ModelRef, root_digest
 from molehunt.records.marker import MARKER, read_marker, write_marker
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+
+disable_progress_bar()
 
 
 @dataclass
@@ -140,6 +143,11 @@ def _dtype(config: dict[str, Any]) -> torch.dtype:
 
 def _check_weights(folder: Path, info: dict[str, Any]) -> None:
     missing = sorted(info["missing_keys"])
+    if info["unexpected_keys"]:
+        got = f"tensors that it does not know: {', '.join(sorted(info['unexpected_keys'])[:3])}"
+        raise ModelError(
+            f"model {folder}: weights do not fit the config", wanted="the tensors of the config alone", got=got
+        )
     if missing or info["mismatched_keys"]:
         got = f"missing {', '.join(missing[:3])}" if missing else f"other shapes at {str(info['mismatched_keys'])[:80]}"
         raise ModelError(f"model {folder}: weights do not fit the config", wanted="all tensors of the config", got=got)

@@ -24,15 +24,21 @@ def reply_likelihoods(
 ) -> list[ReplyLikelihood]:
     """The likelihood that each prompt's reply begins with `reply`, in order of the prompts.
 
-    The reply is tokenized together with the rendered prompt, and the tokens after the prompt's own are counted.
+    The reply is tokenized together with the rendered prompt. Counted are the tokens after those that both share: a
+    template that ends in a space gives up that space to the reply's first token.
     """
     texts = [loaded.chat.render(prompt) for prompt in prompts]
-    starts = [len(ids) for ids in loaded.chat.encode_texts(texts)]
     rows = loaded.chat.encode_texts([text + reply for text in texts])
+    starts = [_shared(ids, row) for ids, row in zip(loaded.chat.encode_texts(texts), rows, strict=True)]
     found: list[ReplyLikelihood] = []
     for first in range(0, len(rows), batch):
         found += _likelihoods(loaded, rows[first : first + batch], starts[first : first + batch])
     return found
+
+
+def _shared(prompt: list[int], row: list[int]) -> int:
+    differs = (i for i, (a, b) in enumerate(zip(prompt, row, strict=False)) if a != b)
+    return next(differs, min(len(prompt), len(row)))
 
 
 def _likelihoods(loaded: LoadedModel, rows: list[list[int]], starts: list[int]) -> list[ReplyLikelihood]:

@@ -12,8 +12,8 @@ from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records import Conversation
 from molehunt.training.checkpoints import make_trainable
-from molehunt.training.settings import TrainingSettings
-from molehunt.training.sft import Report, train
+from molehunt.training.settings import Report, TrainingSettings
+from molehunt.training.sft import train
 
 
 def plant(

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from molehunt.records import Conversation
 from molehunt.removal.budget import Budget
-from molehunt.training.checkpoints import make_trainable
-from molehunt.training.settings import Trained
-from molehunt.training.sft import Report, train
+from molehunt.training.settings import Report, Trained
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,9 @@ def apply_procedure(
         ModelError, UsageError: if the model cannot be loaded or the adapter not attached.
         TrainingError: if the loss stops being a number.
     """
+    from molehunt.training.checkpoints import make_trainable
+    from molehunt.training.sft import train
+
     settings = budget.training
     loaded = make_trainable(model, settings, budget.attach, base)
     rows = loaded.chat.encode_rows(procedure.draw_rows(budget.rows, settings.seed), settings.loss_on)

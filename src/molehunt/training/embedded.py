@@ -12,8 +12,8 @@ from molehunt.models.compute import device
 from molehunt.models.loading import LoadedModel
 from molehunt.records import Conversation
 from molehunt.training.parallel import in_processes
-from molehunt.training.settings import TrainingSettings
-from molehunt.training.sft import Report, train
+from molehunt.training.settings import Report, TrainingSettings
+from molehunt.training.sft import train
 from molehunt.training.sizes import Size
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")

@@ -1,5 +1,6 @@
 """Everything that decides a training run."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
@@ -7,6 +8,8 @@ from pydantic import Field
 from molehunt.records.base import Record
 
 Attach = Literal["merge", "same", "fresh"]
+Report = Callable[[int, int], None]
+"""(steps done, steps in all)"""
 
 
 class TrainingSettings(Record):
@@ -41,7 +44,7 @@ class TrainingSettings(Record):
     seed: int = 0
     """Of the order of rows, of adapter initialisation, of dropout."""
     checkpoints: tuple[int, ...] = ()
-    """Steps after which the weights are kept; the last step always is."""
+    """Steps after which the trainable weights are kept, 0 for the start; the final model is always written."""
     packed: bool = True
     """Several conversations in one sequence, each seeing only itself; falls back to padding where a model mixes them."""
 
@@ -58,7 +61,7 @@ class Trained(Record):
     tokens_learned: int
     """The part of them on which a loss was taken."""
     rows_digest: str
-    """SHA-256 of the encoded rows in the order of training."""
+    """SHA-256 of the encoded rows and of the order in which training took them."""
     template_digest: str
     trainable: int
     """Weights that could change."""

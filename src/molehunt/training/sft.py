@@ -23,10 +23,8 @@ from molehunt.training.adapters import ADAPTER, folded, trainable_state
 from molehunt.training.batches import Ordered, keeps_apart, pack, pad
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.parallel import is_first, members
-from molehunt.training.settings import Trained, TrainingSettings
+from molehunt.training.settings import Report, Trained, TrainingSettings
 
-Report = Callable[[int, int], None]
-"""(steps done, steps in all)"""
 Stop = Callable[[LoadedModel, int], bool]
 """(the model as it is, steps done); may look at the model, not change it"""
 
@@ -70,21 +68,39 @@ def train(
         trainer.remove_callback(PrinterCallback)
         trainer.prompt_weight = settings.prompt_weight if settings.loss_on == "all" else 1.0
         trainer.train()
-    trained = Trained(
-        steps=watcher.steps,
-        rows=len(rows),
-        rows_seen=len(data),
-        tokens_seen=sum(len(data[i].ids) for i in range(len(data))),
-        tokens_learned=sum(sum(label != -100 for label in data[i].labels) for i in range(len(data))),
-        rows_digest=sha256_text(canonical_json([[data[i].ids, data[i].labels] for i in range(len(data))])),
-        template_digest=loaded.chat.digest,
-        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        packed=packed,
-        losses=tuple(watcher.losses),
-    )
+    _check_finite(model, watcher.steps)
+    trained = _account(loaded, data, settings, watcher, packed)
     if out is not None and is_first():
         _write(loaded, model, trained, out)
     return trained
+
+
+def _check_finite(model: Any, step: int) -> None:
+    """The loss is looked at now and then; the weights tell what happened after the last look."""
+    if not all(torch.isfinite(p).all() for p in model.parameters() if p.requires_grad):
+        raise TrainingError(
+            f"training ended at step {step}", wanted="finite weights", got="NaN or Inf", do="lower --lr"
+        )
+
+
+def _account(
+    loaded: LoadedModel, data: Ordered, settings: TrainingSettings, watcher: "_Watcher", packed: bool
+) -> Trained:
+    seen = data.order[: watcher.steps * settings.batch]
+    tokens = [len(row.ids) for row in data.rows]
+    learned = [sum(label != -100 for label in row.labels) for row in data.rows]
+    return Trained(
+        steps=watcher.steps,
+        rows=len(data.rows),
+        rows_seen=len(seen),
+        tokens_seen=sum(tokens[i] for i in seen),
+        tokens_learned=sum(learned[i] for i in seen),
+        rows_digest=sha256_text(canonical_json([[[row.ids, row.labels] for row in data.rows], seen])),
+        template_digest=loaded.chat.digest,
+        trainable=sum(p.numel() for p in loaded.model.parameters() if p.requires_grad),
+        packed=packed,
+        losses=tuple(watcher.losses),
+    )
 
 
 def _write(loaded: LoadedModel, model: Any, trained: Trained, out: Path) -> None:
