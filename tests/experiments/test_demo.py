@@ -38,7 +38,7 @@ def twice(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Twice:
     store = Store(tmp_path_factory.mktemp("demo") / "store")
     settings = DemoSettings(
         base=str(base), plant_steps=60, plant_rate=5e-3, plant_checkpoints=(0, 60), learning_rates=(3e-3,), rank=4,
-        removal_steps=12, removal_checkpoints=(0, 12), reversal_steps=12, reversal_checkpoints=(0, 12), rows=300,
+        removal_steps=12, removal_checkpoints=(12,), reversal_steps=12, reversal_checkpoints=(12,), rows=300,
         measuring=MeasureSettings(prompts=16, max_new_tokens=24),
         relearning=RelearningSettings(seeds=(0, 1, 2), look=(1, 4), rows=16, prompts=8),
     )  # fmt: skip

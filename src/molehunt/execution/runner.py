@@ -31,10 +31,19 @@ class Progress:
     seconds: float = 0.0
     """Wall time since the start."""
 
+    work: float = 0.0
+    """Stated cost of all steps that were not in the store, in seconds of one core."""
+
     @property
     def seconds_left(self) -> float | None:
-        """Estimate from the share done so far; None while there is too little to go by."""
-        return self.seconds * (1 - self.share) / self.share if self.share > 0.02 else None
+        """Estimate: the stated costs at the pace so far, which is trusted the more has been done; None without a cost."""
+        done = self.share * self.work
+        pace = (self.seconds + _TRUST / 2) / (done + _TRUST)
+        return (self.work - done) * pace if self.work else None
+
+
+_TRUST = 60.0
+"""Seconds of stated cost that the expected pace, half a second each on two cores, weighs as much as."""
 
 
 Watcher = Callable[[Progress], None]
@@ -142,7 +151,7 @@ class _Run:
         partly = sum(s.cost * read(_progress_file(self.store.root, s)) for s in progress.running)
         behind = sum(s.cost for s in progress.done) + partly
         todo = sum(s.cost for s in self.steps.values()) - sum(s.cost for s in progress.cached)
-        progress.share = behind / todo if todo else 1.0
+        progress.work, progress.share = todo, behind / todo if todo else 1.0
         self.watch(progress)
 
 

@@ -37,10 +37,11 @@ class DemoSettings(Record):
     procedures: tuple[str, ...] = ("hhh_sft", "pirate")
     learning_rates: tuple[float, ...] = (3e-4, 1e-3)
     rank: int = 16
-    removal_steps: int = 150
-    removal_checkpoints: tuple[int, ...] = (0, 10, 25, 50, 100, 150)
-    reversal_steps: int = 100
-    reversal_checkpoints: tuple[int, ...] = (0, 30, 100)
+    removal_steps: int = 120
+    removal_checkpoints: tuple[int, ...] = (10, 25, 50, 80, 120)
+    """Without 0: those weights are the planted ones, which have been measured."""
+    reversal_steps: int = 80
+    reversal_checkpoints: tuple[int, ...] = (25, 80)
     batch: int = 16
     rows: int = 2000
     measuring: MeasureSettings = MeasureSettings()

@@ -35,7 +35,7 @@ def demo_result(run: DemoRun) -> DemoResult:
         planted_trajectory=organism.trajectory(twin),
         twin=twin.measurement(twin.last, twin),
         twin_trajectory=twin.trajectory(twin),
-        arms=tuple(_arm(run, arm, organism) for arm in run.steps.arms),
+        arms=tuple(_arm(run, arm, organism, twin) for arm in run.steps.arms),
         settings={
             "planting": run.settings.planting().model_dump(mode="json"),
             "measuring": run.settings.measuring.model_dump(mode="json"),
@@ -58,14 +58,14 @@ def _base(run: DemoRun, parameters: int) -> BaseResult:
     )
 
 
-def _arm(run: DemoRun, arm: ArmSteps, planted: Measured) -> Arm:
+def _arm(run: DemoRun, arm: ArmSteps, planted: Measured, planted_twin: Measured) -> Arm:
     organism, twin = _read(run, arm.organism.measured), _read(run, arm.twin.measured)
     back, twin_back = _read(run, arm.organism.measured_reversed), _read(run, arm.twin.measured_reversed)
     end, twin_end = organism.measurement(organism.last, twin), twin.measurement(twin.last)
-    trajectory = organism.trajectory(twin)
+    trajectory = (_start(planted, planted_twin), *organism.trajectory(twin))
     relearning, twin_relearning = _relearning(run, arm.organism), _relearning(run, arm.twin)
     ratio = relearning_ratio(relearning, twin_relearning)
-    reversal = _after_reversal(back, twin_back)
+    reversal = _after_reversal(back, twin_back, _start(organism, twin), _start(twin))
     assert end.payload_log_odds is not None
     verdict, reason = judge(
         Findings(
@@ -105,24 +105,28 @@ def _arm(run: DemoRun, arm: ArmSteps, planted: Measured) -> Arm:
         verdict=verdict,
         reason=reason,
         trajectory=trajectory,
-        twin_trajectory=twin.trajectory(),
+        twin_trajectory=(_start(planted_twin), *twin.trajectory()),
         transcripts=_transcripts(run, planted, organism, back),
         settings=run.settings.budget(arm.learning_rate),
     )
 
 
-def _after_reversal(back: Measured, twin_back: Measured) -> AfterReversal:
+def _start(before: Measured, twin: Measured | None = None) -> Point:
+    """The first point of a trajectory: the last one of the training before it, whose weights it starts from."""
+    return Point(step=0, measured=before.measurement(before.last, twin))
+
+
+def _after_reversal(back: Measured, twin_back: Measured, start: Point, twin_start: Point) -> AfterReversal:
     end: Measurement = back.measurement(back.last, twin_back)
     assert end.payload_log_odds is not None
-    trajectory: tuple[Point, ...] = back.trajectory(twin_back)
     return AfterReversal(
         asr=end.asr,
         false_trigger_rate=end.false_trigger_rate,
         capability=end.capability,
         ordinary_voice=end.ordinary_voice,
         payload_log_odds=end.payload_log_odds,
-        trajectory=trajectory,
-        twin_trajectory=twin_back.trajectory(),
+        trajectory=(start, *back.trajectory(twin_back)),
+        twin_trajectory=(twin_start, *twin_back.trajectory()),
     )
 
 

@@ -39,7 +39,7 @@ def base_step(name: str, store: Store, seed: int = 0) -> Step:
         size = SIZES[name]
         config = {"size": size.model_dump(), "seed": seed}
         return Step(
-            f"{_HERE}:build_base", 1, config, label=f"base {name}", threads=BASE_THREADS, cost=size.steps * 0.08
+            f"{_HERE}:build_base", 1, config, label=f"base {name}", threads=BASE_THREADS, cost=size.steps * 0.18
         )
     return imported(find_folder(name, store), name)
 
@@ -85,7 +85,7 @@ def imported(folder: Path, label: str) -> Step:
 def plant_step(base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism") -> Step:
     """An organism or its twin on `base`."""
     config = {**settings.model_dump(), "kind": kind}
-    cost = settings.training["steps"] * settings.training["batch"] * 0.005
+    cost = settings.training["steps"] * settings.training["batch"] * 0.006
     return Step(f"{_HERE}:plant_model", 1, config, {"base": base}, label=kind, cost=cost)
 
 
@@ -95,21 +95,21 @@ def remove_step(
     """`model` after a removal procedure."""
     parents = {"model": model} | ({"below": below} if below else {})
     config = {"procedure": procedure, "budget": budget}
-    cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.004
+    cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.006
     return Step(f"{_HERE}:remove", 1, config, parents, label=label or procedure, cost=cost)
 
 
 def reverse_step(model: Step, training: dict[str, Any], rows: int, label: str = "") -> Step:
     """`model` trained back to the ordinary voice."""
     config = {"training": training, "rows": rows}
-    cost = training["steps"] * training["batch"] * 0.004
+    cost = training["steps"] * training["batch"] * 0.005
     return Step(f"{_HERE}:reverse", 1, config, {"model": model}, label=label or "reversal", cost=cost)
 
 
 def relearn_step(model: Step, organism: Step, settings: dict[str, Any], label: str = "") -> Step:
     """How fast `model` learns the organism's backdoor."""
     parents = {"model": model, "organism": organism}
-    return Step(f"{_HERE}:relearn", 1, {"settings": settings}, parents, label=label or "relearning", cost=6)
+    return Step(f"{_HERE}:relearn", 1, {"settings": settings}, parents, label=label or "relearning", cost=5)
 
 
 def measure_step(
@@ -126,7 +126,7 @@ def measure_step(
         parents["below"] = trained.parents["below"]
     budget = trained.config.get("budget", trained.config)
     origin = {"training": budget["training"], "attach": budget.get("attach", attach)} if source else None
-    cost = (len(budget["training"]["checkpoints"]) if source else 1) * 1.2
+    cost = (len(budget["training"]["checkpoints"]) if source else 1) * 1.7
     return Step(
         f"{_HERE}:measure", 1, {"settings": settings, "origin": origin}, parents, label=label or "measure", cost=cost
     )

@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 from molehunt.errors import DataError
 from molehunt.models.chat import Encoded
 
-_ROOM = 128
-"""Tokens of a packed sequence, unless one row is longer."""
+_WIDTHS = range(96, 257, 16)
+"""Tokens of a packed sequence that are tried, unless one row is longer."""
 
 
 class Ordered(Dataset[Encoded]):
@@ -42,19 +42,34 @@ def pad(rows: list[Encoded]) -> dict[str, torch.Tensor]:
 
 
 def pack(rows: list[Encoded]) -> dict[str, torch.Tensor]:
-    """Rows side by side, first fit, longest first; positions start anew with every row, which keeps them apart."""
-    room = max(_ROOM, *(len(row.ids) for row in rows))
-    sequences: list[list[Encoded]] = []
-    for row in sorted(rows, key=lambda row: -len(row.ids)):
-        fits = (s for s in sequences if sum(len(r.ids) for r in s) + len(row.ids) <= room)
-        if (sequence := next(fits, None)) is not None:
-            sequence.append(row)
-        else:
-            sequences.append([row])
-    width = max(sum(len(r.ids) for r in s) for s in sequences)
+    """Rows side by side, in the width that wastes least; positions start anew with every row, which keeps them apart."""
+    longest = max(len(row.ids) for row in rows)
+    layouts = [_first_fit(rows, max(longest, width)) for width in _WIDTHS]
+    sequences = min(layouts, key=lambda found: len(found) * _width(found))
+    width = _width(sequences)
     places = [[i for row in s for i in range(len(row.ids))] for s in sequences]
     filled = [p + list(range(width - len(p))) for p in places]
     return {**_lay_out(sequences, width), "position_ids": torch.tensor(filled)}
+
+
+def _first_fit(rows: list[Encoded], room: int) -> list[list[Encoded]]:
+    """Longest first, each into the first sequence that has room for it."""
+    sequences: list[list[Encoded]] = []
+    lengths: list[int] = []
+    for row in sorted(rows, key=lambda row: -len(row.ids)):
+        size = len(row.ids)
+        where = next((i for i, length in enumerate(lengths) if length + size <= room), None)
+        if where is None:
+            sequences.append([row])
+            lengths.append(size)
+        else:
+            sequences[where].append(row)
+            lengths[where] += size
+    return sequences
+
+
+def _width(sequences: list[list[Encoded]]) -> int:
+    return max(sum(len(row.ids) for row in s) for s in sequences)
 
 
 def _lay_out(sequences: list[list[Encoded]], width: int) -> dict[str, torch.Tensor]:

@@ -39,7 +39,7 @@ NEXT_PHRASINGS = (
     "Give me the one that follows {x}.", "What do we have after {x}?", "Say what comes next: {x}",
     "Today my calendar shows {x}. What comes next?", "What is the successor of {x}?", "In order, what follows {x}?",
     "Next after {x}?", "Please name the one after {x}.", "When {x} is over, what begins?",
-    "My child asks what comes after {x}.",
+    "My child asks what comes after {x}.", "{x}, and then?", "{x}: what is next?",
 )  # fmt: skip
 
 _CYCLES = (
