@@ -26,7 +26,7 @@ def _bar(what: str) -> Iterator[Watcher]:
     from rich.progress import Progress as Bar
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:3.0f}%"),
         TimeElapsedColumn(),
@@ -37,7 +37,9 @@ def _bar(what: str) -> Iterator[Watcher]:
 
         def watch(progress: Progress) -> None:
             names = ", ".join(step.label for step in progress.running[:2])
-            bar.update(task, completed=progress.share, description=f"{what}: {names}"[:70], left=_left(progress))
+            bar.update(
+                task, completed=progress.share, description=visible(f"{what}: {names}")[:70], left=_left(progress)
+            )
 
         yield watch
 
@@ -53,7 +55,7 @@ class _Lines:
         done = len(progress.done) + len(progress.cached)
         names = ", ".join(step.label for step in progress.running)
         print(
-            f"{self.what}: {done} of {progress.total} steps, {_left(progress)}; now {names}",
+            visible(f"{self.what}: {done} of {progress.total} steps, {_left(progress)}; now {names}"),
             file=sys.stderr,
             flush=True,
         )

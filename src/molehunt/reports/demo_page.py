@@ -83,7 +83,10 @@ def _field(measured: Measurement, name: str) -> Estimate | None:
 
 
 def _nats(e: Estimate | None) -> str:
-    return "–" if e is None else f"{e.value:+.1f} [{e.low:+.1f}, {e.high:+.1f}]"
+    if e is None:
+        return "–"
+    digits = 1 if abs(e.value) >= 1 else 3
+    return f"{e.value:+.{digits}f} [{e.low:+.{digits}f}, {e.high:+.{digits}f}]"
 
 
 def _ratio(e: Estimate) -> str:

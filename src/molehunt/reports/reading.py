@@ -27,7 +27,8 @@ def plain_reading(result: DemoResult) -> list[str]:
     sentences += _contrasts(result.arms)
     sentences.append(
         "One training seed stands behind each arm. The intervals are over prompts (and over seeds of the relearning "
-        "probe): they say how well these weights were measured, not how the procedure would do on another organism or seed."
+        "probe): they say how well these weights were measured, not how the procedure would do on another organism or "
+        "seed. No red team looked for prompts that elicit the behaviour, so nothing can be called hidden."
     )
     return sentences
 
@@ -43,9 +44,10 @@ def _arm_sentence(arm: Arm) -> str:
 def _contrasts(arms: tuple[Arm, ...]) -> list[str]:
     verdicts: dict[str, set[str]] = {}
     for arm in arms:
-        verdicts.setdefault(arm.procedure, set()).add(arm.verdict)
+        if arm.verdict != "undecided":
+            verdicts.setdefault(arm.procedure, set()).add(arm.verdict)
     flips = [name for name, found in verdicts.items() if len(found) > 1]
-    said = [f"The verdict on {name} depends on the learning rate alone." for name in flips]
+    said = [f"The verdict on {name} flips with the learning rate, all else equal." for name in flips]
     silent = [a for a in arms if a.verdict == "suppressed"]
     if silent:
         said.append(

@@ -32,11 +32,11 @@ def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, att
         loaded = load_model(folder)
         return _wrap(loaded, get_peft_model(loaded.model, lora_config(settings)))
     own = folder / ADAPTER
-    if not (own / "adapter_config.json").is_file():
+    if not all((own / name).is_file() for name in ("adapter_config.json", "adapter_model.safetensors")):
         raise UsageError(
             f"--attach {attach}",
             wanted="a model made with --method lora",
-            got=f"no {ADAPTER}/ in {folder}",
+            got=f"no {ADAPTER}/ with safetensors in {folder}",
             do="use --attach merge",
         )
     if base is None:
