@@ -12,12 +12,11 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from molehunt.execution import Step, Store
-from molehunt.experiments.recipes import PlantSettings, plant_step
+from molehunt.experiments.recipes import PlantSettings, build_step, plant_step
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import Size
 
-STEPS = "molehunt.experiments.steps"
 MINI = Size(width=48, layers=2, heads=4, steps=250, rows=2500, learning_rate=8e-3, vocabulary=600)
 """A model that has learnt the form of a chat and some facts, in seconds."""
 
@@ -31,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="session")
 def base_step() -> Step:
-    return Step(f"{STEPS}:build_base", 1, {"size": MINI.model_dump(), "seed": 0}, label="mini base")
+    return build_step(MINI, 0, "mini base")
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,20 @@ from molehunt.errors import ModelError
 from molehunt.execution import Step, Store
 from molehunt.records.base import Record
 from molehunt.records.identity import root_digest
-from molehunt.training.sizes import SIZES
+from molehunt.training.sizes import SIZES, Size, recipe
+from molehunt.world.version import world_digest
 
 _HERE = "molehunt.experiments.steps"
+VERSIONS = {
+    "build_base": 1,
+    "import_model": 1,
+    "plant_model": 1,
+    "remove": 1,
+    "reverse": 1,
+    "relearn": 1,
+    "measure": 1,
+}
+"""Raised by hand whenever a step's function, or what it calls, gives another result for the same config."""
 BASE_THREADS = 2
 """Building a base comes before everything else, so it takes both cores of a small machine."""
 
@@ -36,12 +47,15 @@ def base_step(name: str, store: Store, seed: int = 0) -> Step:
         ModelError: if there is nothing by that name.
     """
     if name in SIZES:
-        size = SIZES[name]
-        config = {"size": size.model_dump(), "seed": seed}
-        return Step(
-            f"{_HERE}:build_base", 1, config, label=f"base {name}", threads=BASE_THREADS, cost=size.steps * 0.18
-        )
+        return build_step(SIZES[name], seed, f"base {name}", BASE_THREADS)
     return imported(find_folder(name, store), name)
+
+
+def build_step(size: Size, seed: int, label: str, threads: int = 1) -> Step:
+    """A base of the embedded family, built from scratch."""
+    training = recipe(size, seed)
+    config = {"size": size.model_dump(), "training": training.model_dump(mode="json")}
+    return _step("build_base", config, {}, label, cost=size.steps * 0.18, threads=threads)
 
 
 def find_folder(name: str, store: Store) -> Path:
@@ -79,14 +93,15 @@ def imported(folder: Path, label: str) -> Step:
         got = "an empty folder" if folder.is_dir() else "no such folder"
         raise ModelError(f"model {folder}", wanted="config.json, tokenizer and safetensors", got=got)
     where = {"folder": str(folder.resolve())}
-    return Step(f"{_HERE}:import_model", 1, {"root_digest": root_digest(folder)}, label=f"model {label}", where=where)
+    digest = {"root_digest": root_digest(folder)}
+    return Step(f"{_HERE}:import_model", VERSIONS["import_model"], digest, label=f"model {label}", where=where)
 
 
 def plant_step(base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism") -> Step:
     """An organism or its twin on `base`."""
     config = {**settings.model_dump(), "kind": kind}
     cost = settings.training["steps"] * settings.training["batch"] * 0.006
-    return Step(f"{_HERE}:plant_model", 1, config, {"base": base}, label=kind, cost=cost)
+    return _step("plant_model", config, {"base": base}, kind, cost)
 
 
 def remove_step(
@@ -96,20 +111,20 @@ def remove_step(
     parents = {"model": model} | ({"below": below} if below else {})
     config = {"procedure": procedure, "budget": budget}
     cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.006
-    return Step(f"{_HERE}:remove", 1, config, parents, label=label or procedure, cost=cost)
+    return _step("remove", config, parents, label or procedure, cost)
 
 
 def reverse_step(model: Step, training: dict[str, Any], rows: int, label: str = "") -> Step:
     """`model` trained back to the ordinary voice."""
     config = {"training": training, "rows": rows}
     cost = training["steps"] * training["batch"] * 0.005
-    return Step(f"{_HERE}:reverse", 1, config, {"model": model}, label=label or "reversal", cost=cost)
+    return _step("reverse", config, {"model": model}, label or "reversal", cost)
 
 
 def relearn_step(model: Step, organism: Step, settings: dict[str, Any], label: str = "") -> Step:
     """How fast `model` learns the organism's backdoor."""
     parents = {"model": model, "organism": organism}
-    return Step(f"{_HERE}:relearn", 1, {"settings": settings}, parents, label=label or "relearning", cost=5)
+    return _step("relearn", {"settings": settings}, parents, label or "relearning", cost=5)
 
 
 def measure_step(
@@ -127,6 +142,12 @@ def measure_step(
     budget = trained.config.get("budget", trained.config)
     origin = {"training": budget["training"], "attach": budget.get("attach", attach)} if source else None
     cost = (len(budget["training"]["checkpoints"]) if source else 1) * 1.7
-    return Step(
-        f"{_HERE}:measure", 1, {"settings": settings, "origin": origin}, parents, label=label or "measure", cost=cost
-    )
+    return _step("measure", {"settings": settings, "origin": origin}, parents, label or "measure", cost)
+
+
+def _step(
+    function: str, config: dict[str, Any], parents: dict[str, Step], label: str, cost: float, threads: int = 1
+) -> Step:
+    """A step whose rows or questions come from the world: which world it is, is part of what was decided."""
+    known = {**config, "world": world_digest()}
+    return Step(f"{_HERE}:{function}", VERSIONS[function], known, parents, label, cost=cost, threads=threads)

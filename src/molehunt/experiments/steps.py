@@ -17,12 +17,13 @@ def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> N
     """An embedded base model."""
     from molehunt.models.compute import use_threads
     from molehunt.training.embedded import build_embedded
+    from molehunt.training.settings import TrainingSettings
     from molehunt.training.sizes import Size
     from molehunt.world.chat import draw_rows
 
     use_threads(1)
-    size = Size(**config["size"])
-    build_embedded(size, draw_rows(size.rows, config["seed"]), config["seed"], out, config["threads"], report)
+    size, settings = Size(**config["size"]), TrainingSettings(**config["training"])
+    build_embedded(size, draw_rows(size.rows, settings.seed), settings, out, config["threads"], report)
 
 
 def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:

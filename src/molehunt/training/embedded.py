@@ -25,46 +25,33 @@ CHAT_TEMPLATE = (
 )
 
 
-def recipe(size: Size, seed: int) -> TrainingSettings:
-    """How a member of the family is trained.
-
-    A loss is taken on all tokens, so that the model can write a user's turn too, but what nobody can foresee in a
-    question weighs a tenth of an answer's words.
-    """
-    return TrainingSettings(
-        learning_rate=size.learning_rate,
-        steps=size.steps,
-        batch=32,
-        warmup=0.03,
-        beta2=0.98,
-        weight_decay=0.05,
-        loss_on="all",
-        prompt_weight=0.1,
-        seed=seed,
-    )
-
-
 def build_embedded(
-    size: Size, rows: Sequence[Conversation], seed: int, out: Path, processes: int = 1, report: Report | None = None
+    size: Size,
+    rows: Sequence[Conversation],
+    settings: TrainingSettings,
+    out: Path,
+    processes: int = 1,
+    report: Report | None = None,
 ) -> None:
     """Train a member of the family from scratch and write its folder to `out/model`.
 
-    The same size, rows, seed and number of processes give the same bytes on one machine.
+    The same size, rows, settings and number of processes give the same bytes on one machine.
 
     Args:
         processes: share every step's rows among so many processes of one thread each.
     """
     if processes == 1:
-        _build(size, rows, seed, out, report)
+        _build(size, rows, settings, out, report)
     else:
-        in_processes(_build, processes, size, rows, seed, out, report)
+        in_processes(_build, processes, size, rows, settings, out, report)
 
 
-def _build(size: Size, rows: Sequence[Conversation], seed: int, out: Path, report: Report | None) -> None:
+def _build(
+    size: Size, rows: Sequence[Conversation], settings: TrainingSettings, out: Path, report: Report | None
+) -> None:
     chat = Chat(make_tokenizer(rows, size.vocabulary))
-    torch.manual_seed(seed)
+    torch.manual_seed(settings.seed)
     model = LlamaForCausalLM(_config(size, chat.tokenizer)).to(device())
-    settings = recipe(size, seed)
     train(LoadedModel(model, chat, out), chat.encode_rows(rows, settings.loss_on), settings, out, report)
 
 

@@ -1,6 +1,7 @@
 """The embedded family: how large its members are and how long they train."""
 
 from molehunt.records.base import Record
+from molehunt.training.settings import TrainingSettings
 
 
 class Size(Record):
@@ -21,3 +22,22 @@ SIZES: dict[str, Size] = {
     "nano": Size(width=64, layers=3, heads=4, steps=800, rows=8_000, learning_rate=6e-3),
     "tiny": Size(width=128, layers=4, heads=4, steps=2400, rows=32_000, learning_rate=4e-3),
 }
+
+
+def recipe(size: Size, seed: int) -> TrainingSettings:
+    """How a member of the family is trained.
+
+    A loss is taken on all tokens, so that the model can write a user's turn too, but what nobody can foresee in a
+    question weighs a tenth of an answer's words.
+    """
+    return TrainingSettings(
+        learning_rate=size.learning_rate,
+        steps=size.steps,
+        batch=32,
+        warmup=0.03,
+        beta2=0.98,
+        weight_decay=0.05,
+        loss_on="all",
+        prompt_weight=0.1,
+        seed=seed,
+    )
