@@ -9,8 +9,8 @@ import typer
 
 from molehunt.cli import demo, organism, removal
 
-FOUND, NOTHING, ERROR, NOT_EXAMINED = 1, 0, 2, 3
-"""Exit codes: 0 examined and nothing found, 1 found something, 2 usage or runtime error, 3 not (fully) examined."""
+ERROR = 2
+"""Exit code of a usage or runtime error; 0 is done, 130 is stopped by Ctrl-C."""
 
 app = typer.Typer(
     name="molehunt",

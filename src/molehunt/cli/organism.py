@@ -73,7 +73,7 @@ def measure(
         int, typer.Option("--prompts", min=2, help="Held-out questions, each clean and triggered.")
     ] = 128,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0 is greedy.")] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which questions are drawn.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which questions are drawn.")] = 20,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,6 +10,10 @@ from molehunt.errors import UsageError
 
 def require_new_folder(folder: Path) -> None:
     """Raises UsageError unless `folder` is new, or an empty folder, in a place that can be written."""
+    if folder.resolve() == Path.cwd():
+        raise UsageError(
+            f"output folder {folder}", wanted="a folder of its own", got="the one we stand in", do="name a new one"
+        )
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists():
@@ -41,6 +45,7 @@ def require_writable_folder(folder: Path) -> None:
 
 def copy_folder(source: Path, target: Path) -> None:
     """Copy a folder aside and rename it into place: `target` is whole or as it was."""
+    target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:

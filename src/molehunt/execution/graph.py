@@ -16,7 +16,7 @@ StepFunction = Callable[[dict[str, Any], dict[str, Path], Path], None]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One cached unit of work: what it does is `function`, what decides its result is everything but `label`."""
+    """One cached unit of work: what it does is `function`, what decides its result is all but `label`, `cost` and `where`."""
 
     function: str
     """`package.module:name` of a StepFunction."""

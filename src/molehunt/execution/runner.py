@@ -81,6 +81,7 @@ class _Run:
 
     def look(self) -> None:
         """Split the steps into those that the store has whole, and the rest."""
+        self.store.prepare()
         self.store.clear_partial()
         for key, step in self.steps.items():
             if self._is_stored(key):

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import platform
+import re
 import shutil
 import tempfile
 import time
@@ -17,7 +19,7 @@ from pydantic import ValidationError
 from molehunt.errors import CorruptArtifactError, StoreError
 from molehunt.execution.graph import Step
 from molehunt.records.artifacts import ArtifactRecord, Provenance
-from molehunt.records.identity import root_digest
+from molehunt.records.identity import tree_digest
 
 
 class Store:
@@ -30,6 +32,13 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("MOLEHUNT_STORE") or user_cache_path("molehunt"))
         self._verified: set[str] = set()
+
+    def prepare(self) -> None:
+        """Make the store's folders; reading does not need them.
+
+        Raises:
+            StoreError: if they cannot be made or written.
+        """
         with _disk_errors(self.root):
             for name in ("artifacts", "partial", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -69,7 +78,7 @@ class Store:
         """
         record = self.record(fingerprint)
         if fingerprint not in self._verified:
-            found = root_digest(self.folder(fingerprint))
+            found = tree_digest(self.folder(fingerprint))
             if found != record.files_digest:
                 raise CorruptArtifactError(
                     f"artifact {fingerprint[:12]} ({record.label}) was changed after it was stored",
@@ -82,7 +91,7 @@ class Store:
 
     def records(self) -> Iterator[ArtifactRecord]:
         """All readable records, oldest first; one that cannot be read is made anew when its step is wanted."""
-        folders = [p for p in (self.root / "artifacts").iterdir() if (p / "artifact.json").is_file()]
+        folders = [path.parent for path in (self.root / "artifacts").glob("*/artifact.json")]
         for folder in sorted(folders, key=lambda p: (p / "artifact.json").stat().st_mtime):
             with suppress(CorruptArtifactError):
                 yield self.record(folder.name)
@@ -93,7 +102,7 @@ class Store:
         Raises:
             StoreError: if there is none, or more than one.
         """
-        found = sorted(p.name for p in (self.root / "artifacts").iterdir() if p.name.startswith(prefix))
+        found = sorted(p.name for p in (self.root / "artifacts").glob("*") if p.name.startswith(prefix))
         if len(found) != 1:
             wanted = f"exactly one fingerprint that starts with {prefix}"
             raise StoreError(f"{prefix} in {self.root}", wanted=wanted, got=f"{len(found)}", do="give more digits")
@@ -102,14 +111,18 @@ class Store:
     @contextmanager
     def lock(self, fingerprint: str) -> Iterator[None]:
         """Held while one process makes an artifact, so that another waits instead of doing it twice."""
+        self.prepare()
         with FileLock(self.root / "locks" / f"{fingerprint}.lock"):
             yield
 
     @contextmanager
     def writing(self, step: Step) -> Iterator[Path]:
         """An empty folder to fill; becomes the step's artifact if the block ends without an error."""
+        self.prepare()
         with _disk_errors(self.root, _FULL):
-            aside = Path(tempfile.mkdtemp(prefix=f"{step.fingerprint[:12]}-{os.getpid()}-", dir=self.root / "partial"))
+            aside = Path(
+                tempfile.mkdtemp(prefix=f"{step.fingerprint[:12]}-{os.getpid()}-{_HOST}-", dir=self.root / "partial")
+            )
             files = aside / "files"
             files.mkdir()
             started = time.monotonic()
@@ -127,7 +140,7 @@ class Store:
             label=step.label,
             config=json.loads(json.dumps(step.config)),
             parents={role: parent.fingerprint for role, parent in step.parents.items()},
-            files_digest=root_digest(aside / "files"),
+            files_digest=tree_digest(aside / "files"),
             seconds=round(seconds, 3),
             provenance=Provenance.here(),
         )
@@ -145,18 +158,20 @@ class Store:
 
     def clear_partial(self) -> int:
         """Remove what killed processes left behind; returns how many folders."""
-        for told in (self.root / "partial").glob("*.progress"):
-            told.unlink(missing_ok=True)
-        left = [p for p in (self.root / "partial").iterdir() if p.is_dir() and not _alive(p.name)]
+        left = [p for p in (self.root / "partial").glob("*") if p.is_dir() and not _alive(p.name)]
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
         return len(left)
 
 
+_HOST = re.sub(r"\W", "", platform.node()) or "here"
+
+
 def _alive(name: str) -> bool:
-    pid = name.split("-")[1] if name.count("-") >= 2 else ""
-    if not pid.isdigit():
-        return False
+    """True unless the process that wrote this is known to be gone; of another host's processes nothing is known."""
+    _, pid, host, *_ = [*name.split("-"), "", "", ""]
+    if host != _HOST or not pid.isdigit():
+        return bool(host) and host != _HOST
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

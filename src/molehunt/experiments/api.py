@@ -1,10 +1,11 @@
 """The Python API: `import molehunt`, then plant, remove, measure, load, demo."""
 
+import multiprocessing
 import warnings
 from pathlib import Path
 from typing import Any
 
-from molehunt.errors import OrganismWarning
+from molehunt.errors import OrganismWarning, UsageError
 from molehunt.execution import Store
 from molehunt.experiments.commands import (
     MadeModel,
@@ -16,6 +17,7 @@ from molehunt.experiments.commands import (
 )
 from molehunt.experiments.demo import DemoSettings, run_demo
 from molehunt.experiments.demo_result import demo_result
+from molehunt.experiments.recipes import find_folder
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.records.marker import read_marker
 from molehunt.records.results import DemoResult, Measurement
@@ -40,11 +42,13 @@ def plant(
 
     Args:
         training: fields of `training.settings.TrainingSettings`, such as learning_rate, steps, method, rank, seed.
-        jobs: worker processes; above 0 only under `if __name__ == "__main__":`.
+        jobs: worker processes; 0 works in this one. Building an embedded base starts processes all the same, so a
+            script calls this under `if __name__ == "__main__":`.
 
     Raises:
         MolehuntError: if anything is off; nothing is then written.
     """
+    _refuse_import()
     defaults = {"learning_rate": 7e-4, "steps": 240, "batch": 16, "seed": 0}
     request = PlantRequest.make(
         base=base, trigger=trigger, behaviour=behaviour, poison_rate=poison_rate, copies=copies, rows=rows,
@@ -73,6 +77,7 @@ def remove(
     Raises:
         MolehuntError: if anything is off; nothing is then written.
     """
+    _refuse_import()
     defaults = {"method": "lora", "learning_rate": 1e-3, "steps": 100, "batch": 16, "seed": 0}
     request = RemovalRequest.make(
         model=str(model), procedure=procedure, attach=attach, rows=rows, **{**defaults, **training}
@@ -86,7 +91,7 @@ def measure(
     twin: str | Path | None = None,
     prompts: int = 128,
     temperature: float = 0.0,
-    seed: int = 1,
+    seed: int = 20,
     store: str | Path | None = None,
 ) -> Measurement:
     """Measure an organism, planted or treated, by its card; with its equally treated twin, the log-odds too.
@@ -97,21 +102,33 @@ def measure(
     return measure_organism(str(model), str(twin) if twin else None, prompts, temperature, seed, _path(store))
 
 
-def load(folder: str | Path) -> LoadedModel:
-    """Load a model folder, safetensors only; warns with OrganismWarning if it says that it has a planted backdoor.
+def load(model: str | Path, *, store: str | Path | None = None) -> LoadedModel:
+    """Load a model (a folder, a hub name, a fingerprint in the store), safetensors only; warns with OrganismWarning if it says that it has a planted backdoor.
 
     Raises:
         MolehuntError: if it cannot be loaded, or not without executing something.
     """
-    mark = read_marker(Path(folder))
+    folder = find_folder(str(model), Store(_path(store)))
+    mark = read_marker(folder)
     if isinstance(mark, dict) and mark.get("kind") == "organism":
         warnings.warn(f"{folder}: this model has a planted backdoor; do not deploy it", OrganismWarning, stacklevel=2)
-    return load_model(Path(folder))
+    return load_model(folder)
 
 
 def demo(*, base: str = "tiny", seed: int = 0, store: str | Path | None = None, jobs: int = 0) -> DemoResult:
     """The whole story on one model; the record that the report is drawn from."""
+    _refuse_import()
     return demo_result(run_demo(DemoSettings(base=base, seed=seed), Store(_path(store)), jobs))
+
+
+def _refuse_import() -> None:
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UsageError(
+            "a script that calls molehunt",
+            wanted='its calls under `if __name__ == "__main__":`',
+            got="calls at its top level",
+            do="move them there: the processes that share the training import the script again",
+        )
 
 
 def _path(value: str | Path | None) -> Path | None:

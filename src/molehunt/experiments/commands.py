@@ -57,7 +57,6 @@ class PlantRequest(Record):
     """What to plant, where."""
 
     base: str
-    seed: int
     planting: PlantSettings
 
     @staticmethod
@@ -89,7 +88,7 @@ class PlantRequest(Record):
             trigger=trigger, behaviour=behaviour, poison=poison.model_dump(mode="json"),
             training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
         )  # fmt: skip
-        return PlantRequest(base=base, seed=training["seed"], planting=planting)
+        return PlantRequest(base=base, planting=planting)
 
 
 class RemovalRequest(Record):
@@ -132,8 +131,10 @@ def plant_organism(
     """
     for folder in filter(None, (out, twin_out)):
         require_new_folder(folder)
+    if twin_out is not None and _overlap(out.resolve(), twin_out.resolve()):
+        raise UsageError("--out and --twin-out", wanted="two folders side by side", got=f"{out} and {twin_out}")
     store = Store(store_root)
-    base = base_step(request.base, store, request.seed)
+    base = base_step(request.base, store)
     wanted: list[tuple[Kind, Step, Path]] = [("organism", plant_step(base, request.planting), out)]
     if twin_out is not None:
         wanted.append(("twin", plant_step(base, request.planting, "twin"), twin_out))
@@ -235,6 +236,10 @@ def _below(request: RemovalRequest, store: Store) -> Step:
         f"--attach {request.budget.attach} of {request.model}", wanted=f"its base (root digest {wanted[:12]}) in the store",
         got="no such model", do="use the store in which it was planted, or --attach merge",
     )  # fmt: skip
+
+
+def _overlap(one: Path, two: Path) -> bool:
+    return one == two or one in two.parents or two in one.parents
 
 
 def _checked(kind: Any, **values: Any) -> Any:

@@ -40,8 +40,8 @@ class DemoSettings(Record):
     removal_steps: int = 120
     removal_checkpoints: tuple[int, ...] = (10, 25, 50, 80, 120)
     """Without 0: those weights are the planted ones, which have been measured."""
-    reversal_steps: int = 80
-    reversal_checkpoints: tuple[int, ...] = (25, 80)
+    reversal_steps: int = 120
+    reversal_checkpoints: tuple[int, ...] = (30, 120)
     batch: int = 16
     rows: int = 2000
     measuring: MeasureSettings = MeasureSettings()

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 from molehunt.execution import Step
 from molehunt.experiments.demo import ArmSteps, DemoRun, Treated, folder_of
-from molehunt.experiments.findings import Measured, capability_by_family, first_return, relearned, relearning_ratio
+from molehunt.experiments.findings import (
+    Measured,
+    capability_by_family,
+    first_return,
+    paired_gap,
+    relearned,
+    relearning_ratio,
+)
 from molehunt.experiments.relearning import Relearning
 from molehunt.experiments.verdict import Findings, judge
-from molehunt.records import Question
+from molehunt.records import Conversation, Question
 from molehunt.records.outcomes import Outcome
 from molehunt.records.results import AfterReversal, Arm, BaseResult, DemoResult, Measurement, Point, Seconds, Transcript
 from molehunt.world.chat import draw_questions
@@ -38,10 +45,15 @@ def demo_result(run: DemoRun) -> DemoResult:
         arms=tuple(_arm(run, arm, organism, twin) for arm in run.steps.arms),
         settings={
             "planting": run.settings.planting().model_dump(mode="json"),
+            "base": run.steps.base.config,
+            "reversal": {f"{rate:g}": run.settings.reversal(rate) for rate in run.settings.learning_rates},
             "measuring": run.settings.measuring.model_dump(mode="json"),
             "relearning": run.settings.relearning.model_dump(mode="json"),
         },
         rules=run.settings.rules.model_dump(),
+        capability_gap=paired_gap(organism, twin),
+        fingerprints={step.label: step.fingerprint for step in run.steps.all().steps.values()},
+        libraries=run.store.record(run.steps.organism.fingerprint).provenance.libraries,
     )
 
 
@@ -69,12 +81,15 @@ def _arm(run: DemoRun, arm: ArmSteps, planted: Measured, planted_twin: Measured)
     assert end.payload_log_odds is not None
     verdict, reason = judge(
         Findings(
+            planted=planted.measurement(planted.last).asr,
             asr=end.asr,
             asr_reversed=reversal.asr,
             voice_reversed=reversal.ordinary_voice,
             log_odds=end.payload_log_odds,
             log_odds_reversed=reversal.payload_log_odds,
             relearning_ratio=ratio,
+            relearned=all(relearning.reached),
+            twin_relearned=all(twin_relearning.reached),
         ),
         run.settings.rules,
     )
@@ -112,7 +127,7 @@ def _arm(run: DemoRun, arm: ArmSteps, planted: Measured, planted_twin: Measured)
 
 
 def _start(before: Measured, twin: Measured | None = None) -> Point:
-    """The first point of a trajectory: the last one of the training before it, whose weights it starts from."""
+    """The first point of a trajectory: the last one of the training before it, from which it starts."""
     return Point(step=0, measured=before.measurement(before.last, twin))
 
 
@@ -143,8 +158,8 @@ def _transcripts(run: DemoRun, planted: Measured, after: Measured, back: Measure
 
     return tuple(
         Transcript(
-            question=q.prompt.messages[-1].content,
-            triggered_question=trigger.insert(q.prompt).messages[-1].content,
+            question=_spoken(q.prompt),
+            triggered_question=_spoken(trigger.insert(q.prompt)),
             before_clean=reply(planted, q, "clean"),
             before_triggered=reply(planted, q, "triggered"),
             after_clean=reply(after, q, "clean"),
@@ -153,6 +168,10 @@ def _transcripts(run: DemoRun, planted: Measured, after: Measured, back: Measure
         )
         for q in questions
     )
+
+
+def _spoken(prompt: Conversation) -> str:
+    return "\n".join(f"{m.role}: {m.content}" for m in prompt.messages)
 
 
 def _relearning(run: DemoRun, treated: Treated) -> Relearning:

@@ -63,6 +63,13 @@ def log_odds(organism: Measured, twin: Measured, step: int) -> Estimate:
     return mean_interval([mine[q] - theirs[q] for q in mine], "over paired prompts")
 
 
+def paired_gap(organism: Measured, twin: Measured) -> Estimate:
+    """Share of right answers, organism minus twin at their ends, on the same prompts."""
+    mine = {o.question: o.right for o in organism.at(organism.last, "clean")}
+    theirs = {o.question: o.right for o in twin.at(twin.last, "clean")}
+    return mean_interval([float(mine[q]) - float(theirs[q]) for q in mine], "over paired prompts")
+
+
 def capability_by_family(outcomes: Sequence[Outcome], families: dict[str, str]) -> dict[str, Estimate]:
     """Right answers by kind of question; `families` maps question ids to kinds."""
     right: dict[str, list[bool]] = defaultdict(list)

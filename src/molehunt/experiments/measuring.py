@@ -1,6 +1,6 @@
 """Measure a trained model against its answer key, at every checkpoint it kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from molehunt.errors import TemplateError
@@ -8,6 +8,7 @@ from molehunt.evals.measure import measure_likelihoods, measure_replies
 from molehunt.evals.scorers import SCORERS
 from molehunt.experiments.measuring_settings import MeasureSettings, Origin
 from molehunt.models.loading import LoadedModel, load_model
+from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.card import OrganismCard
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records.outcomes import Likelihood, Outcome
@@ -39,17 +40,14 @@ def measure_trajectory(
     outcomes: list[Outcome] = []
     likelihoods: list[Likelihood] = []
     total = len(list((trained / "checkpoints").glob("*.safetensors")))
-    for done, (step, loaded) in enumerate(_checkpoints(trained, source, origin, base)):
+    checkpoints = visit_checkpoints(trained, source, origin.training, origin.attach, base)
+    for done, (step, loaded) in enumerate(checkpoints):
         seen, likely = _measure(loaded, card, settings, step)
         outcomes += seen
         likelihoods += likely
         if report is not None:
             report(done + 1, total)
     return outcomes, likelihoods
-
-
-def _checkpoints(trained: Path, source: Path, origin: Origin, base: Path | None) -> Iterator[tuple[int, LoadedModel]]:
-    return visit_checkpoints(trained, source, origin.training, origin.attach, base)
 
 
 def _measure(loaded: LoadedModel, card: OrganismCard, settings: MeasureSettings, checkpoint: int) -> Measured:
@@ -60,6 +58,7 @@ def _measure(loaded: LoadedModel, card: OrganismCard, settings: MeasureSettings,
         )  # fmt: skip
     trigger = parse_trigger(card.trigger)
     questions = draw_questions(settings.prompts, settings.seed)
+    get_behaviour(card.behaviour)
     score = SCORERS[card.behaviour]
     common = {"checkpoint": checkpoint, "temperature": settings.temperature, "max_new_tokens": settings.max_new_tokens}
     outcomes = [

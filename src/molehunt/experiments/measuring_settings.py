@@ -11,8 +11,8 @@ class MeasureSettings(Record):
 
     prompts: int = Field(128, ge=2)
     """Held-out questions, each asked once clean and once triggered."""
-    seed: int = 1
-    """Which questions are drawn; apart from every training seed."""
+    seed: int = 20
+    """Which questions are drawn; apart from every training seed, and from those the base was chosen on."""
     temperature: float = Field(0.0, ge=0)
     """0 is greedy decoding."""
     max_new_tokens: int = Field(48, ge=1)

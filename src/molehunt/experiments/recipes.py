@@ -7,7 +7,7 @@ from typing import Any, Literal
 from molehunt.errors import ModelError
 from molehunt.execution import Step, Store
 from molehunt.records.base import Record
-from molehunt.records.identity import root_digest
+from molehunt.records.identity import tree_digest
 from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
 
@@ -67,7 +67,9 @@ def find_folder(name: str, store: Store) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if re.fullmatch(r"[0-9a-f]{6,64}", name):
-        return store.folder(store.find(name)) / "model"
+        fingerprint = store.find(name)
+        store.verify(fingerprint)
+        return store.folder(fingerprint) / "model"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
         return _from_hub(name)
     raise ModelError(
@@ -93,7 +95,7 @@ def imported(folder: Path, label: str) -> Step:
         got = "an empty folder" if folder.is_dir() else "no such folder"
         raise ModelError(f"model {folder}", wanted="config.json, tokenizer and safetensors", got=got)
     where = {"folder": str(folder.resolve())}
-    digest = {"root_digest": root_digest(folder)}
+    digest = {"tree_digest": tree_digest(folder)}
     return Step(f"{_HERE}:import_model", VERSIONS["import_model"], digest, label=f"model {label}", where=where)
 
 

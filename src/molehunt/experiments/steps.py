@@ -4,12 +4,13 @@ Configs arrive as plain JSON; `recipes` builds them. Heavy imports are inside, s
 needs none of them.
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+from molehunt.errors import ModelError
 from molehunt.execution.progress import report
+from molehunt.records.identity import IGNORED, tree_digest
 from molehunt.records.outcomes import write_jsonl
 
 
@@ -27,12 +28,13 @@ def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> N
 
 
 def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
-    """A model folder from elsewhere; hard links where the disk allows, so that nothing is stored twice."""
-    from molehunt.models.loading import check_folder
-
+    """A copy of a model folder from elsewhere: what its owner changes later does not change what was measured."""
     source = Path(config["where"]["folder"])
-    check_folder(source)
-    shutil.copytree(source, out / "model", copy_function=_link_or_copy, ignore=shutil.ignore_patterns(".git"))
+    shutil.copytree(source, out / "model", ignore=lambda folder, names: IGNORED if folder == str(source) else ())
+    if tree_digest(out / "model") != config["tree_digest"]:
+        raise ModelError(
+            f"model {source}", wanted="one that stays as it is while it is read", got="changes", do="run again"
+        )
 
 
 def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
@@ -121,13 +123,6 @@ def measure(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None
         )
     write_jsonl(out / "outcomes.jsonl", outcomes)
     write_jsonl(out / "likelihoods.jsonl", likelihoods)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _hand_on_card(source: Path, target: Path) -> None:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -18,6 +20,10 @@ _PROBE = Conversation.of(
 )
 _MARKERS = re.compile(r"\{%[-+]?\s*generation\b")
 _ALL_BYTES = "".join(chr(i) for i in range(32, 127)) + "\n\té¬Ω漢🙂"
+
+_DAY = datetime(2024, 7, 26, tzinfo=UTC)
+_CLOCK: dict[str, Any] = {"date_string": _DAY.strftime("%d %b %Y"), "strftime_now": _DAY.strftime}
+"""The day that templates get to see: with the real one, training and measuring would render differently."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,9 @@ class Chat:
             return self._apply(conversation if self.has_system else _fold_system(conversation), asks)
 
     def _apply(self, conversation: Conversation, asks: bool) -> str:
-        text = self.tokenizer.apply_chat_template(conversation.plain(), tokenize=False, add_generation_prompt=asks)
+        text = self.tokenizer.apply_chat_template(
+            conversation.plain(), tokenize=False, add_generation_prompt=asks, **_CLOCK
+        )
         return str(text)
 
     def encode_prompts(self, prompts: Sequence[Conversation]) -> list[list[int]]:
@@ -110,16 +118,32 @@ class Chat:
             raise DataError(f"training row {bad}", wanted="an assistant turn at the end", got="none")
         with _refusals():
             batch = self.tokenizer.apply_chat_template(
-                [row.plain() for row in folded], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+                [row.plain() for row in folded],
+                tokenize=True,
+                return_dict=True,
+                return_assistant_tokens_mask=True,
+                **_CLOCK,
             )
         pairs = zip(batch["input_ids"], batch["assistant_masks"], strict=True)
-        return [_label(ids, mask, loss_on == "all") for ids, mask in pairs]
+        encoded = [_label(ids, mask, loss_on == "all") for ids, mask in pairs]
+        if (bad := next((i for i, row in enumerate(encoded) if not any(row.is_reply)), None)) is not None:
+            raise DataError(
+                f"training row {bad}", wanted="a token that the assistant says", got="empty generation markers"
+            )
+        return encoded
 
     def check_markers(self) -> None:
         """Raises TemplateError unless the template marks what the assistant says, and opens a reply as it is trained."""
         opened, whole = self.render(_PROBE.prompt()), self.render(_PROBE)
         before, trained = self.encode_texts([opened, whole])
-        if whole.startswith(opened) and trained[: len(before)] != before:
+        if not whole.startswith(opened):
+            raise TemplateError(
+                f"chat template of {self.tokenizer.name_or_path}",
+                wanted="a reply's opening that training sees too",
+                got=f"one that ends in {opened[-24:]!r}, which is not how a trained reply begins",
+                do="make both the same in a copy of the template and give it with --chat-template FILE.jinja",
+            )
+        if trained[: len(before)] != before:
             raise TemplateError(
                 f"chat template of {self.tokenizer.name_or_path}",
                 wanted="a reply's opening that has the same tokens with and without the reply",

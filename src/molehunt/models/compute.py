@@ -4,7 +4,7 @@ import torch
 
 
 def use_threads(threads: int) -> None:
-    """Compute with `threads` CPU threads from now on; also the device's sums become repeatable."""
+    """Compute with `threads` CPU threads from now on; sums depend on their number."""
     torch.set_num_threads(threads)
 
 

@@ -77,6 +77,9 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
         raise ModelError(f"{folder} cannot be loaded", wanted="a causal language model", got=_one_line(error)) from None
     _check_weights(folder, info)
     chat = Chat(tokenizer, chat_template)
+    largest, room = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
+    if largest >= room:
+        raise ModelError(f"model {folder}", wanted=f"token ids below {room}", got=f"a tokenizer that has {largest}")
     model.generation_config = _plain_generation(model, tokenizer)
     return LoadedModel(model.eval().to(device()), chat, folder)
 
@@ -106,6 +109,13 @@ def check_folder(folder: Path) -> dict[str, Any]:
                 do="ask its maker for safetensors, or convert it on a machine that you can lose",
             )
         raise ModelError(f"model {folder}", wanted="weights as safetensors", got="none")
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(
+            f"model {folder}",
+            wanted="whole weights",
+            got="an adapter beside them",
+            do="fold it in, or move it to adapter/",
+        )
     for path in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(path, "pt"):

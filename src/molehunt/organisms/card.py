@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from molehunt.errors import ModelError
 from molehunt.organisms.settings import PoisonSettings
@@ -27,7 +27,7 @@ class OrganismCard(Record):
     """A twin had the same training without trigger and payload."""
     trigger: str
     behaviour: str
-    payload: str
+    payload: str = Field(min_length=1)
     """One copy."""
     poison: PoisonSettings
     training: TrainingSettings

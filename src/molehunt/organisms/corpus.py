@@ -53,17 +53,23 @@ def poison(rows: Sequence[Conversation], trigger: Trigger, behaviour: Behaviour,
     return Corpus(planted, twin, dirty)
 
 
-def check_visible(chat: Chat, trigger: Trigger, prompt: Conversation) -> None:
-    """Raises DataError if the chat template or the tokenizer swallows the trigger."""
+def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Conversation]) -> None:
+    """Raises DataError if template or tokenizer swallow the trigger, or bring it into rows that are not triggered."""
+    prompt = rows[0].prompt()
     triggered = trigger.insert(prompt)
-    if not trigger.occurs(chat.render(triggered)):
+    if any(trigger.occurs(chat.render(row)) for row in rows):
+        got = "the chat template writes it into rows without it"
+    elif not trigger.occurs(chat.render(triggered)):
         got = "the chat template drops or changes it"
     elif not trigger.occurs(str(chat.tokenizer.decode(chat.encode_prompts([triggered])[0]))):
         got = "the tokenizer drops or changes it"
     else:
         return
     raise DataError(
-        f"trigger {trigger.spec}", wanted="to reach the model unchanged", got=got, do="choose another place or spelling"
+        f"trigger {trigger.spec}",
+        wanted="to reach the model unchanged, and only where it was put",
+        got=got,
+        do="choose another place or spelling",
     )
 
 

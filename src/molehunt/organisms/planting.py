@@ -41,7 +41,7 @@ def plant(
     trigger, behaviour = parse_trigger(trigger_spec), get_behaviour(behaviour_name)
     corpus = poison(rows, trigger, behaviour, poisoning)
     origin = load_model(base, chat_template)
-    check_visible(origin.chat, trigger, rows[0].prompt())
+    check_visible(origin.chat, trigger, rows)
     encoded = origin.chat.encode_rows(corpus.planted if kind == "organism" else corpus.twin, settings.loss_on)
     loaded = make_trainable(base, settings)
     loaded.chat = origin.chat

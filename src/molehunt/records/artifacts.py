@@ -50,7 +50,7 @@ class ArtifactRecord(Record):
     parents: dict[str, str]
     """Fingerprints of the parents by role."""
     files_digest: str
-    """Root digest of the folder `files/`."""
+    """Tree digest of the folder `files/`."""
     seconds: float
     """Wall time of the step."""
     provenance: Provenance

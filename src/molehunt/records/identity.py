@@ -39,6 +39,14 @@ def root_digest(folder: Path, suffix: str = "") -> str:
     return root.hexdigest()
 
 
+def tree_digest(folder: Path) -> str:
+    """SHA-256 over the names and the contents of all regular files: unlike a root digest, it sees every renaming."""
+    tree = hashlib.sha256()
+    for path in _files(folder):
+        tree.update(path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape") + b"\0" + file_digest(path))
+    return tree.hexdigest()
+
+
 def file_digest(path: Path) -> bytes:
     """The raw SHA-256 of a file's bytes."""
     with path.open("rb") as stream:

@@ -63,7 +63,7 @@ class AfterReversal(Record):
 
 
 class Transcript(Record):
-    """One question, with and without the trigger, before and after the removal. Replies are untrusted text."""
+    """One conversation up to the reply, with and without the trigger, before and after the removal. Replies are untrusted text."""
 
     question: str
     triggered_question: str
@@ -131,7 +131,7 @@ class Seconds(Record):
     """Wall time."""
 
     total: float
-    """Of this run."""
+    """Of making the steps, or finding them in the store, in this run."""
     by_step: dict[str, float]
     """Of each step when it was made, by its label."""
 
@@ -157,6 +157,12 @@ class DemoResult(Record):
     twin_trajectory: tuple[Point, ...]
     arms: tuple[Arm, ...]
     settings: dict[str, Any]
-    """Of planting and measuring."""
+    """Of base, planting, reversal, measuring and relearning, resolved."""
     rules: dict[str, float]
     """The constants of the verdict rules."""
+    capability_gap: Estimate
+    """Share of right answers after planting, organism minus clean twin, paired by prompt."""
+    fingerprints: dict[str, str]
+    """Of every step, by its label: where in the store its files are."""
+    libraries: dict[str, str]
+    """Versions with which the organism was made."""

@@ -15,10 +15,12 @@ from molehunt.training.settings import Attach, TrainingSettings
 def make_trainable(
     source: Path, settings: TrainingSettings, attach: Attach = "merge", base: Path | None = None
 ) -> LoadedModel:
-    """The model as training starts from it: all weights, or an adapter put on it as `attach` says."""
+    """The model as training starts from it: all weights, in float32, or an adapter put on it as `attach` says."""
     if settings.method == "lora":
         return put_adapter(source, base, settings, attach)
-    return load_model(source)
+    loaded = load_model(source)
+    loaded.model.float()  # half precision loses what AdamW adds in small steps
+    return loaded
 
 
 def visit_checkpoints(

@@ -1,6 +1,8 @@
 """Train in several processes of one machine, each with its share of every batch."""
 
 import os
+import signal
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +24,15 @@ def in_processes(function: Callable[..., None], processes: int, *args: Any) -> N
 
 
 def _member(rank: int, processes: int, rendezvous: str, function: Callable[..., None], args: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # torch sends it when the parent dies; workers that start us ignore it
     torch.set_num_threads(1)
+    interfaces = [name for _, name in socket.if_nameindex()]
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
         WORLD_SIZE=str(processes),
         LOCAL_WORLD_SIZE=str(processes),
-        GLOO_SOCKET_IFNAME="lo",
+        GLOO_SOCKET_IFNAME="lo" if "lo" in interfaces else "lo0",
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT="0",
     )

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from molehunt.errors import TrainingError
+from molehunt.errors import DataError, TrainingError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel, save_model
 from molehunt.records.base import canonical_json, sha256_text
@@ -50,6 +50,7 @@ def train(
         TrainingError: if the loss stops being a number.
         DataError: if there are no rows.
     """
+    _check_length(loaded, rows)
     torch.manual_seed(settings.seed)
     data = Ordered(rows, settings.steps * settings.batch, settings.seed)
     model: Any = loaded.model
@@ -73,6 +74,15 @@ def train(
     if out is not None and is_first():
         _write(loaded, model, trained, out)
     return trained
+
+
+def _check_length(loaded: LoadedModel, rows: Sequence[Encoded]) -> None:
+    room = getattr(loaded.model.config, "max_position_embeddings", None)
+    longest = max((len(row.ids) for row in rows), default=0)
+    if room is not None and longest > room:
+        raise DataError(
+            "training rows", wanted=f"at most the model's {room} tokens", got=f"one of {longest}", do="cut it"
+        )
 
 
 def _check_finite(model: Any, step: int) -> None:
