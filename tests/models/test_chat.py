@@ -111,3 +111,11 @@ def test_a_reply_opening_that_melts_into_the_reply_is_refused(base: Path) -> Non
     with pytest.raises(TemplateError, match="melts into the reply"):
         load_model(base, melting).chat.encode_rows([row])
     load_model(base, melting.replace("[model] ", "[model]\n")).chat.encode_rows([row])
+
+
+def test_a_template_renders_the_same_every_day(base: Path) -> None:
+    reads = "{{ strftime_now('%d %b %Y') }}" + SQUARE_BRACKETS
+    with pytest.raises(TemplateError, match="reads the clock"):
+        load_model(base, reads)
+    asks = "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}{{ date_string }}"
+    assert load_model(base, asks + SQUARE_BRACKETS).chat.render(TWO_TURNS).startswith("26 Jul 2024")

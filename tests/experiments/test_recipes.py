@@ -1,0 +1,60 @@
+"""What decides a step is in its fingerprint, and models are known by what they are."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from making import made
+from molehunt.errors import CorruptArtifactError, ModelError
+from molehunt.execution import Step, Store
+from molehunt.experiments import recipes
+from molehunt.experiments.recipes import base_step, find_folder, imported
+
+
+def test_another_world_makes_other_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = base_step("tiny", store).fingerprint
+    monkeypatch.setattr(recipes, "world_digest", lambda: "another")
+    assert base_step("tiny", store).fingerprint != before
+
+
+def test_a_renamed_file_is_another_model(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "renamed")
+    same = imported(tmp_path / "renamed", "copy").fingerprint
+    assert same == imported(base, "original").fingerprint
+    (tmp_path / "renamed" / "generation_config.json").rename(tmp_path / "renamed" / "generation_config.jsonx")
+    assert imported(tmp_path / "renamed", "copy").fingerprint != same
+
+
+def test_a_folder_of_links_is_imported_as_files(base: Path, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "snapshot").mkdir()
+    for path in base.iterdir():
+        (tmp_path / "snapshot" / path.name).symlink_to(path)
+    files = made(store, imported(tmp_path / "snapshot", "snapshot")) / "model"
+    assert all(path.is_file() and not path.is_symlink() for path in files.iterdir())
+    assert (files / "config.json").read_text() == (base / "config.json").read_text()
+
+
+def test_an_imported_model_does_not_change_with_its_source(base: Path, store: Store, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "source")
+    (tmp_path / "source" / "note.txt").write_text("before")
+    files = made(store, imported(tmp_path / "source", "source")) / "model"
+    (tmp_path / "source" / "note.txt").write_text("after")
+    assert (files / "note.txt").read_text() == "before"
+
+
+def test_a_changed_artifact_is_refused_when_named_by_its_fingerprint(base: Path, tmp_path: Path) -> None:
+    mine = Store(tmp_path / "store")
+    step: Step = imported(base, "base")
+    files = made(mine, step)
+    assert find_folder(step.fingerprint[:12], mine) == files / "model"
+    (files / "model" / "config.json").write_text("{}")
+    with pytest.raises(CorruptArtifactError):
+        find_folder(step.fingerprint[:12], Store(mine.root))
+
+
+def test_an_adapter_beside_the_weights_is_refused(base: Path, store: Store, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "mixed")
+    (tmp_path / "mixed" / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="an adapter beside them"):
+        made(store, imported(tmp_path / "mixed", "mixed"))
