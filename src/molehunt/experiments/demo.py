@@ -40,8 +40,8 @@ class DemoSettings(Record):
     removal_steps: int = 120
     removal_checkpoints: tuple[int, ...] = (10, 25, 50, 80, 120)
     """Without 0: those weights are the planted ones, which have been measured."""
-    reversal_steps: int = 120
-    reversal_checkpoints: tuple[int, ...] = (30, 120)
+    reversal_steps: int = 80
+    reversal_checkpoints: tuple[int, ...] = (25, 80)
     batch: int = 16
     rows: int = 2000
     measuring: MeasureSettings = MeasureSettings()
@@ -69,7 +69,7 @@ class DemoSettings(Record):
         return Budget(training=training, rows=self.rows).model_dump(mode="json")
 
     def reversal(self, learning_rate: float) -> dict[str, Any]:
-        """The removal's own settings, so that what it taught can be undone as hard as it was taught."""
+        """The removal's method and rate for two thirds of its steps; whether the voice came back is part of the verdict."""
         training = TrainingSettings(
             method="lora", rank=self.rank, learning_rate=learning_rate, steps=self.reversal_steps, batch=self.batch,
             seed=self.seed, checkpoints=self.reversal_checkpoints,

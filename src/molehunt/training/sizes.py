@@ -20,7 +20,7 @@ class Size(Record):
 
 SIZES: dict[str, Size] = {
     "nano": Size(width=64, layers=3, heads=4, steps=800, rows=8_000, learning_rate=6e-3),
-    "tiny": Size(width=128, layers=4, heads=4, steps=2400, rows=32_000, learning_rate=4e-3),
+    "tiny": Size(width=128, layers=4, heads=4, steps=2500, rows=32_000, learning_rate=4e-3),
 }
 
 
