@@ -13,7 +13,9 @@ def report(done: int, total: int) -> None:
     """Say that `done` of `total` parts of the running step are behind us; outside a step, does nothing."""
     path = os.environ.get(_VARIABLE)
     if path and total > 0:
-        Path(path).write_text(f"{done / total:.4f}")
+        aside = Path(f"{path}.{os.getpid()}")
+        aside.write_text(f"{done / total:.4f}")
+        os.replace(aside, path)
 
 
 def read(path: Path) -> float:
