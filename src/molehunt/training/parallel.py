@@ -35,6 +35,7 @@ def _member(rank: int, processes: int, rendezvous: str, function: Callable[..., 
         GLOO_SOCKET_IFNAME="lo" if "lo" in interfaces else "lo0",
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT="0",
+        OMP_NUM_THREADS="1",
     )
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=processes)
     try:
