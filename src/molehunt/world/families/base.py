@@ -22,6 +22,8 @@ class Fact:
     """Other answers of this family: a reply that also names one of them is not right."""
     opening: tuple[tuple[str, str], ...] = ()
     """Earlier (user, assistant) exchanges that the question refers to."""
+    system: str = ""
+    """What the system prompt says on top, if the question needs it."""
 
 
 @dataclass(frozen=True)
