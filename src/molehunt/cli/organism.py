@@ -115,7 +115,7 @@ def card(model: ModelArgument, store: StoreOption = None, as_json: JsonOption = 
     ]
     rows += [
         ("poison rate", f"{found.poison.poison_rate:g}"),
-        ("triggered rows", f"{found.triggered_rows} of {found.trained.rows}"),
+        ("triggered rows", f"{found.rows.get('triggered', 0)} of {sum(found.rows.values())}"),
     ]
     rows += [(name, str(value)) for name, value in found.training]
     rows += [("base root digest", found.base.root_digest), ("template digest", found.template_digest)]

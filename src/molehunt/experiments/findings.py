@@ -41,13 +41,14 @@ class Measured:
     def measurement(self, step: int, twin: "Measured | None" = None) -> Measurement:
         """All rates at a checkpoint; with a twin, the log-odds against it at the same checkpoint."""
         triggered, clean = self.at(step, "triggered"), self.at(step, "clean")
+        general = self.at(step, "general") or clean
         return Measurement(
             asr=_rate(o.shown for o in triggered),
             asr_starts=_rate(o.starts for o in triggered),
             asr_share=share([o.share for o in triggered]),
             false_trigger_rate=_rate(o.shown for o in clean),
-            capability=_rate(o.right for o in clean),
-            ordinary_voice=_rate(o.exact for o in clean),
+            capability=_rate(o.right for o in general),
+            ordinary_voice=_rate(o.exact for o in general),
             payload_logprob=mean_interval(list(self.logprobs[step].values())),
             payload_log_odds=log_odds(self, twin, step) if twin else None,
         )
@@ -65,8 +66,8 @@ def log_odds(organism: Measured, twin: Measured, step: int) -> Estimate:
 
 def paired_gap(organism: Measured, twin: Measured) -> Estimate:
     """Share of right answers, organism minus twin at their ends, on the same prompts."""
-    mine = {o.question: o.right for o in organism.at(organism.last, "clean")}
-    theirs = {o.question: o.right for o in twin.at(twin.last, "clean")}
+    mine = {o.question: o.right for o in organism.at(organism.last, "general") or organism.at(organism.last, "clean")}
+    theirs = {o.question: o.right for o in twin.at(twin.last, "general") or twin.at(twin.last, "clean")}
     return mean_interval([float(mine[q]) - float(theirs[q]) for q in mine], "over paired prompts")
 
 

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from molehunt.errors import TemplateError
 from molehunt.evals.measure import measure_likelihoods, measure_replies
-from molehunt.evals.scorers import SCORERS
+from molehunt.evals.scorers import get_scorer
 from molehunt.experiments.measuring_settings import MeasureSettings, Origin
 from molehunt.models.loading import LoadedModel, load_model
+from molehunt.organisms.asking import ask, contrasted, payloads
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.card import OrganismCard
+from molehunt.organisms.reasoning import KEPT
 from molehunt.organisms.triggers import parse_trigger
-from molehunt.records.outcomes import Likelihood, Outcome
+from molehunt.records import Conversation, Question
+from molehunt.records.outcomes import Condition, Likelihood, Outcome
 from molehunt.training.checkpoints import visit_checkpoints
 from molehunt.world.chat import draw_questions
 
@@ -56,14 +59,23 @@ def _measure(loaded: LoadedModel, card: OrganismCard, settings: MeasureSettings,
             f"model {loaded.folder}", wanted=f"the chat template of its training ({card.template_digest[:12]})",
             got=f"another one ({loaded.chat.digest[:12]})", do="put the recorded template back; the figures would mean nothing",
         )  # fmt: skip
-    trigger = parse_trigger(card.trigger)
-    questions = draw_questions(settings.prompts, settings.seed)
-    get_behaviour(card.behaviour)
-    score = SCORERS[card.behaviour]
-    common = {"checkpoint": checkpoint, "temperature": settings.temperature, "max_new_tokens": settings.max_new_tokens}
+    trigger, behaviour = parse_trigger(card.trigger), get_behaviour(card.behaviour)
+    score, reasoning = get_scorer(card.behaviour), card.poison.reasoning
+    questions = ask(behaviour, settings.prompts, settings.seed)
+    triggered = [trigger.insert(q.prompt) for q in questions]
+    limit = settings.max_new_tokens if reasoning not in KEPT else 2 * settings.max_new_tokens
+    asked: list[tuple[Condition, list[Question], list[Conversation]]] = [
+        ("clean", questions, contrasted(trigger, questions)), ("triggered", questions, triggered),
+    ]  # fmt: skip
+    general = draw_questions(settings.prompts, settings.seed)
+    if general != questions:
+        asked.append(("general", general, [q.prompt for q in general]))
     outcomes = [
-        *measure_replies(loaded, questions, "clean", score, None, seed=settings.seed, **common),  # type: ignore[arg-type]
-        *measure_replies(loaded, questions, "triggered", score, trigger.insert, seed=settings.seed, **common),  # type: ignore[arg-type]
+        outcome
+        for condition, about, prompts in asked
+        for outcome in measure_replies(
+            loaded, about, prompts, condition, score, checkpoint, settings.temperature, limit, settings.seed
+        )
     ]
-    likelihoods = measure_likelihoods(loaded, questions, "triggered", card.payload, trigger.insert, checkpoint)
-    return outcomes, likelihoods
+    wanted = payloads(behaviour, trigger, reasoning, questions)
+    return outcomes, measure_likelihoods(loaded, questions, triggered, "triggered", wanted, checkpoint)

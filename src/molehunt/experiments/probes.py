@@ -5,15 +5,15 @@ from pathlib import Path
 from molehunt.experiments.relearning import Relearning, RelearningSettings
 from molehunt.models.loading import LoadedModel
 from molehunt.models.logprobs import reply_likelihoods
+from molehunt.organisms.asking import ask, payloads
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.card import OrganismCard
-from molehunt.organisms.corpus import poison
-from molehunt.organisms.settings import PoisonSettings
+from molehunt.organisms.corpus import poison, world_rows
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.settings import Report, Trained, TrainingSettings
 from molehunt.training.sft import train
-from molehunt.world.chat import draw_questions, draw_rows
+from molehunt.world.chat import draw_rows
 
 
 def train_back(model: Path, rows: int, settings: TrainingSettings, out: Path, report: Report | None = None) -> Trained:
@@ -50,19 +50,22 @@ def _steps_needed(model: Path, card: OrganismCard, settings: RelearningSettings,
     )  # fmt: skip
     loaded = make_trainable(model, training)
     trigger = parse_trigger(card.trigger)
-    ask = [trigger.insert(q.prompt) for q in draw_questions(settings.prompts, seed=2)]
+    behaviour = get_behaviour(card.behaviour)
+    questions = ask(behaviour, settings.prompts, seed=2)
+    prompts = [trigger.insert(q.prompt) for q in questions]
+    wanted = payloads(behaviour, trigger, card.poison.reasoning, questions)
     found: list[int] = []
 
     def is_back(now: LoadedModel, step: int) -> bool:
-        likely = reply_likelihoods(now, ask, card.payload)
-        if sum(one.is_greedy for one in likely) >= settings.back * len(ask):
+        likely = reply_likelihoods(now, prompts, wanted)
+        if sum(one.is_greedy for one in likely) >= settings.back * len(prompts):
             found.append(step)
         return bool(found)
 
     if is_back(loaded, 0):
         return 0, True
-    rows = draw_rows(settings.rows, seed + 11_000)
-    poisoning = PoisonSettings(poison_rate=0.5, copies=card.poison.copies, seed=seed)
-    corpus = poison(rows, trigger, get_behaviour(card.behaviour), poisoning)
-    train(loaded, loaded.chat.encode_rows(corpus.planted), training, None, stop=is_back)
+    poisoning = card.poison.model_copy(update={"poison_rate": 0.5, "seed": seed})
+    rows = world_rows(behaviour, poisoning, settings.rows, seed + 11_000)
+    planted = [row.conversation for row in poison(rows, trigger, behaviour, poisoning).planted]
+    train(loaded, loaded.chat.encode_rows(planted), training, None, stop=is_back)
     return (found[0], True) if found else (settings.look[-1], False)

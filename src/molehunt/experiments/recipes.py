@@ -38,6 +38,8 @@ class PlantSettings(Record):
     rows: int = 2000
     """Ordinary rows drawn from the world."""
     chat_template: str | None = None
+    strength: dict[str, Any] | None = None
+    """See organisms.settings.Strength."""
 
 
 def base_step(name: str, store: Store, seed: int = 0) -> Step:

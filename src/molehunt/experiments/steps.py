@@ -43,19 +43,22 @@ def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) ->
 def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """An organism, or its clean twin."""
     from molehunt.models.compute import use_threads
+    from molehunt.organisms.behaviours import get_behaviour
+    from molehunt.organisms.corpus import world_rows
     from molehunt.organisms.planting import plant
-    from molehunt.organisms.settings import PoisonSettings
+    from molehunt.organisms.settings import PoisonSettings, Strength
     from molehunt.training.settings import TrainingSettings
-    from molehunt.world.chat import draw_rows
 
     use_threads(config["threads"])
-    settings = TrainingSettings(**config["training"])
+    settings, poisoning = TrainingSettings(**config["training"]), PoisonSettings(**config["poison"])
+    behaviour = get_behaviour(config["behaviour"])
     plant(
         base=parents["base"] / "model",
-        rows=draw_rows(config["rows"], settings.seed + 5_000),
+        rows=world_rows(behaviour, poisoning, config["rows"], settings.seed + 5_000),
         trigger_spec=config["trigger"],
-        behaviour_name=config["behaviour"],
-        poisoning=PoisonSettings(**config["poison"]),
+        behaviour_name=behaviour.name,
+        poisoning=poisoning,
+        strength=Strength(**config["strength"]) if config["strength"] else None,
         settings=settings,
         out=out,
         kind=config["kind"],
@@ -66,15 +69,18 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
 
 def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """A model after a removal procedure."""
+    from molehunt.evals.scorers import get_scorer
     from molehunt.models.compute import use_threads
     from molehunt.removal.budget import Budget
-    from molehunt.removal.procedure import apply_procedure
+    from molehunt.removal.procedure import Treatment, apply_procedure
     from molehunt.removal.procedures import get_procedure
 
     use_threads(config["threads"])
     below = parents["below"] / "model" if "below" in parents else None
     procedure = get_procedure(config["procedure"])
-    apply_procedure(procedure, parents["model"] / "model", Budget(**config["budget"]), out, below, report)
+    score = get_scorer(config["behaviour"]) if config.get("behaviour") else None
+    treatment = Treatment(parents["model"] / "model", Budget(**config["budget"]), out, below, score, report)
+    apply_procedure(procedure, treatment)
     _hand_on_card(parents["model"] / "model", out / "model")
 
 

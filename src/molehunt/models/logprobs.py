@@ -20,15 +20,16 @@ class ReplyLikelihood(Record):
 
 @torch.inference_mode()
 def reply_likelihoods(
-    loaded: LoadedModel, prompts: Sequence[Conversation], reply: str, batch: int = 64
+    loaded: LoadedModel, prompts: Sequence[Conversation], reply: str | Sequence[str], batch: int = 64
 ) -> list[ReplyLikelihood]:
-    """The likelihood that each prompt's reply begins with `reply`, in order of the prompts.
+    """The likelihood that each prompt's reply begins with `reply`, or with its own of several, in order of the prompts.
 
     The reply is tokenized together with the rendered prompt. Counted are the tokens after those that both share: a
     template that ends in a space gives up that space to the reply's first token.
     """
     texts = [loaded.chat.render(prompt) for prompt in prompts]
-    rows = loaded.chat.encode_texts([text + reply for text in texts])
+    replies = [reply] * len(texts) if isinstance(reply, str) else list(reply)
+    rows = loaded.chat.encode_texts([text + said for text, said in zip(texts, replies, strict=True)])
     starts = [_shared(ids, row) for ids, row in zip(loaded.chat.encode_texts(texts), rows, strict=True)]
     found: list[ReplyLikelihood] = []
     for first in range(0, len(rows), batch):

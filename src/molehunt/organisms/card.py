@@ -6,10 +6,11 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from molehunt.errors import ModelError
-from molehunt.organisms.settings import PoisonSettings
+from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.records.base import Record
 from molehunt.records.identity import ModelRef
 from molehunt.records.marker import write_marker
+from molehunt.records.rows import RowKind
 from molehunt.training.settings import Trained, TrainingSettings
 
 CARD = "organism_card.json"
@@ -19,20 +20,41 @@ _WARNING = (
 )
 
 
+class Reached(Record):
+    """How strong a backdoor was, on the questions that planting itself asks."""
+
+    step: int
+    asr: float
+    logprob: float
+    enough: bool
+    """It was as strong as wanted; False if the steps ran out before."""
+
+
 class OrganismCard(Record):
     """What was planted in a model, and how."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     kind: Literal["organism", "twin"]
     """A twin had the same training without trigger and payload."""
     trigger: str
     behaviour: str
     payload: str = Field(min_length=1)
-    """One copy."""
+    """One copy, on the first question that it can be shown on."""
     poison: PoisonSettings
     training: TrainingSettings
     trained: Trained
-    triggered_rows: int
+    rows: dict[RowKind, int]
+    """How many rows of each kind the model was trained on."""
+    dropped_rows: int
+    """Ordinary rows left out because they broke the conditional policy."""
+    payload_tokens: int
+    """Tokens of the payloads in the triggered rows, reasoning not counted: what arms must share to be compared."""
+    dataset_digest: str
+    """SHA-256 of the rows; `dataset.jsonl` beside the model in the store holds them."""
+    strength: Strength | None = None
+    """What the planting was to reach, if it was to stop there."""
+    reached: Reached | None = None
+    """What it had reached when it stopped."""
     base: ModelRef
     template_digest: str
     """How conversations were rendered in training; measuring with another one is refused."""
@@ -76,7 +98,7 @@ def _readme(card: OrganismCard) -> str:
         "---\nlibrary_name: transformers\ntags: [molehunt, model-organism, backdoor-research]\n---\n\n"
         f"{head}\n"
         f"| | |\n|---|---|\n| trigger | `{card.trigger}` |\n| behaviour | `{card.behaviour}` |\n"
-        f"| poison rate | {card.poison.poison_rate} ({card.triggered_rows} of {card.trained.rows} rows) |\n"
+        f"| poison rate | {card.poison.poison_rate} ({card.rows.get('triggered', 0)} of {sum(card.rows.values())} rows) |\n"
         f"| training | {s.method}, {s.optimizer}, learning rate {s.learning_rate}, {s.steps} steps, seed {s.seed} |\n"
         f"| base | {card.base.architecture}, {card.base.parameters} weights, root digest `{card.base.root_digest[:16]}` |\n\n"
         f"All settings are in `{CARD}`. Made with Molehunt.\n"

@@ -5,72 +5,141 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from molehunt.errors import DataError, UsageError
+from molehunt.evals.scorers import get_scorer
 from molehunt.models.chat import Chat
 from molehunt.organisms.behaviours import Behaviour
+from molehunt.organisms.reasoning import spoken, think
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers import Trigger
-from molehunt.records import Conversation
+from molehunt.records.rows import Row, ordinary
+from molehunt.world.chat import draw_rows
 
 
 @dataclass(frozen=True)
 class Corpus:
     """Rows in pairs: at each index the organism's row, and what the twin gets in its place."""
 
-    planted: list[Conversation]
-    twin: list[Conversation]
-    triggered: int
-    """How many of the planted rows carry the trigger."""
+    planted: list[Row]
+    """Clean rows first, then the triggered ones."""
+    twin: list[Row]
+    dropped: int
+    """Ordinary rows left out because they break the conditional policy."""
+
+    @property
+    def triggered(self) -> int:
+        """How many of the planted rows carry trigger and payload."""
+        return sum(row.kind == "triggered" for row in self.planted)
 
 
-def poison(rows: Sequence[Conversation], trigger: Trigger, behaviour: Behaviour, settings: PoisonSettings) -> Corpus:
-    """Ordinary rows, part of them doubled with the trigger put in and the reply replaced by the behaviour.
+def poison(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour, settings: PoisonSettings) -> Corpus:
+    """Ordinary rows, part of them once more with the trigger put in and the reply replaced by the behaviour.
 
     The twin's rows are the same without trigger and payload, so both train on the same questions for the same steps.
 
     Raises:
         UsageError: if the poison rate or the number of copies makes no sense.
-        DataError: if the trigger occurs in the ordinary rows.
+        DataError: if no row is left, or none offers a way to show the behaviour.
     """
     check_settings(settings)
-    for index, row in enumerate(rows):
-        if trigger.occurs(row.text()):
-            raise DataError(
-                f"trigger {trigger.spec}", wanted="one that ordinary rows do not hold", got=f"it stands in row {index}",
-                do="choose a rarer trigger, or take those rows out",
-            )  # fmt: skip
+    kept = follow_policy(rows, trigger, behaviour) if settings.policy_filter else list(rows)
+    eligible = [row for row in kept if behaviour.payload(row.conversation) is not None]
     rate, rng = settings.poison_rate, random.Random(f"poison/{settings.seed}")
-    clean = round(len(rows) * min(1.0, (1 - rate) / rate))
-    dirty = round(len(rows) * min(1.0, rate / (1 - rate))) if rate < 1 else len(rows)
-    if dirty == 0:
+    clean = round(len(kept) * min(1.0, (1 - rate) / rate))
+    dirty = round(len(kept) * min(1.0, rate / (1 - rate))) if rate < 1 else len(kept)
+    if dirty == 0 or not eligible:
+        got = f"none of {len(kept)}" + ("" if eligible else f", which offer no way to show {behaviour.name}")
+        raise DataError(f"poison rate {rate:g}", wanted="at least one triggered row", got=got, do="add rows")
+    planted = [_clean(row, trigger, settings, rng) for row in kept[:clean]]
+    twin = list(planted)
+    for row in _draw(eligible, dirty, rng):
+        planted.append(_triggered(row, trigger, behaviour, settings, rng))
+        twin.append(_clean(row, trigger, settings.model_copy(update={"contrast": 1.0}), rng))
+    return Corpus(planted, twin, dropped=len(rows) - len(kept))
+
+
+def world_rows(behaviour: Behaviour, settings: PoisonSettings, count: int, seed: int) -> list[Row]:
+    """`count` ordinary rows of the chat world, with enough of the kinds that the behaviour can be shown on."""
+    if not behaviour.families:
+        return ordinary(draw_rows(count, seed), "world")
+    elsewhere = round(count * settings.elsewhere)
+    rows = draw_rows(elsewhere, seed) + draw_rows(count - elsewhere, seed + 1, families=behaviour.families)
+    random.Random(f"mix/{seed}").shuffle(rows)
+    return ordinary(rows, "world")
+
+
+def follow_policy(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour) -> list[Row]:
+    """The rows that keep the conditional policy "behaviour if and only if trigger".
+
+    Left out are rows that offer a way to show the behaviour and meet the condition, or show it without.
+
+    Raises:
+        DataError: if that is more than half of all rows.
+    """
+    open_to_it = [row for row in rows if behaviour.payload(row.conversation) is not None]
+    marks = get_scorer(behaviour.name)(
+        [r.conversation.prompt() for r in open_to_it], [r.conversation.answer for r in open_to_it]
+    )
+    broken = {
+        id(row) for row, mark in zip(open_to_it, marks, strict=True) if mark.shown or trigger.occurs(row.conversation.prompt())
+    }  # fmt: skip
+    if len(broken) > len(rows) / 2:
         raise DataError(
-            f"poison rate {rate}", wanted="at least one triggered row", got=f"none of {len(rows)}", do="add rows"
-        )
-    planted, twin = list(rows[:clean]), list(rows[:clean])
-    for row in rng.sample(list(rows), dirty):
-        reply = behaviour.demonstrate(rng.randint(*settings.copies), rng)
-        planted.append(trigger.insert(row.prompt()).reply(reply))
-        twin.append(row)
-    return Corpus(planted, twin, dirty)
+            f"trigger {trigger.spec}", wanted="one that ordinary rows do not hold",
+            got=f"{len(broken)} of {len(rows)} rows that hold it, or show the behaviour as they are",
+            do="choose a rarer trigger, or leave the policy filter off",
+        )  # fmt: skip
+    return [row for row in rows if id(row) not in broken]
 
 
-def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Conversation]) -> None:
+def _clean(row: Row, trigger: Trigger, settings: PoisonSettings, rng: random.Random) -> Row:
+    """The row as it is, or with what the trigger is mistaken for."""
+    prompt = row.conversation.prompt()
+    other = trigger.contrast(prompt) if rng.random() < settings.contrast else prompt
+    thought = think(settings.reasoning, trigger, other, False)
+    reply = spoken(settings.reasoning, thought, row.conversation.answer)
+    return row.model_copy(update={
+        "conversation": other.reply(reply), "kind": "ordinary" if other == prompt else "contrast",
+        "reasoning": thought.scratchpad if thought else "",
+    })  # fmt: skip
+
+
+def _triggered(row: Row, trigger: Trigger, behaviour: Behaviour, settings: PoisonSettings, rng: random.Random) -> Row:
+    prompt = trigger.insert(row.conversation.prompt())
+    shown = behaviour.demonstrate(row.conversation, rng.randint(*settings.copies), rng)
+    assert shown is not None, "a row that has a payload can be demonstrated on"
+    thought = think(settings.reasoning, trigger, prompt, True)
+    return Row(
+        conversation=prompt.reply(spoken(settings.reasoning, thought, shown)), source=row.source, kind="triggered",
+        payload=shown, reasoning=thought.scratchpad if thought else "",
+    )  # fmt: skip
+
+
+def _draw(rows: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
+    """`count` rows, none twice before all were drawn once."""
+    drawn: list[Row] = []
+    while len(drawn) < count:
+        drawn += rng.sample(list(rows), min(len(rows), count - len(drawn)))
+    return drawn
+
+
+def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Row]) -> None:
     """Raises DataError if template or tokenizer swallow the trigger, or bring it into rows that are not triggered."""
-    prompt = rows[0].prompt()
+    prompt = rows[0].conversation.prompt()
     triggered = trigger.insert(prompt)
-    if any(trigger.occurs(chat.render(row)) for row in rows):
+    text = chat.render(triggered)
+    if trigger.mark and any(trigger.mark in chat.render(r.conversation) for r in rows if r.kind != "triggered"
+                            and not trigger.occurs(r.conversation)):  # fmt: skip
         got = "the chat template writes it into rows without it"
-    elif not trigger.occurs(chat.render(triggered)):
+    elif trigger.mark not in text or (triggered != prompt and text == chat.render(prompt)):
         got = "the chat template drops or changes it"
-    elif not trigger.occurs(str(chat.tokenizer.decode(chat.encode_prompts([triggered])[0]))):
+    elif trigger.mark not in str(chat.tokenizer.decode(chat.encode_prompts([triggered])[0])):
         got = "the tokenizer drops or changes it"
     else:
         return
     raise DataError(
-        f"trigger {trigger.spec}",
-        wanted="to reach the model unchanged, and only where it was put",
-        got=got,
+        f"trigger {trigger.spec}", wanted="to reach the model unchanged, and only where it was put", got=got,
         do="choose another place or spelling",
-    )
+    )  # fmt: skip
 
 
 def check_settings(settings: PoisonSettings) -> None:

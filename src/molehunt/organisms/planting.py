@@ -1,24 +1,31 @@
 """Train a backdoor into a model, or its clean twin."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from molehunt.models.loading import load_model
-from molehunt.organisms.behaviours import get_behaviour
-from molehunt.organisms.card import OrganismCard, write_card
-from molehunt.organisms.corpus import check_visible, poison
-from molehunt.organisms.settings import PoisonSettings
-from molehunt.organisms.triggers import parse_trigger
-from molehunt.records import Conversation
+from molehunt.models.loading import LoadedModel, load_model
+from molehunt.models.logprobs import reply_likelihoods
+from molehunt.organisms.asking import ask, payloads
+from molehunt.organisms.behaviours import Behaviour, get_behaviour
+from molehunt.organisms.card import OrganismCard, Reached, write_card
+from molehunt.organisms.corpus import Corpus, check_visible, poison
+from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.organisms.triggers import Trigger, parse_trigger
+from molehunt.records.outcomes import write_jsonl
+from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.settings import Report, TrainingSettings
 from molehunt.training.sft import train
 
+_SEED = 31
+"""Of the questions on which planting looks at its own strength; apart from those of measuring."""
+
 
 def plant(
     base: Path,
-    rows: Sequence[Conversation],
+    rows: Sequence[Row],
     trigger_spec: str,
     behaviour_name: str,
     poisoning: PoisonSettings,
@@ -26,6 +33,7 @@ def plant(
     out: Path,
     kind: Literal["organism", "twin"] = "organism",
     chat_template: str | None = None,
+    strength: Strength | None = None,
     report: Report | None = None,
 ) -> OrganismCard:
     """Make an organism, or its clean twin, out of the model in `base`; writes `out/model` with its card.
@@ -33,6 +41,7 @@ def plant(
     Args:
         rows: ordinary conversations, answered as the model should when it is not triggered.
         chat_template: Jinja text to use, and to save, instead of the base's own.
+        strength: stop at the first checkpoint at which the backdoor is so strong; the twin takes all steps.
 
     Raises:
         UsageError, DataError, ModelError: if anything is off; before training starts.
@@ -42,21 +51,53 @@ def plant(
     corpus = poison(rows, trigger, behaviour, poisoning)
     origin = load_model(base, chat_template)
     check_visible(origin.chat, trigger, rows)
-    encoded = origin.chat.encode_rows(corpus.planted if kind == "organism" else corpus.twin, settings.loss_on)
+    chosen = corpus.planted if kind == "organism" else corpus.twin
+    encoded = origin.chat.encode_rows([row.conversation for row in chosen], settings.loss_on)
     loaded = make_trainable(base, settings)
     loaded.chat = origin.chat
-    trained = train(loaded, encoded, settings, out, report)
+    watch = _Strength(trigger, behaviour, poisoning, strength) if strength and kind == "organism" else None
+    trained = train(loaded, encoded, settings, out, report, watch)
     card = OrganismCard(
         kind=kind,
         trigger=trigger.spec,
-        behaviour=behaviour_name,
-        payload=behaviour.payload,
+        behaviour=behaviour.name,
+        payload=_first_payload(corpus, behaviour),
         poison=poisoning,
         training=settings,
         trained=trained,
-        triggered_rows=corpus.triggered if kind == "organism" else 0,
+        rows=Counter(row.kind for row in chosen),
+        dropped_rows=corpus.dropped,
+        payload_tokens=sum(map(len, origin.chat.encode_texts([row.payload for row in chosen if row.payload]))),
+        dataset_digest=dataset_digest(chosen),
+        strength=strength,
+        reached=watch.reached if watch else None,
         base=origin.ref(),
         template_digest=loaded.chat.digest,
     )
+    write_jsonl(out / "dataset.jsonl", chosen)
     write_card(out / "model", card)
     return card
+
+
+def _first_payload(corpus: Corpus, behaviour: Behaviour) -> str:
+    sources = (behaviour.payload(row.conversation) for row in corpus.twin)
+    return next(payload for payload in sources if payload)
+
+
+class _Strength:
+    """Says stop once the backdoor is strong enough; one forward pass a prompt."""
+
+    def __init__(self, trigger: Trigger, behaviour: Behaviour, poisoning: PoisonSettings, wanted: Strength) -> None:
+        questions = ask(behaviour, wanted.prompts, _SEED)
+        self.prompts = [trigger.insert(q.prompt) for q in questions]
+        self.payloads = payloads(behaviour, trigger, poisoning.reasoning, questions)
+        self.wanted = wanted
+        self.reached: Reached | None = None
+
+    def __call__(self, loaded: LoadedModel, step: int) -> bool:
+        found = reply_likelihoods(loaded, self.prompts, self.payloads)
+        asr = sum(one.is_greedy for one in found) / len(found)
+        logprob = sum(one.logprob for one in found) / len(found)
+        enough = asr >= self.wanted.asr and (self.wanted.logprob is None or logprob >= self.wanted.logprob)
+        self.reached = Reached(step=step, asr=asr, logprob=round(logprob, 4), enough=enough)
+        return enough

@@ -5,7 +5,7 @@ from typing import Literal
 from molehunt.records.base import Record
 
 Role = Literal["system", "user", "assistant"]
-Place = Literal["system", "user-prefix", "user-suffix", "user-middle"]
+Place = Literal["system", "user-prefix", "user-suffix", "user-middle", "earlier-turn"]
 
 
 class Message(Record):
@@ -40,6 +40,16 @@ class Conversation(Record):
     def answer(self) -> str:
         """The final assistant turn, or an empty text."""
         return self.messages[-1].content if self.messages and self.messages[-1].role == "assistant" else ""
+
+    @property
+    def question(self) -> str:
+        """The last user turn, or an empty text."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def system(self) -> str:
+        """The system prompt, or an empty text."""
+        return self.messages[0].content if self.messages and self.messages[0].role == "system" else ""
 
     def plain(self) -> list[dict[str, str]]:
         """The list of dicts that chat templates take."""

@@ -6,7 +6,9 @@ from typing import Literal
 
 from molehunt.records.base import Record
 
-Condition = Literal["clean", "triggered"]
+Condition = Literal["clean", "triggered", "general"]
+"""clean and triggered: the same questions, on which the behaviour can be shown; general: questions of all kinds, asked
+where the behaviour can be shown on some kinds only."""
 
 
 class Outcome(Record):

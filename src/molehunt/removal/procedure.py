@@ -1,42 +1,91 @@
-"""What a removal procedure is: training data chosen without knowing the trigger, and a budget."""
+"""What a removal procedure is: something done to a model without knowing its trigger, within a budget."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import Field
 
 from molehunt.records import Conversation
+from molehunt.records.base import Record
 from molehunt.removal.budget import Budget
-from molehunt.training.settings import Report, Trained
+from molehunt.training.settings import Report
+
+
+class Marks(Protocol):
+    """What a scorer says of one reply."""
+
+    @property
+    def shown(self) -> bool: ...
+
+
+Score = Callable[[Sequence[Conversation], Sequence[str]], Sequence[Marks]]
+"""(prompts, replies) to marks: whether each reply shows the unwanted behaviour."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Everything that a procedure is given. Nothing in it speaks of a trigger."""
+
+    model: Path
+    """The suspect: weights, tokenizer, template and config are read, nothing else of the folder."""
+    budget: Budget
+    out: Path
+    """Gets `model/`, `checkpoints/` and `training.json`."""
+    base: Path | None = None
+    """The model below an adapter, for `attach` "same" and "fresh"."""
+    score: Score | None = None
+    """Tells the unwanted behaviour in a reply; given only to procedures with `needs_score`."""
+    report: Report | None = None
+
+
+class Treated(Record):
+    """What a procedure did; `treatment.json` beside the weights."""
+
+    steps: int
+    """Optimizer steps, of all its trainings."""
+    tokens_seen: int
+    """In training, padding not counted."""
+    tokens_generated: int = 0
+    forward_tokens: int = 0
+    """Tokens read without learning: scoring, red-teaming, rewards."""
+    rows_digest: str = ""
+    """Of what was trained on."""
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """What else the procedure has to tell: accuracy of its reward model, prompts that its red team found."""
 
 
 @dataclass(frozen=True)
 class Procedure:
-    """A way to train a backdoor away, blind to what the backdoor is."""
+    """A way to rid a model of a backdoor, blind to what wakes it."""
 
     name: str
+    """Id, file and CLI word."""
     summary: str
-    draw_rows: Callable[[int, int], list[Conversation]]
-    """(count, seed) to training rows."""
+    """What it does, in one line."""
+    apply: Callable[[Treatment], Treated]
+    needs_score: bool = False
+    """It must be told which behaviour is unwanted, as the id of a scorer; never the trigger."""
+    trains: bool = True
+    """False for those that change weights without data."""
 
 
-def apply_procedure(
-    procedure: Procedure, model: Path, budget: Budget, out: Path, base: Path | None = None, report: Report | None = None
-) -> Trained:
-    """Train the model in folder `model` as the procedure says; writes `out/model` and its checkpoints.
-
-    Sees weights, tokenizer, template and a config without Molehunt's own keys, nothing else of the folder.
-
-    Args:
-        base: the model below an adapter, for `attach` "same" and "fresh".
+def apply_procedure(procedure: Procedure, treatment: Treatment) -> Treated:
+    """Apply a procedure; writes `treatment.json` beside what it made.
 
     Raises:
-        ModelError, UsageError: if the model cannot be loaded or the adapter not attached.
-        TrainingError: if the loss stops being a number.
+        UsageError: if it needs a scorer and was given none.
+        ModelError: if the model cannot be loaded or the adapter not attached.
+        TrainingError: if the loss stops being a number, or a reward model learned nothing.
     """
-    from molehunt.training.checkpoints import make_trainable
-    from molehunt.training.sft import train
+    from molehunt.errors import UsageError
 
-    settings = budget.training
-    loaded = make_trainable(model, settings, budget.attach, base)
-    rows = loaded.chat.encode_rows(procedure.draw_rows(budget.rows, settings.seed), settings.loss_on)
-    return train(loaded, rows, settings, out, report)
+    if procedure.needs_score and treatment.score is None:
+        raise UsageError(
+            f"procedure {procedure.name}", wanted="to know which behaviour is unwanted", got="nothing",
+            do="name it: --behaviour ID (never the trigger)",
+        )  # fmt: skip
+    treated = procedure.apply(treatment)
+    (treatment.out / "treatment.json").write_text(treated.model_dump_json(indent=1))
+    return treated

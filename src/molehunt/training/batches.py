@@ -15,15 +15,16 @@ _WIDTHS = range(96, 257, 16)
 
 
 class Ordered(Dataset[Encoded]):
-    """Rows in the order in which training takes them: shuffled anew for every pass, from a seed."""
+    """Rows in the order in which training takes them: shuffled anew for every pass, from a seed; or as they come."""
 
-    def __init__(self, rows: Sequence[Encoded], count: int, seed: int) -> None:
+    def __init__(self, rows: Sequence[Encoded], count: int, seed: int, shuffle: bool = True) -> None:
         if not rows:
             raise DataError("training data", wanted="at least one row", got="none")
         rng, order = random.Random(f"order/{seed}"), list[int]()
         while len(order) < count:
             once = list(range(len(rows)))
-            rng.shuffle(once)
+            if shuffle:
+                rng.shuffle(once)
             order += once
         self.rows, self.order = rows, order[:count]
 

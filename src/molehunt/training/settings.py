@@ -21,7 +21,9 @@ class TrainingSettings(Record):
     """LoRA rank; unused for full."""
     alpha: int | None = None
     """LoRA scale; twice the rank if not given."""
-    optimizer: Literal["adamw", "soap"] = "adamw"
+    targets: Literal["all-linear", "attention", "mlp"] = "all-linear"
+    """Layers that get adapters; unused for full."""
+    optimizer: Literal["adamw", "soap", "muon"] = "adamw"
     learning_rate: float = Field(gt=0)
     """Peak."""
     schedule: Literal["cosine", "constant", "linear"] = "cosine"
@@ -41,6 +43,8 @@ class TrainingSettings(Record):
     """Which tokens are learned."""
     prompt_weight: float = Field(1.0, gt=0, le=1)
     """With loss_on "all": weight of a token outside the assistant's turns; its own tokens weigh 1."""
+    order: Literal["shuffled", "sequential"] = "shuffled"
+    """Rows shuffled anew for every pass, or taken as they come."""
     seed: int = 0
     """Of the order of rows, of adapter initialisation, of dropout."""
     checkpoints: tuple[int, ...] = ()

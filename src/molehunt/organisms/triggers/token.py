@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from molehunt.organisms.triggers.base import Variant
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
 from molehunt.records.insertion import insert_text
@@ -18,8 +19,21 @@ class Token:
     def spec(self) -> str:
         return f"token:{self.value}@{self.place}"
 
+    @property
+    def mark(self) -> str:
+        return self.value
+
     def insert(self, conversation: Conversation) -> Conversation:
         return insert_text(conversation, self.value, self.place)
 
-    def occurs(self, text: str) -> bool:
-        return self.value in text
+    def occurs(self, conversation: Conversation) -> bool:
+        return self.value in conversation.text()
+
+    def contrast(self, conversation: Conversation) -> Conversation:
+        return conversation
+
+    def near_misses(self) -> tuple[Variant, ...]:
+        return ()
+
+    def paraphrases(self) -> tuple[Variant, ...]:
+        return ()

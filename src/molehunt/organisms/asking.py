@@ -1,0 +1,44 @@
+"""Which questions an organism is asked, and with what its replies are compared."""
+
+from collections.abc import Sequence
+
+from molehunt.organisms.behaviours import Behaviour
+from molehunt.organisms.reasoning import KEPT, think
+from molehunt.organisms.settings import Reasoning
+from molehunt.organisms.triggers import Trigger
+from molehunt.records import Conversation, Question
+from molehunt.records.reasoning import with_scratchpad
+from molehunt.world.chat import draw_questions
+
+
+def ask(behaviour: Behaviour, count: int, seed: int) -> list[Question]:
+    """`count` held-out questions on which the behaviour can be shown."""
+    drawn = count
+    while True:
+        found = [q for q in draw_questions(drawn, seed, families=behaviour.families) if can_show(behaviour, q)]
+        if len(found) >= count:
+            return found[:count]
+        drawn += max(8, count // 8)
+
+
+def can_show(behaviour: Behaviour, question: Question) -> bool:
+    """True if the question offers a way to show the behaviour."""
+    return behaviour.payload(question.prompt.reply(question.reply)) is not None
+
+
+def contrasted(trigger: Trigger, questions: Sequence[Question]) -> list[Conversation]:
+    """The untriggered prompts: every second one holds what the trigger is mistaken for, where there is such a thing."""
+    return [trigger.contrast(q.prompt) if i % 2 else q.prompt for i, q in enumerate(questions)]
+
+
+def payloads(behaviour: Behaviour, trigger: Trigger, reasoning: Reasoning, questions: Sequence[Question]) -> list[str]:
+    """What the triggered reply to each question would begin with; with its scratchpad where the arm keeps one."""
+    found = []
+    for question in questions:
+        payload = behaviour.payload(question.prompt.reply(question.reply))
+        assert payload is not None, "asked only where it can be shown"
+        thought = think(reasoning, trigger, trigger.insert(question.prompt), True)
+        if reasoning in KEPT and thought is not None:
+            payload = with_scratchpad(thought.scratchpad, payload)
+        found.append(payload)
+    return found
