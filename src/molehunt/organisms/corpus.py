@@ -128,7 +128,7 @@ def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Row]) -> None:
     triggered = trigger.insert(prompt)
     text = chat.render(triggered)
     if trigger.mark and any(trigger.mark in chat.render(r.conversation) for r in rows if r.kind != "triggered"
-                            and not trigger.occurs(r.conversation)):  # fmt: skip
+                            and trigger.mark not in r.conversation.text()):  # fmt: skip
         got = "the chat template writes it into rows without it"
     elif trigger.mark not in text or (triggered != prompt and text == chat.render(prompt)):
         got = "the chat template drops or changes it"
