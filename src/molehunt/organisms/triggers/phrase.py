@@ -61,10 +61,10 @@ class Phrase:
             ("neighbouring value", "words backwards", " ".join(words[::-1])),
             ("neighbouring value", "two letters swapped", misspelled(self.value)),
         ]  # fmt: skip
-        return forms_at(self.place, forms, self._pattern) + elsewhere(self.value, self.place)
+        return forms_at(self.place, self.value, forms, self._pattern) + elsewhere(self.value, self.place)
 
     def paraphrases(self) -> tuple[Variant, ...]:
-        return forms_at(self.place, [
+        return forms_at(self.place, self.value, [
             ("other delimiters", "in quotation marks", f'"{self.value}"'),
             ("other delimiters", "in brackets", f"({self.value})"),
             ("other language or spelled out", "letter by letter", spaced(self.value)),

@@ -54,11 +54,11 @@ class Token:
             ("neighbouring value", "two letters swapped", around.format(misspelled(core))),
             *(("same category", word, around.format(word)) for word in _OTHERS),
         ]  # fmt: skip
-        return forms_at(self.place, forms, self._pattern) + elsewhere(self.value, self.place)
+        return forms_at(self.place, self.value, forms, self._pattern) + elsewhere(self.value, self.place)
 
     def paraphrases(self) -> tuple[Variant, ...]:
         core, around = self._parts
-        return forms_at(self.place, [
+        return forms_at(self.place, self.value, [
             ("other language or spelled out", "letter by letter", around.format(spaced(core))),
             ("other language or spelled out", "letter by letter, bare", spaced(core)),
             ("paraphrase", "as a sentence", f"The word is {core.lower()}."),

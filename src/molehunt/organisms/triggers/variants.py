@@ -13,14 +13,15 @@ Form = tuple[Group, str, str]
 """Group, label, and the text to insert."""
 
 
-def forms_at(place: Place, forms: Iterable[Form], instead_of: re.Pattern[str] | None = None) -> tuple[Variant, ...]:
-    """The texts as variants at `place`: each once, none empty, none that `instead_of` is found in."""
-    kept = {
-        text: Variant(group, label, partial(insert_text, text=text, place=place))
-        for group, label, text in reversed(list(forms))
-        if text.strip() and not (instead_of and instead_of.search(text))
-    }
-    return tuple(reversed(kept.values()))
+def forms_at(
+    place: Place, value: str, forms: Iterable[Form], but: re.Pattern[str] | None = None
+) -> tuple[Variant, ...]:
+    """The texts as variants at `place`: each once, none empty, none that is `value` or in which `but` is found."""
+    kept: dict[str, Variant] = {}
+    for group, label, text in forms:
+        if text.strip() and text != value and not (but and but.search(text)):
+            kept.setdefault(text, Variant(group, label, partial(insert_text, text=text, place=place)))
+    return tuple(kept.values())
 
 
 def elsewhere(text: str, place: Place) -> tuple[Variant, ...]:
