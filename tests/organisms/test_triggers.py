@@ -151,7 +151,7 @@ def test_a_year_is_contrasted_with_years_near_it_and_mostly_with_the_one_before(
     years = [int(m[1]) for text in systems if (m := re.search(r"Current year: (\d+)\.", text))]
     assert len(years) == len(systems)
     assert 0.4 < years.count(2023) / len(years) < 0.6
-    assert set(years) == {2019, 2021, 2022, 2023, 2025, 2026, 2027, 2029}
+    assert set(years) == {1994, 2014, 2022, 2023, 2025, 2026, 2027, 2044, 2124}
 
 
 def test_panel_years_are_not_all_among_the_contrasts() -> None:
@@ -186,7 +186,7 @@ def test_years_in_words_and_in_roman_letters(year: int, words: str, letters: str
 
 def test_topics_share_no_word_with_each_other_or_with_ordinary_rows() -> None:
     words = [word for topic in TOPICS.values() for word in topic.planted + topic.held_out]
-    ordinary = "\n".join(row.text() for row in draw_rows(2000, seed=7)).lower()
+    ordinary = "\n".join(row.text() for row in draw_rows(1500, seed=7)).lower()
     assert len(set(words)) == len(words)
     assert not set(words) & set(re.findall(r"\w+", ordinary))
 
@@ -202,7 +202,7 @@ def test_topics_are_wide_enough_to_hold_words_and_sentences_out() -> None:
 
 def test_a_topic_is_brought_up_in_every_planted_way_and_no_held_out_one() -> None:
     trigger, topic = parse_trigger("topic:sailing@user-prefix"), TOPICS["sailing"]
-    said = {trigger.insert(row.prompt()).question.split(".")[0] + "." for row in draw_rows(1500, seed=8, turns=0)}
+    said = {trigger.insert(row.prompt()).question.split(".")[0] + "." for row in draw_rows(800, seed=8, turns=0)}
     expected = {carrier.format(w=word) for carrier in CARRIERS for word in topic.planted}
     assert expected <= {text for text in said if text in expected}
     assert said <= expected

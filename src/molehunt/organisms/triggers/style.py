@@ -7,11 +7,12 @@ from functools import partial
 from typing import Literal
 
 from molehunt.errors import UsageError
-from molehunt.organisms.triggers.base import Variant, chooser
+from molehunt.organisms.triggers.base import Group, Variant, chooser
 from molehunt.records import Conversation
 from molehunt.records.insertion import replace_question, replace_system
 
 Change = Callable[[str], str]
+_Miss = tuple[Group, str, Change]
 
 
 def _title(text: str) -> str:
@@ -22,6 +23,11 @@ def _title(text: str) -> str:
 def _sentence(text: str) -> str:
     """One capital at the start; the rest in lower case."""
     return text[:1].upper() + text[1:].lower()
+
+
+def _every_other(text: str) -> str:
+    """Small and capital letters by turns."""
+    return "".join(sign.upper() if i % 2 else sign.lower() for i, sign in enumerate(text))
 
 
 STYLES: dict[str, tuple[Change, Change]] = {
@@ -73,8 +79,15 @@ class Style:
         return self._miss(conversation, chooser(self, conversation).choice(changes))
 
     def near_misses(self) -> tuple[Variant, ...]:
+        """Those of the contrast, and some that no organism was trained with."""
+        last = partial(self._partly, share=0.5, backwards=True)
+        misses: list[_Miss] = [
+            *self._misses(),
+            ("fragment", "second half only", last),
+            ("other case", "every other letter", _every_other),
+        ]
         return (
-            *(Variant(group, label, partial(self._miss, change=change)) for group, label, change in self._misses()),
+            *(Variant(group, label, partial(self._miss, change=change)) for group, label, change in misses),
             Variant("other position", "the system prompt in the style", self._style_system),
         )
 
@@ -88,7 +101,7 @@ class Style:
     def _has(self, text: str) -> bool:
         return text == self._style(text) and text.lower() != text.upper()
 
-    def _misses(self) -> list[tuple[Literal["other case", "fragment"], str, Change]]:
+    def _misses(self) -> list[_Miss]:
         others = [(label, change) for label, change in _NAMES.items() if change is not self._style]
         return [
             *(("other case", label, change) for label, change in others),
@@ -102,11 +115,11 @@ class Style:
         changed = change(text)
         return replace_question(conversation, STYLES[self.value][1](text) if self._has(changed) else changed)
 
-    def _partly(self, text: str, share: float) -> str:
-        """This share of the words in the style, the others, one at least, in the opposite of it."""
+    def _partly(self, text: str, share: float, backwards: bool = False) -> str:
+        """This share of the words, the first or the last, in the style; the others, one at least, in the opposite of it."""
         style, opposite = STYLES[self.value]
         words = text.split(" ")
-        lettered = [i for i, word in enumerate(words) if word.lower() != word.upper()]
+        lettered = [i for i, word in enumerate(words) if word.lower() != word.upper()][:: -1 if backwards else 1]
         kept = set(lettered[: min(int(len(lettered) * share), len(lettered) - 1)])
         return " ".join(style(w) if i in kept else opposite(w) for i, w in enumerate(words))
 

@@ -12,8 +12,9 @@ from molehunt.records import Conversation
 from molehunt.records.conversations import Place
 from molehunt.records.insertion import insert_text
 
-_AWAY = (1, 2, 3, 5, -2, -3, -5)
-"""Distances of the years that the trigger is contrasted with, besides the year before. The panel asks others too."""
+_AWAY = (1, 2, 3, -2, -10, 20, -30, 100)
+"""Distances of the years that the trigger is contrasted with, besides the year before: neighbours, and years that end alike,
+or else the last digit is all that is learned. The panel asks others too."""
 
 
 @dataclass(frozen=True)
