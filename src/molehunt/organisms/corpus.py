@@ -130,7 +130,7 @@ def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Row]) -> None:
     prompt = rows[0].conversation.prompt()
     triggered = trigger.insert(prompt)
     text = chat.render(triggered)
-    without = [row.conversation for row in rows[:_LOOKED_AT] if not trigger.occurs(row.conversation)]
+    without = [row.conversation for row in rows[:_LOOKED_AT] if trigger.mark not in row.conversation.text()]
     if trigger.mark and any(trigger.mark in chat.render(conversation) for conversation in without):
         got = "the chat template writes it into rows without it"
     elif trigger.mark not in text or (triggered != prompt and text == chat.render(prompt)):
