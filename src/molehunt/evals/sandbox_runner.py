@@ -49,9 +49,8 @@ class Failed(Exception):
 def main() -> None:
     """Read the job from standard input, write one line of JSON for each program to standard output."""
     null = os.open(os.devnull, os.O_RDWR)
-    tools = {name: importlib.import_module(name) for name in (*TOOLS, *PRELOADED) if name}
+    tools = {name: importlib.import_module(name) for name in (*TOOLS, *PRELOADED)}
     tools["hashlib"].sha256(b"").hexdigest()  # loads what OpenSSL reads from files
-    random.seed(0)
     os.environ.clear()
     try:
         shut_in()
@@ -130,15 +129,17 @@ def _allow_no_further_namespaces() -> None:
 def serve(tools: dict[str, types.ModuleType], null: int) -> None:
     """The judge: frames of limits, then of program and cases in turn, until there are no more."""
     limits = _read_frame()
-    if limits is None:
-        return
-    while (code := _read_frame()) is not None:
-        program = Running(code, limits, tools, null)
-        cases = _read_frame() or []
-        try:
-            _say(_judge(program, cases, tools))
-        finally:
-            program.kill()
+    while limits is not None and (code := _read_frame()) is not None:
+        _serve_one(code, limits, tools, null)
+
+
+def _serve_one(code: str, limits: dict[str, int], tools: dict[str, types.ModuleType], null: int) -> None:
+    """In a function of its own, so that no cases are left in a frame that the next program is forked under."""
+    program = Running(code, limits, tools, null)
+    try:
+        _say(_judge(program, _read_frame(), tools))
+    finally:
+        program.kill()
 
 
 def _judge(program: "Running", cases: list[str], tools: dict[str, types.ModuleType]) -> dict[str, Any]:
@@ -255,6 +256,7 @@ def _load(code: str, answers: int, tools: dict[str, types.ModuleType]) -> Callab
     """What the program calls `f`, or else the last function that it defines."""
     names: dict[str, Any] = {"__name__": "program", **tools}
     sys.modules["program"] = types.ModuleType("program")
+    random.seed(0)
     try:
         exec(compile(code, "<program>", "exec", dont_inherit=True), names)
     except BaseException as error:
