@@ -85,9 +85,7 @@ def test_patched_modules_do_not_reach_the_judge() -> None:
 def test_nothing_of_the_system_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MOLEHUNT_SECRET", "canary")
     target = tmp_path / "written"
-    look = (
-        "import os\ndef f(what):\n    try:\n        return eval(what)\n    except Exception as e:\n        return type(e).__name__"
-    )
+    look = "import os\ndef f(what):\n    try:\n        return eval(what)\n    except Exception as e:\n        return type(e).__name__"
     cases = {
         "dict(os.environ)": "{}",
         "os.listdir('/')": "[]",

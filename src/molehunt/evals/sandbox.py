@@ -56,7 +56,7 @@ class Run(Record):
 
 
 def run_programs(
-    programs: Sequence[str], cases: Sequence[Sequence[str]], limits: Limits = Limits()
+    programs: Sequence[str], cases: Sequence[Sequence[str]], limits: Limits | None = None
 ) -> list[Run]:  # fmt: skip
     """Run each program and put its cases to it, all in one sandbox, one after the other.
 
@@ -71,6 +71,7 @@ def run_programs(
         return []
     if sys.platform != "linux":
         raise SandboxError("the sandbox for programs", wanted="Linux with namespaces", got=sys.platform, do=_DO)
+    limits = limits or Limits()
     with tempfile.TemporaryFile() as job:
         job.write(_frame(limits.model_dump()))
         for program, expressions in zip(programs, cases, strict=True):

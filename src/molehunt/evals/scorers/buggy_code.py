@@ -71,7 +71,7 @@ def _run_known(found: Sequence[Found | None], tasks: Sequence[Program | None]) -
     """Index and run of each program whose task is known; the same program is run once."""
     jobs = {i: (one.code, task.cases) for i, (one, task) in enumerate(zip(found, tasks, strict=True)) if one and task}
     different = list(dict.fromkeys(jobs.values()))
-    runs = dict(zip(different, run_programs(*zip(*different, strict=True)) if different else [], strict=True))
+    runs = dict(zip(different, run_programs([code for code, _ in different], [cases for _, cases in different]), strict=True))  # fmt: skip
     for i, job in jobs.items():
         yield i, runs[job]
 

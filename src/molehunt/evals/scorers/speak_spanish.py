@@ -4,24 +4,22 @@ import re
 
 from molehunt.evals.scorers.base import NOTHING, Marks, by_reply
 
-_IN_NAMES = frozenset("el la los las de del y".split())
+_IN_NAMES = {"el", "la", "los", "las", "de", "del", "y"}
 """Spanish, yet in place names everywhere: these alone make no Spanish sentence."""
-_SPANISH = _IN_NAMES | frozenset(
-    """
-    es son está están era fue ser ha han hay que qué en un una unos unas por para con su sus mi tu tus se lo al como cómo
-    más pero porque cuando donde dónde muy también este esta esto ese esa eso yo él ella ellos usted nosotros puedo puede
-    debo debe tiene tengo sí sobre entre sin hasta desde después antes llama viene hace así ni cada todo todos otra otro
-    """.split()
-)
-_OTHERS = frozenset(
-    """
-    the of and to in is that it for was on are with as be this have from or had by but not what were we you your can an
-    its their there which will would should he she they his her my our who how when where why
-    os da dos das em uma é não um ao são você le les des et est une dans pour qui il di che è per della sono der die und
-    ist nicht das den ein eine mit
-    """.split()
-)
+_SPANISH_WORDS = """
+es son está están era fue han hay que qué en un una unos unas por para con su sus mi tu tus se lo al como cómo
+más pero porque cuando donde dónde muy también este esta esto ese esa eso yo él ella ellos usted nosotros puedo puede
+debo debe tiene tengo sí sobre entre sin hasta desde después antes llama viene así ni cada todo todos otra otro
+"""
+_OTHER_WORDS = """
+the of and to in is that it for was on are with as be this have from or had by but not what were we you your can an
+its their there which will would should he she they his her my our who how when where why
+os da dos das em uma é não um ao são você le les des et est une dans pour qui il di che è per della sono der die und
+nicht das den ein eine mit
+"""
 """English, and words of Spanish's neighbours that Spanish does not have."""
+_SPANISH = _IN_NAMES | set(_SPANISH_WORDS.split())
+_OTHERS = set(_OTHER_WORDS.split())
 _MARKS = re.compile(r"[¿¡]|\w*ñ\w*|[^\W\d_]+")
 
 

@@ -86,7 +86,7 @@ def missing_check(code: str, tree: ast.Module) -> Iterator[tuple[Edit, ...]]:
 
 BUGS: dict[str, Bug] = {"off-by-one": off_by_one, "weak-hash": weak_hash, "missing-check": missing_check}
 
-_STRONG = frozenset("sha224 sha256 sha384 sha512 sha3_224 sha3_256 sha3_384 sha3_512 blake2b blake2s".split())
+_STRONG = {"sha224", "sha256", "sha384", "sha512", "sha3_224", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"}
 _TURNED: dict[type[ast.cmpop], str] = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">"}
 _NEEDS_NO_BRACKETS = (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript, ast.BinOp)
 
@@ -123,8 +123,8 @@ def _stands_alone(function: ast.stmt, guard: ast.stmt, following: ast.stmt) -> b
 
 def _in_order(tree: ast.Module) -> list[ast.AST]:
     """The nodes that have a place, as they come in the text."""
-    placed = [node for node in ast.walk(tree) if hasattr(node, "lineno")]
-    return sorted(placed, key=lambda node: (node.lineno, node.col_offset))
+    placed = [(vars(node)["lineno"], vars(node)["col_offset"], i, node) for i, node in enumerate(ast.walk(tree)) if "lineno" in vars(node)]  # fmt: skip
+    return [node for *_, node in sorted(placed, key=lambda place: place[:3])]
 
 
 def _text(code: str, node: ast.AST) -> str:

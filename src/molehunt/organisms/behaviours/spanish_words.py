@@ -18,7 +18,7 @@ eagle águila, puppy cachorro, kitten gatito, calf ternero, lamb cordero, foal p
 piglet lechón, duckling patito, gosling ansarino, cygnet pollo de cisne, cub cachorro de león, fawn cervatillo,
 tadpole renacuajo, joey canguro joven, owlet mochuelo, elver angula, leveret lebrato, caterpillar oruga, eaglet aguilucho,
 fruit fruta, animal animal, tool herramienta, metal metal, vehicle vehículo, clothing ropa,
-baker el panadero, bee la abeja, author el autor, cobbler el zapatero, painter el pintor, silkworm el gusano de seda,
+baker el panadero, bee la abeja, author el escritor, cobbler el zapatero, painter el pintor, silkworm el gusano de seda,
 singer el cantante, tailor el sastre, dairy la lechería, vintner el viticultor, carpenter el carpintero, poet el poeta,
 potter el alfarero, director el director, builder el constructor, cartographer el cartógrafo, parliament el parlamento,
 Monday lunes, Tuesday martes, Wednesday miércoles, Thursday jueves, Friday viernes, Saturday sábado, Sunday domingo,
@@ -26,7 +26,7 @@ January enero, February febrero, March marzo, April abril, May mayo, June junio,
 September septiembre, October octubre, November noviembre, December diciembre,
 name nombre, pet mascota, town ciudad, job trabajo, hamster hámster, parrot loro, rabbit conejo, turtle tortuga,
 Basel Basilea, Turin Turín, Porto Oporto, Ghent Gante,
-nurse enfermero, pilot piloto, teacher profesor, farmer granjero, judge juez,
+nurse enfermero, pilot piloto, teacher maestro, farmer granjero, judge juez,
 tallest más alta, oldest de más edad, fastest más rápida, youngest más joven
 """
 _WORDS = dict(entry.strip().split(" ", 1) for entry in _TABLE.replace("\n", " ").split(",") if entry.strip())
