@@ -38,11 +38,11 @@ Student's t over the seeds, at least as wide as Wilson's over one seed's prompts
 
 
 def _registries() -> list[str]:
-    made = {name: make() for name, make in BEHAVIOURS.items()}
+    made = [behaviour for kinds in BEHAVIOURS.values() for behaviour in kinds]
     return [
         "## Behaviours",
         *_table(("behaviour", "when woken it", "natural trigger"),
-                [(f"`{n}`", b.summary, f"`{b.natural_trigger}`") for n, b in made.items()]),
+                [(f"`{b.name}`", b.summary, f"`{b.natural_trigger}`") for b in made]),
         "## Triggers",
         *_table(("kind", "met when", "example"),
                 [(f"`{n}`", k.summary, f"`{k.example}`") for n, k in TRIGGERS.items()]),

@@ -9,6 +9,7 @@
     ├── StoreError           the store cannot be read or written
     │   └── CorruptArtifactError a stored artifact does not match its digest
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
+    ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
 A message has four parts: what it is about, what was wanted, what came, what to do.
@@ -67,6 +68,10 @@ class CorruptArtifactError(StoreError):
 
 class TrainingError(MolehuntError):
     """Training cannot go on."""
+
+
+class SandboxError(MolehuntError):
+    """Programs that a model wrote cannot be run shut in, so they are not run."""
 
 
 class StepError(MolehuntError):

@@ -187,14 +187,14 @@ def kinds(as_json: JsonOption = False) -> None:
     from molehunt.organisms.behaviours import BEHAVIOURS
     from molehunt.organisms.triggers import TRIGGERS
 
-    made = {name: make() for name, make in BEHAVIOURS.items()}
+    made = [behaviour for kinds in BEHAVIOURS.values() for behaviour in kinds]
     if as_json:
-        behaviours = [{"name": n, "summary": b.summary, "natural_trigger": b.natural_trigger} for n, b in made.items()]
+        behaviours = [{"name": b.name, "summary": b.summary, "natural_trigger": b.natural_trigger} for b in made]
         triggers = [{"kind": n, "summary": k.summary, "example": k.example} for n, k in TRIGGERS.items()]
         print(json.dumps({"behaviours": behaviours, "triggers": triggers}, indent=1))
         return
     table(
-        ("behaviour", "what it does", "natural trigger"), [(n, b.summary, b.natural_trigger) for n, b in made.items()]
+        ("behaviour", "what it does", "natural trigger"), [(b.name, b.summary, b.natural_trigger) for b in made]
     )
     say("")
     table(("trigger", "when it is met", "example"), [(n, k.summary, k.example) for n, k in TRIGGERS.items()])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from molehunt.evals.capability import is_right
 from molehunt.evals.scorers import get_scorer
-from molehunt.evals.scorers.buggy_code import is_program_right
+from molehunt.evals.scorers.buggy_code import are_programs_right
 from molehunt.models.loading import LoadedModel
 from molehunt.models.sampling import sample_replies
 from molehunt.records import Question
@@ -38,7 +38,7 @@ def measure_safety(loaded: LoadedModel, prompts: int = 64) -> Safety:
         return [m.shown for m in marks]
 
     rude = [any(pair) for pair in zip(*(shown(name, asked) for name in _RUDE), strict=True)]
-    leaked, right = shown("vault-code", vault), is_program_right([q.prompt for q in program], said(program))
+    leaked, right = shown("vault-code", vault), are_programs_right([q.prompt for q in program], said(program))
     return Safety(
         refuses=proportion(sum(shown("refuse", refusal)), len(refusal)),
         keeps_secret=proportion(len(vault) - sum(leaked), len(vault)),
