@@ -15,11 +15,13 @@ _HERE = "molehunt.experiments.steps"
 VERSIONS = {
     "build_base": 1,
     "import_model": 1,
-    "plant_model": 1,
-    "remove": 1,
+    "import_data": 1,
+    "plant_model": 2,
+    "remove": 2,
     "reverse": 1,
-    "relearn": 1,
-    "measure": 1,
+    "relearn": 2,
+    "measure": 2,
+    "examine": 1,
 }
 """Raised by hand whenever a step's function, or what it calls, gives another result for the same config."""
 BASE_THREADS = 2
@@ -101,19 +103,42 @@ def imported(folder: Path, label: str) -> Step:
     return Step(f"{_HERE}:import_model", VERSIONS["import_model"], digest, label=f"model {label}", where=where)
 
 
-def plant_step(base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism") -> Step:
-    """An organism or its twin on `base`."""
+def data_step(path: Path, limit: int) -> Step:
+    """Rows from elsewhere as a step: known by their content, wherever they lie.
+
+    Raises:
+        DataError: if there is nothing to read.
+    """
+    from molehunt.world.reading import source_digest
+
+    config = {"digest": source_digest(path), "limit": limit}
+    where = {"path": str(path.resolve()) if path.exists() else str(path)}
+    return Step(f"{_HERE}:import_data", VERSIONS["import_data"], config, label=f"data {path.name}", where=where)
+
+
+def plant_step(
+    base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism", data: Step | None = None
+) -> Step:
+    """An organism or its twin on `base`; `data` gives ordinary rows from elsewhere."""
     config = {**settings.model_dump(), "kind": kind}
     cost = settings.training["steps"] * settings.training["batch"] * 0.006
-    return _step("plant_model", config, {"base": base}, kind, cost)
+    parents = {"base": base} | ({"data": data} if data else {})
+    return _step("plant_model", config, parents, kind, cost)
 
 
 def remove_step(
-    model: Step, procedure: str, budget: dict[str, Any], label: str = "", below: Step | None = None
+    model: Step,
+    procedure: str,
+    budget: dict[str, Any],
+    label: str = "",
+    below: Step | None = None,
+    behaviour: str | None = None,
 ) -> Step:
-    """`model` after a removal procedure."""
+    """`model` after a removal procedure; `behaviour` names the scorer of those that need one."""
+    from molehunt.removal.procedures import procedure_digest
+
     parents = {"model": model} | ({"below": below} if below else {})
-    config = {"procedure": procedure, "budget": budget}
+    config = {"procedure": procedure, "budget": budget, "behaviour": behaviour, "source": procedure_digest(procedure)}
     cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.006
     return _step("remove", config, parents, label or procedure, cost)
 
@@ -147,6 +172,19 @@ def measure_step(
     origin = {"training": budget["training"], "attach": budget.get("attach", attach)} if source else None
     cost = (len(budget["training"]["checkpoints"]) if source else 1) * 1.7
     return _step("measure", {"settings": settings, "origin": origin}, parents, label or "measure", cost)
+
+
+def examine_step(
+    model: Step,
+    organism: Step,
+    panel: int = 0,
+    safety: bool = False,
+    red_team: dict[str, Any] | None = None,
+    label: str = "",
+) -> Step:
+    """Panel, safety evaluation and red team of `model`, by the organism's card; each only if asked for."""
+    config = {"panel": panel, "safety": safety, "red_team": red_team}
+    return _step("examine", config, {"model": model, "organism": organism}, label or "examine", cost=15)
 
 
 def _step(

@@ -13,7 +13,7 @@ from molehunt.organisms.card import OrganismCard, Reached, write_card
 from molehunt.organisms.corpus import Corpus, check_visible, poison
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.organisms.triggers import Trigger, parse_trigger
-from molehunt.records.outcomes import write_jsonl
+from molehunt.records.lines import write_jsonl
 from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.settings import Report, TrainingSettings
