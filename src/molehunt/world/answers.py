@@ -23,6 +23,7 @@ class Answers:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = FileLock(f"{path}.lock")
+        self._file = -1
         self._known: dict[str, str] = {}
 
     def __enter__(self) -> "Answers":
@@ -39,13 +40,12 @@ class Answers:
         try:
             self._load()
         except BaseException:
-            self._lock.release()
+            self._close()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self._file)
-        self._lock.release()
+        self._close()
 
     def __contains__(self, key: str) -> bool:
         return key in self._known
@@ -67,6 +67,11 @@ class Answers:
         except OSError as error:
             raise self._cannot(error) from None
         self._known[key] = answer
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._lock.release()
 
     def _load(self) -> None:
         whole = 0

@@ -78,7 +78,7 @@ def _turn(turn: Any) -> dict[str, Any]:
     known = _ROLES.get(role) if isinstance(role, str) else None
     if known is None:
         raise BadRow("unknown role", f"a role out of {', '.join(_ROLES)}", repr(role)[:40])
-    if len(turn) > 2 and (turn.get("tool_calls") or turn.get("function_call")):
+    if (len(turn) > 2 or not content) and (turn.get("tool_calls") or turn.get("function_call")):
         raise BadRow("tool calls", "turns of text alone", "a turn that calls a tool")
     return {"role": known, "content": content}
 

@@ -5,7 +5,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from molehunt.errors import DataError, UsageError
 from molehunt.records import Conversation
+from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.identity import file_digest
 from molehunt.records.rows import DatasetRecord, Row, dataset_digest
 from molehunt.world.layouts import BadRow, check_turns, turns_of
@@ -26,44 +26,11 @@ _NAMED = 5
 _BATCH = 1000
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What was read."""
-
-    rows: list[Row]
-    source: Source
-    duplicates: int
-    """Rows dropped because all their turns equal an earlier row's."""
-    skipped: dict[str, int]
-    """Bad rows that were left out, by reason."""
-    layouts: dict[str, int]
-    """Rows kept, by layout."""
-
-    def record(self) -> DatasetRecord:
-        """Provenance, to keep with what is made of the rows; reads the files once more for their digests."""
-        return DatasetRecord(
-            name=self.source.name,
-            files={name: file_digest(path).hex() for name, path in self.source.files.items()},
-            rows=len(self.rows),
-            duplicates=self.duplicates,
-            skipped=self.skipped,
-            layouts=self.layouts,
-            dataset_digest=dataset_digest(self.rows),
-        )
-
-
 def read_rows(place: str | Path, limit: int | None = None, on_bad: OnBad = "refuse", split: str = "train") -> list[Row]:
-    """The rows of `read_dataset` alone."""
-    return read_dataset(place, limit, on_bad, split).rows
-
-
-def read_dataset(
-    place: str | Path, limit: int | None = None, on_bad: OnBad = "refuse", split: str = "train"
-) -> Reading:
     """Read rows for training, in their order, from JSONL, a JSON array, Parquet, a saved data set or the hub.
 
     Files are read as a stream; memory holds the rows that are kept. Rows whose turns all equal an earlier row's are
-    dropped and counted, but not out of a data set of our own, whose copies are meant.
+    dropped, but not out of a data set of our own, whose copies are meant.
 
     Args:
         place: see `sources.find_source`; layouts: see `layouts.turns_of`, or one `Row` a line, as planting writes them.
@@ -75,15 +42,32 @@ def read_dataset(
             if the place cannot be read.
         UsageError: if `limit` is not positive, or `on_bad` is neither word.
     """
-    if on_bad not in ("refuse", "skip") or (limit is not None and limit < 1):
-        raise UsageError("reading data", wanted="refuse or skip, and a limit from 1", got=f"{on_bad}, {limit}")
-    reader = _Reader(find_source(place, split), on_bad)
-    with _no_collection():
-        rows = list(reader.rows(limit))
-    if not rows:
-        got = f"only bad ones: {_counts(reader.skipped)}" if reader.skipped else "none"
-        raise DataError(f"data {place}", wanted="at least one row", got=got, do="check the file")
-    return Reading(rows, reader.source, reader.duplicates, dict(reader.skipped), dict(reader.layouts))
+    return _read(place, limit, on_bad, split)[0]
+
+
+def read_data(
+    place: str | Path, limit: int | None = None, on_bad: OnBad = "refuse", split: str = "train"
+) -> tuple[list[Row], DatasetRecord]:
+    """The rows of `read_rows`, and what was read from where; reads the files once more for their digests."""
+    rows, reader = _read(place, limit, on_bad, split)
+    return rows, DatasetRecord(
+        name=reader.source.name,
+        files=_file_digests(reader.source),
+        rows=len(rows),
+        duplicates=reader.duplicates,
+        skipped=dict(reader.skipped),
+        layouts=dict(reader.layouts),
+        dataset_digest=dataset_digest(rows),
+    )
+
+
+def source_digest(place: str | Path, split: str = "train") -> str:
+    """SHA-256 over the names and contents of the files at `place`: what rows are read, wherever the files lie.
+
+    Raises:
+        DataError: if there is nothing to read.
+    """
+    return sha256_text(canonical_json(_file_digests(find_source(place, split))))
 
 
 def check_lengths(
@@ -134,6 +118,25 @@ def split_rows(rows: Sequence[Row], share: float, seed: int = 0) -> tuple[list[R
 def _lot(question: str, seed: int) -> float:
     same = " ".join(question.split()).casefold()
     return int.from_bytes(hashlib.sha256(f"{seed}/{same}".encode()).digest()[:8]) / 2**64
+
+
+def _read(place: str | Path, limit: int | None, on_bad: OnBad, split: str) -> tuple[list[Row], "_Reader"]:
+    if on_bad not in ("refuse", "skip") or (limit is not None and limit < 1):
+        raise UsageError("reading data", wanted="refuse or skip, and a limit from 1", got=f"{on_bad}, {limit}")
+    reader = _Reader(find_source(place, split), on_bad)
+    with _no_collection():
+        rows = list(reader.rows(limit))
+    if not rows:
+        got = f"only bad ones: {_counts(reader.skipped)}" if reader.skipped else "none"
+        raise DataError(f"data {reader.source.name}", wanted="at least one row", got=got, do="check the file")
+    return rows, reader
+
+
+def _file_digests(source: Source) -> dict[str, str]:
+    try:
+        return {name: file_digest(path).hex() for name, path in source.files.items()}
+    except OSError as error:
+        raise DataError(f"data {source.name}", wanted="files that can be read", got=str(error)) from None
 
 
 @contextmanager

@@ -14,7 +14,6 @@ PATIENCE = 300.0
 """Seconds that we let a server make us wait before a try."""
 
 _UNFINISHED = ("length", "content_filter", "tool_calls", "function_call")
-_SHOWN = 160
 
 
 class Failure(Exception):
@@ -37,7 +36,7 @@ async def read_answer(response: httpx2.Response) -> str:
         raise _refusal(response, body)
     kind = response.headers.get("content-type", "nothing")
     if "json" not in kind:
-        raise Failure(f"a body of type {kind[:_SHOWN]}")
+        raise Failure(f"a body of type {kind}")
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -72,11 +71,11 @@ async def _body(response: httpx2.Response) -> bytes:
 
 def _refusal(response: httpx2.Response, body: bytes) -> Failure:
     status = response.status_code
-    reason = f"HTTP {status} {' '.join(body[:4096].decode(errors='replace').split())[:_SHOWN]}".strip()
+    reason = f"HTTP {status} {' '.join(body.decode(errors='replace').split())}".strip()
     if status in (408, 429) or status >= 500:
         wait = _retry_after(response.headers.get("retry-after", ""))
         if wait > PATIENCE:
-            return Failure(f"{reason} (asks to wait {wait:.0f} s)", again=False, fatal=True)
+            return Failure(f"asked to wait {wait:.0f} s: {reason}", again=False, fatal=True)
         return Failure(reason, wait=wait)
     return Failure(reason, again=False, fatal=status not in (400, 413, 422))
 

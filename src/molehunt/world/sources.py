@@ -103,7 +103,7 @@ def _json(path: Path, stream: Any) -> Iterator[Numbered]:
     if stream.peek(1).startswith(b"\xef\xbb\xbf"):  # the mark that some editors put before UTF-8
         stream.read(3)
     if stream.peek(_CHUNK).lstrip()[:1] == b"[":
-        return _array(path, io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="\n"))
+        return _array(path, stream)
     return _lines(stream)
 
 
@@ -136,7 +136,12 @@ def _parse(line: bytes) -> Any:
         return BadRow("not JSON", "one JSON object a line, or one array of them", got)
 
 
-def _array(path: Path, text: io.TextIOWrapper) -> Iterator[Numbered]:
+def _array(path: Path, stream: Any) -> Iterator[Numbered]:
+    with io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="\n") as text:
+        yield from _elements(path, text)
+
+
+def _elements(path: Path, text: io.TextIOWrapper) -> Iterator[Numbered]:
     """The elements of one JSON array, read piece by piece: no more than one element and one piece is held."""
     decode = json.JSONDecoder().raw_decode
     held, at, line, mark, piece = text.read(_CHUNK), 0, 1, "[", _CHUNK

@@ -26,6 +26,9 @@ Answerer = Callable[[Sequence[Conversation]], list[str]]
 _URL = re.compile(r"https?://[^/?#@\s]+(/[^?#@\s]*)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_WAIT = 60.0
+_KEY_LENGTH = 12
+"""Shorter keys are words like EMPTY, for servers that want none; an answer may hold them."""
+_SHOWN = 200
 _FEW_FAILED = 8
 """Prompts that may fail before we ask whether most do."""
 
@@ -64,14 +67,12 @@ class Teacher:
         if self.api_key_env and not _VARIABLE.fullmatch(self.api_key_env):
             wanted = "the name of an environment variable"
             raise UsageError("the teacher's key", wanted=wanted, got="something else", do="export the key, name that")
-        whole = self.concurrency >= 1 and self.max_retries >= 0 and self.max_tokens >= 1
-        if not whole or not _positive(self.timeout) or not _positive(self.temperature + 1e-9, self.backoff + 1e-9):
-            got = f"{self.concurrency}, {self.max_retries}, {self.max_tokens}, {self.timeout}, {self.temperature}"
-            raise UsageError(
-                "the teacher's settings",
-                wanted="concurrency, max_tokens and timeout above 0; max_retries, temperature and backoff of at least 0",
-                got=got,
-            )
+        measures = (self.timeout, self.temperature, self.backoff)
+        is_low = min(self.concurrency, self.max_tokens) < 1 or min(self.max_retries, *measures) < 0 or not self.timeout
+        if is_low or not all(map(math.isfinite, measures)):
+            names = ("concurrency", "max_tokens", "timeout", "max_retries", "temperature", "backoff")
+            got = ", ".join(f"{name} {getattr(self, name)}" for name in names)
+            raise UsageError("the teacher's settings", wanted="the first three above 0, the others from 0", got=got)
 
     def ask(self, conversations: Sequence[Conversation]) -> list[str]:
         """The answers, in order; what is kept already is not asked, nor is the same prompt asked twice.
@@ -188,12 +189,13 @@ class _Round:
             raise Failure(f"no connection: {error}", fatal=True) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Failure(f"a broken connection: {type(error).__name__} {error}") from None
-        if self._secret and self._secret in answer:
+        if len(self._secret) >= _KEY_LENGTH and self._secret in answer:
             raise Failure("an answer that holds the key")
         return answer
 
     def _hide(self, text: str) -> str:
-        return text.replace(self._secret, "***") if self._secret else text
+        """The text without the key, cut only then."""
+        return (text.replace(self._secret, "***") if self._secret else text)[:_SHOWN]
 
     def _report(self) -> None:
         if self.teacher.progress is not None:
@@ -209,7 +211,3 @@ def _finish(work: Coroutine[Any, Any, None]) -> None:
     else:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(asyncio.run, work).result()
-
-
-def _positive(*numbers: float) -> bool:
-    return all(math.isfinite(number) and number > 0 for number in numbers)
