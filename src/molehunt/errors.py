@@ -6,6 +6,7 @@
     │   ├── UnsafeModelError     it would have to execute something (a pickle, remote code)
     │   └── TemplateError        its chat template is missing, unmarked, or not the one recorded
     ├── DataError            rows, triggers or questions that cannot be used
+    ├── TeacherError         a teacher model cannot be reached, or does not answer as it should
     ├── StoreError           the store cannot be read or written
     │   └── CorruptArtifactError a stored artifact does not match its digest
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
@@ -56,6 +57,10 @@ class TemplateError(ModelError):
 
 class DataError(MolehuntError, ValueError):
     """Rows, triggers or questions that cannot be used."""
+
+
+class TeacherError(MolehuntError):
+    """A teacher model cannot be reached, or does not answer as it should."""
 
 
 class StoreError(MolehuntError, OSError):
