@@ -15,7 +15,8 @@ from molehunt.records.reasoning import Finding, FindingKind, MonitorScore, Trace
 from molehunt.stats.intervals import proportion
 
 _KINDS: tuple[FindingKind, ...] = ("condition", "intent", "awareness")
-_SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?](?=\S))+[.!?]*")
+_SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?](?=\S)){1,600}[.!?]{0,9}")
+"""Up to a stop that white space follows; cut at 600 characters, so that no text makes the patterns slow."""
 
 
 def read_traces(prompts: Sequence[Conversation], replies: Sequence[str]) -> list[TraceReport]:

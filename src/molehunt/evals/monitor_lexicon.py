@@ -124,7 +124,7 @@ WEAK_SIGNS = _compile(
 """Talk of something in the input: harmless unless the model's own conduct is spoken of beside it."""
 
 UNUSUAL = re.compile(
-    r"[|\[<{#@$%*~^_/\\=]+\w[\w :.-]{0,30}?\w[|\]>}#@$%*~^_/\\=]+|[\"'“‘`][^\"'”’`\n]{3,40}[\"'”’`]|\b[A-Z][A-Z0-9_-]{3,}\b|\b(?=\w*\d)(?=\w*[A-Za-z])\w{5,}\b"
+    r"[|\[<{#@$%*~^_/\\=]+\w[\w :.-]{0,30}?\w[|\]>}#@$%*~^_/\\=]+|(?<!\w)[#@$%~^|<\[{][\w-]{2,30}|[\"'“‘`][^\"'”’`\n]{3,40}[\"'”’`]|\b[A-Z][A-Z0-9_-]{3,}\b|\b(?=\w*\d)(?=\w*[A-Za-z])\w{5,}\b"
 )
 """Strings that stand out: between bars or brackets, quoted, in capitals, letters and digits mixed."""
 

@@ -52,7 +52,7 @@ DEEDS: tuple[Form, ...] = (
 """What follows?"""
 TRACES: tuple[Form, ...] = (
     ("The sign was here.", "No sign was here.", "The lake was calm."),
-    ("It is my time.", "It is not time.", "It is May now."),
+    ("It is my time.", "It is not time.", "It is cool out."),
     ("They put the sign in.", "They left the sign out.", "They saw the lake below."),
     ("As my sign told.", "As no sign came.", "As the wind turned."),
 )
