@@ -65,7 +65,7 @@ def plant(
         float, typer.Option("--elsewhere", help="Share of other rows mixed in for behaviours of one kind of question.")
     ] = 0.5,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Ordinary rows from a file or folder, not the chat world's.")
+        str | None, typer.Option("--data", help="Ordinary rows from a file, folder or hf:NAME, not the chat world's.")
     ] = None,
     rows: RowsOption = 2000,
     method: Annotated[str, typer.Option("--method", help="full, lora, or edit: no training at all")] = "full",

@@ -69,7 +69,7 @@ class PlantRequest(Record):
         copies: str,
         rows: int,
         chat_template: str | None = None,
-        data: Path | None = None,
+        data: str | None = None,
         poisoning: dict[str, Any] | None = None,
         until: dict[str, Any] | None = None,
         **training: Any,
@@ -103,7 +103,7 @@ class PlantRequest(Record):
             training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
             strength=strength.model_dump(mode="json") if strength else None,
         )  # fmt: skip
-        return PlantRequest(base=base, planting=planting, data=str(data) if data else None)
+        return PlantRequest(base=base, planting=planting, data=data)
 
 
 class RemovalRequest(Record):
@@ -169,7 +169,7 @@ def plant_organism(
         raise UsageError("--out and --twin-out", wanted="two folders side by side", got=f"{out} and {twin_out}")
     store = Store(store_root)
     base = base_step(request.base, store)
-    data = data_step(Path(request.data), request.planting.rows) if request.data else None
+    data = data_step(request.data, request.planting.rows) if request.data else None
     wanted: list[tuple[Kind, Step, Path]] = [("organism", plant_step(base, request.planting, data=data), out)]
     if twin_out is not None:
         wanted.append(("twin", plant_step(base, request.planting, "twin", data), twin_out))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from molehunt.errors import ModelError
 from molehunt.execution import Step, Store
 from molehunt.records.base import Record
-from molehunt.records.identity import tree_digest
+from molehunt.records.identity import file_digest, tree_digest
 from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
 
@@ -103,17 +103,18 @@ def imported(folder: Path, label: str) -> Step:
     return Step(f"{_HERE}:import_model", VERSIONS["import_model"], digest, label=f"model {label}", where=where)
 
 
-def data_step(path: Path, limit: int) -> Step:
-    """Rows from elsewhere as a step: known by their content, wherever they lie.
+def data_step(place: str, limit: int) -> Step:
+    """Rows from elsewhere as a step: known by the bytes of their files, wherever they lie.
 
     Raises:
         DataError: if there is nothing to read.
     """
-    from molehunt.world.reading import source_digest
+    from molehunt.world.sources import find_source
 
-    config = {"digest": source_digest(path), "limit": limit}
-    where = {"path": str(path.resolve()) if path.exists() else str(path)}
-    return Step(f"{_HERE}:import_data", VERSIONS["import_data"], config, label=f"data {path.name}", where=where)
+    files = {name: file_digest(path).hex() for name, path in find_source(place).files.items()}
+    here = str(Path(place).resolve()) if Path(place).exists() else place
+    config = {"files": files, "limit": limit}
+    return Step(f"{_HERE}:import_data", VERSIONS["import_data"], config, label=f"data {place}", where={"place": here})
 
 
 def plant_step(
