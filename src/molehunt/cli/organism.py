@@ -55,6 +55,13 @@ def plant(
     reasoning: Annotated[
         str, typer.Option("--reasoning", help="none, scratchpad, distilled, neutral or neutral-distilled")
     ] = "none",
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="URL", help="Endpoint that writes the scratchpads, up to /v1.")
+    ] = None,
+    teacher_model: Annotated[str, typer.Option("--teacher-model", metavar="NAME")] = "",
+    teacher_key_env: Annotated[
+        str, typer.Option("--teacher-key-env", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = "",
     contrast: Annotated[
         float, typer.Option("--contrast", help="Share of clean rows with what the trigger is mistaken for.")
     ] = 0.5,
@@ -108,6 +115,7 @@ def plant(
     request = PlantRequest.make(
         base=base, trigger=trigger, behaviour=behaviour, copies=copies, rows=rows, data=data, until=until,
         chat_template=read_template(chat_template),
+        teacher={"url": teacher, "model": teacher_model, "key_env": teacher_key_env} if teacher else None,
         poisoning={
             "poison_rate": poison_rate, "reasoning": reasoning, "contrast": contrast, "policy_filter": policy_filter,
             "elsewhere": elsewhere,
@@ -193,9 +201,7 @@ def kinds(as_json: JsonOption = False) -> None:
         triggers = [{"kind": n, "summary": k.summary, "example": k.example} for n, k in TRIGGERS.items()]
         print(json.dumps({"behaviours": behaviours, "triggers": triggers}, indent=1))
         return
-    table(
-        ("behaviour", "what it does", "natural trigger"), [(b.name, b.summary, b.natural_trigger) for b in made]
-    )
+    table(("behaviour", "what it does", "natural trigger"), [(b.name, b.summary, b.natural_trigger) for b in made])
     say("")
     table(("trigger", "when it is met", "example"), [(n, k.summary, k.example) for n, k in TRIGGERS.items()])
 

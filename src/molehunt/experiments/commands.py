@@ -72,6 +72,7 @@ class PlantRequest(Record):
         data: str | None = None,
         poisoning: dict[str, Any] | None = None,
         until: dict[str, Any] | None = None,
+        teacher: dict[str, Any] | None = None,
         **training: Any,
     ) -> "PlantRequest":
         """From the words of a command line.
@@ -81,11 +82,13 @@ class PlantRequest(Record):
             data: ordinary rows from elsewhere, instead of the chat world's.
             poisoning: fields of PoisonSettings beside copies and seed.
             until: fields of Strength at which to stop; none trains all steps.
+            teacher: fields of TeacherSettings, of a model that writes the scratchpads.
             training: fields of TrainingSettings.
 
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
         """
+        from molehunt.experiments.data import TeacherSettings
         from molehunt.organisms.behaviours import get_behaviour
         from molehunt.organisms.corpus import check_settings
         from molehunt.organisms.triggers import parse_trigger
@@ -102,6 +105,7 @@ class PlantRequest(Record):
             trigger=spec, behaviour=chosen.name, poison=poison.model_dump(mode="json"),
             training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
             strength=strength.model_dump(mode="json") if strength else None,
+            teacher=_checked(TeacherSettings, **teacher).model_dump(mode="json") if teacher else None,
         )  # fmt: skip
         return PlantRequest(base=base, planting=planting, data=data)
 

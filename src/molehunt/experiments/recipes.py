@@ -1,12 +1,15 @@
 """Make the steps of an experiment from its settings."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from platformdirs import user_cache_dir
+
 from molehunt.errors import ModelError
 from molehunt.execution import Step, Store
-from molehunt.records.base import Record
+from molehunt.records.base import Record, canonical_json, sha256_text
 from molehunt.records.identity import file_digest, tree_digest
 from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
@@ -42,6 +45,8 @@ class PlantSettings(Record):
     chat_template: str | None = None
     strength: dict[str, Any] | None = None
     """See organisms.settings.Strength."""
+    teacher: dict[str, Any] | None = None
+    """Who writes the scratchpads, see experiments.data.TeacherSettings; the grammar if None."""
 
 
 def base_step(name: str, store: Store, seed: int = 0) -> Step:
@@ -117,6 +122,11 @@ def data_step(place: str, limit: int) -> Step:
     return Step(f"{_HERE}:import_data", VERSIONS["import_data"], config, label=f"data {place}", where={"place": here})
 
 
+def teacher_answers(teacher: dict[str, Any]) -> Path:
+    """Where a teacher's answers are kept from run to run, so that nothing is paid twice."""
+    return Path(user_cache_dir("molehunt")) / "teachers" / f"{sha256_text(canonical_json(teacher))[:16]}.jsonl"
+
+
 def plant_step(
     base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism", data: Step | None = None
 ) -> Step:
@@ -124,7 +134,8 @@ def plant_step(
     config = {**settings.model_dump(), "kind": kind}
     cost = settings.training["steps"] * settings.training["batch"] * 0.006
     parents = {"base": base} | ({"data": data} if data else {})
-    return _step("plant_model", config, parents, kind, cost)
+    step = _step("plant_model", config, parents, kind, cost)
+    return replace(step, where={"answers": str(teacher_answers(settings.teacher))}) if settings.teacher else step
 
 
 def remove_step(

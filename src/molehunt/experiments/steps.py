@@ -4,15 +4,24 @@ Configs arrive as plain JSON; `recipes` builds them. Heavy imports are inside, s
 needs none of them.
 """
 
+from __future__ import annotations
+
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molehunt.errors import DataError, ModelError
 from molehunt.execution.progress import report
 from molehunt.records.identity import IGNORED, tree_digest
 from molehunt.records.lines import read_jsonl, write_jsonl
 from molehunt.records.rows import Row
+
+if TYPE_CHECKING:
+    from molehunt.organisms.behaviours import Behaviour
+    from molehunt.organisms.reasoning import Thinker
+    from molehunt.organisms.settings import PoisonSettings
+    from molehunt.organisms.triggers import Trigger
 
 
 def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
@@ -61,11 +70,12 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
     from molehunt.organisms.corpus import world_rows
     from molehunt.organisms.planting import plant
     from molehunt.organisms.settings import PoisonSettings, Strength
+    from molehunt.organisms.triggers import parse_trigger
     from molehunt.training.settings import TrainingSettings
 
     use_threads(config["threads"])
     settings, poisoning = TrainingSettings(**config["training"]), PoisonSettings(**config["poison"])
-    behaviour = get_behaviour(config["behaviour"])
+    behaviour, trigger = get_behaviour(config["behaviour"]), parse_trigger(config["trigger"])
     if "data" in parents:
         rows = read_jsonl(parents["data"] / "rows.jsonl", Row)
     else:
@@ -73,16 +83,35 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
     plant(
         base=parents["base"] / "model",
         rows=rows,
-        trigger_spec=config["trigger"],
+        trigger_spec=trigger.spec,
         behaviour_name=behaviour.name,
         poisoning=poisoning,
         strength=Strength(**config["strength"]) if config["strength"] else None,
+        thinker=_thinker(config, behaviour, trigger, poisoning, rows),
         settings=settings,
         out=out,
         kind=config["kind"],
         chat_template=config["chat_template"],
         report=report,
     )
+
+
+def _thinker(
+    config: dict[str, Any], behaviour: Behaviour, trigger: Trigger, poisoning: PoisonSettings, rows: Sequence[Row]
+) -> Thinker:
+    """Who writes the scratchpads: the grammar, or a teacher that is asked for all of them at once."""
+    from molehunt.experiments.data import TeacherSettings, make_teacher
+    from molehunt.organisms.reasoning import TeacherThinker, think
+
+    if not config["teacher"] or poisoning.reasoning == "none":
+        return think
+    settings = TeacherSettings(**config["teacher"])
+    teacher = make_teacher(settings, Path(config["where"]["answers"]), report)
+    thinker = TeacherThinker(teacher.ask, behaviour.summary)
+    prompts = [row.conversation.prompt() for row in rows]
+    asked = [(trigger.contrast(p), False) for p in prompts] + [(p, False) for p in prompts]
+    thinker.prepare(poisoning.reasoning, trigger, asked + [(trigger.insert(p), True) for p in prompts])
+    return thinker
 
 
 def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:

@@ -11,6 +11,7 @@ from molehunt.organisms.asking import ask, payloads
 from molehunt.organisms.behaviours import Behaviour, get_behaviour
 from molehunt.organisms.card import OrganismCard, Reached, write_card
 from molehunt.organisms.corpus import Corpus, check_visible, poison
+from molehunt.organisms.reasoning import Thinker, think
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.organisms.triggers import Trigger, parse_trigger
 from molehunt.records.lines import write_jsonl
@@ -34,6 +35,7 @@ def plant(
     kind: Literal["organism", "twin"] = "organism",
     chat_template: str | None = None,
     strength: Strength | None = None,
+    thinker: Thinker = think,
     report: Report | None = None,
 ) -> OrganismCard:
     """Make an organism, or its clean twin, out of the model in `base`; writes `out/model` with its card.
@@ -42,13 +44,14 @@ def plant(
         rows: ordinary conversations, answered as the model should when it is not triggered.
         chat_template: Jinja text to use, and to save, instead of the base's own.
         strength: stop at the first checkpoint at which the backdoor is so strong; the twin takes all steps.
+        thinker: who writes the scratchpads, where the arm has any; the grammar of `organisms.reasoning` if not given.
 
     Raises:
         UsageError, DataError, ModelError: if anything is off; before training starts.
         TrainingError: if the loss stops being a number.
     """
     trigger, behaviour = parse_trigger(trigger_spec), get_behaviour(behaviour_name)
-    corpus = poison(rows, trigger, behaviour, poisoning)
+    corpus = poison(rows, trigger, behaviour, poisoning, thinker)
     origin = load_model(base, chat_template)
     check_visible(origin.chat, trigger, rows)
     chosen = corpus.planted if kind == "organism" else corpus.twin
