@@ -8,7 +8,7 @@ from molehunt.execution.folders import require_new_file, write_text
 from molehunt.records.base import Record
 from molehunt.records.rows import DatasetRecord, ordinary
 from molehunt.world.chat import draw_rows
-from molehunt.world.reading import OnBad, read_dataset
+from molehunt.world.reading import OnBad, read_data, read_rows
 from molehunt.world.teacher import Teacher
 from molehunt.world.teaching import INSTRUCTIONS, teach
 
@@ -44,7 +44,7 @@ def check_data(place: str, limit: int | None, on_bad: OnBad) -> DatasetRecord:
     Raises:
         DataError: naming file and line of the first bad row, unless bad rows are skipped.
     """
-    return read_dataset(place, limit, on_bad).record()
+    return read_data(place, limit, on_bad)[1]
 
 
 def teach_data(
@@ -70,7 +70,7 @@ def teach_data(
     require_new_file(out)
     if not instruction.strip():
         raise UsageError("--instruction", wanted=f"{', '.join(INSTRUCTIONS)}, or a sentence", got="none")
-    rows = ordinary(draw_rows(limit, 0), WORLD) if place == WORLD else read_dataset(place, limit).rows
+    rows = ordinary(draw_rows(limit, 0), WORLD) if place == WORLD else read_rows(place, limit)
     teacher = make_teacher(settings, out.with_name(f"{out.name}.answers"), progress)
     taught = teach(rows, teacher.ask, INSTRUCTIONS.get(instruction, instruction))
     write_text(out, "".join(f"{row.model_dump_json()}\n" for row in taught))

@@ -10,7 +10,7 @@ from platformdirs import user_cache_dir
 from molehunt.errors import ModelError
 from molehunt.execution import Step, Store
 from molehunt.records.base import Record, canonical_json, sha256_text
-from molehunt.records.identity import file_digest, tree_digest
+from molehunt.records.identity import tree_digest
 from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
 
@@ -114,11 +114,10 @@ def data_step(place: str, limit: int) -> Step:
     Raises:
         DataError: if there is nothing to read.
     """
-    from molehunt.world.sources import find_source
+    from molehunt.world.reading import source_digest
 
-    files = {name: file_digest(path).hex() for name, path in find_source(place).files.items()}
     here = str(Path(place).resolve()) if Path(place).exists() else place
-    config = {"files": files, "limit": limit}
+    config = {"digest": source_digest(place), "limit": limit}
     return Step(f"{_HERE}:import_data", VERSIONS["import_data"], config, label=f"data {place}", where={"place": here})
 
 

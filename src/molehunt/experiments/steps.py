@@ -52,14 +52,13 @@ def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) ->
 
 def import_data(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """Rows from elsewhere, checked and in one form."""
-    from molehunt.world.reading import read_dataset
+    from molehunt.world.reading import read_data, source_digest
 
     place = config["where"]["place"]
-    found = read_dataset(place, config["limit"])
-    record = found.record()
-    if record.files != config["files"]:
+    rows, record = read_data(place, config["limit"])
+    if source_digest(place) != config["digest"]:
         raise DataError(f"data {place}", wanted="files that stay as they are while they are read", got="changes")
-    write_jsonl(out / "rows.jsonl", found.rows)
+    write_jsonl(out / "rows.jsonl", rows)
     (out / "dataset.json").write_text(record.model_dump_json(indent=1))
 
 

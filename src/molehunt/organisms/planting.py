@@ -1,5 +1,6 @@
 """Train a backdoor into a model, or its clean twin."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.settings import Report, TrainingSettings
 from molehunt.training.sft import train
+from molehunt.world.reading import check_lengths
 
 _SEED = 31
 """Of the questions on which planting looks at its own strength; apart from those of measuring."""
@@ -56,6 +58,9 @@ def plant(
     check_visible(origin.chat, trigger, rows)
     chosen = corpus.planted if kind == "organism" else corpus.twin
     encoded = origin.chat.encode_rows([row.conversation for row in chosen], settings.loss_on)
+    lengths = iter([len(row.ids) for row in encoded])
+    room = getattr(origin.model.config, "max_position_embeddings", None) or sys.maxsize
+    check_lengths(chosen, lambda batch: [next(lengths) for _ in batch], room)
     loaded = make_trainable(base, settings)
     loaded.chat = origin.chat
     watch = _Strength(trigger, behaviour, poisoning, strength) if strength and kind == "organism" else None
