@@ -72,7 +72,7 @@ def train(
     _check_finite(model, watcher.steps)
     trained = _account(loaded, data, settings, watcher, packed)
     if out is not None and is_first():
-        _write(loaded, model, trained, out)
+        write_trained(loaded, trained, out)
     return trained
 
 
@@ -113,7 +113,9 @@ def _account(
     )
 
 
-def _write(loaded: LoadedModel, model: Any, trained: Trained, out: Path) -> None:
+def write_trained(loaded: LoadedModel, trained: Trained, out: Path) -> None:
+    """Write `out/model`, adapters folded in and kept beside, and `out/training.json`; the loaded model is spent after it."""
+    model: Any = loaded.model
     if isinstance(model, PeftModel):
         model.save_pretrained(out / "model" / ADAPTER)
         _forget_path(out / "model" / ADAPTER)
