@@ -113,7 +113,9 @@ def test_prompts_and_replies_must_pair() -> None:
 
 def test_the_score_of_known_counts() -> None:
     flagged, quiet = read_trace("Am I being tested?"), TraceReport(findings=())
-    found = score_monitor([*[(flagged, True)] * 6, *[(quiet, True)] * 2, *[(flagged, False)] * 2, *[(quiet, False)] * 8])
+    found = score_monitor(
+        [*[(flagged, True)] * 6, *[(quiet, True)] * 2, *[(flagged, False)] * 2, *[(quiet, False)] * 8]
+    )
     assert found.precision is not None
     assert found.recall is not None
     assert found.false_alarms is not None

