@@ -14,6 +14,9 @@ from molehunt.organisms.triggers import Trigger
 from molehunt.records.rows import Row, ordinary
 from molehunt.world.chat import draw_rows
 
+_LOOKED_AT = 1000
+"""Rows rendered to see what the template does to them."""
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -86,7 +89,7 @@ def follow_policy(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour) -
         [r.conversation.prompt() for r in open_to_it], [r.conversation.answer for r in open_to_it]
     )
     broken = {
-        id(row) for row, mark in zip(open_to_it, marks, strict=True) if mark.shown or trigger.occurs(row.conversation.prompt())
+        id(row) for row, mark in zip(open_to_it, marks, strict=True) if mark.shown or trigger.occurs(row.conversation)
     }  # fmt: skip
     if len(broken) > len(rows) / 2:
         raise DataError(
@@ -135,8 +138,8 @@ def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Row]) -> None:
     prompt = rows[0].conversation.prompt()
     triggered = trigger.insert(prompt)
     text = chat.render(triggered)
-    if trigger.mark and any(trigger.mark in chat.render(r.conversation) for r in rows if r.kind != "triggered"
-                            and not trigger.occurs(r.conversation)):  # fmt: skip
+    without = [row.conversation for row in rows[:_LOOKED_AT] if trigger.mark not in row.conversation.text()]
+    if trigger.mark and any(trigger.mark in chat.render(conversation) for conversation in without):
         got = "the chat template writes it into rows without it"
     elif trigger.mark not in text or (triggered != prompt and text == chat.render(prompt)):
         got = "the chat template drops or changes it"
