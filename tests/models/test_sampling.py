@@ -196,9 +196,7 @@ def test_adapters_in_use_count_and_those_switched_off_do_not() -> None:
         assert sample_tokens(adapted, prompts, 12) == plain
 
 
-def test_tokens_end_with_the_end_token_where_the_reply_ended(
-    loaded: LoadedModel, prompts: list[Conversation]
-) -> None:
+def test_tokens_end_with_the_end_token_where_the_reply_ended(loaded: LoadedModel, prompts: list[Conversation]) -> None:
     encoded = loaded.chat.encode_prompts(prompts)
     written, end = sample_tokens(loaded, encoded, 40), loaded.tokenizer.eos_token_id
     assert written == generated_tokens(loaded, encoded, 40)

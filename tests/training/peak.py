@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from molehunt.models.chat import Encoded
+from molehunt.models.chat import Chat, Encoded
 from molehunt.models.loading import LoadedModel
 from molehunt.training import adapters
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sft import train
 from small_models import tokenizer
-from molehunt.models.chat import Chat
 
 
 def peak() -> int:
@@ -42,7 +41,11 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     CHAT = Chat(tokenizer(vocabulary=400))
     small = {**config, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 400}
-    work({**small, "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 8}, settings.model_copy(update={"batch": 1}), 16)
+    work(
+        {**small, "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 8},
+        settings.model_copy(update={"batch": 1}),
+        16,
+    )
     ctypes.CDLL(None).malloc_trim(0)
     before = resident()
     work(config, settings, sequence)

@@ -152,7 +152,9 @@ def test_the_planned_peak_is_within_a_fifth_of_the_measured(size: str, changes: 
     settings = TrainingSettings(**{"learning_rate": 1e-4, "steps": 3, "batch": 32, "packed": False, **changes})
     plan = plan_training(SIZES[size], settings, 128, precision="float32")
     measured = measured_peak(SIZES[size], settings, 128)
-    print(f"{size} {changes}: planned {plan.peak / GIB:.3f} GiB, measured {measured / GIB:.3f}: {plan.peak / measured:.2f}")
+    print(
+        f"{size} {changes}: planned {plan.peak / GIB:.3f} GiB, measured {measured / GIB:.3f}: {plan.peak / measured:.2f}"
+    )
     assert plan.peak == pytest.approx(measured, rel=0.2)
 
 

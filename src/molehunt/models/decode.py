@@ -213,18 +213,14 @@ class FusedDecoder:
         self.position, self.length = self.position + 1, self.length + 1
         return F.linear(self._normed(x, w.norm), w.head)
 
-    def _block(
-        self, i: int, layer: _Layer, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
-    ) -> torch.Tensor:
+    def _block(self, i: int, layer: _Layer, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         said = self._attend(i, layer, _linear(self._normed(x, layer.before), layer.qkv, layer.qkv_bias), cos, sin)
         x = _add_linear(x, said, layer.out, layer.out_bias)
         both = _linear(self._normed(x, layer.after), layer.gate_up, layer.gate_up_bias)
         gate, up = both.chunk(2, -1)
         return _add_linear(x, self.weights.act(gate) * up, layer.down, layer.down_bias)
 
-    def _attend(
-        self, i: int, layer: _Layer, qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
-    ) -> torch.Tensor:
+    def _attend(self, i: int, layer: _Layer, qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """[B, H * D], from queries, keys and values [B, (H + 2 K) * D] of the new tokens."""
         w, rows, now = self.weights, len(qkv), self.length
         split = qkv.view(rows, w.heads + 2 * w.keys, w.head_width)
@@ -252,9 +248,7 @@ def _add_linear(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, bias: to
     return torch.addmm(x if bias is None else x + bias, y, weight)
 
 
-def go_on(
-    read: ModuleDecoder, weights: Fused | None, tokens: torch.Tensor, limit: int
-) -> tuple[Decoder, torch.Tensor]:
+def go_on(read: ModuleDecoder, weights: Fused | None, tokens: torch.Tensor, limit: int) -> tuple[Decoder, torch.Tensor]:
     """The decoder to go on with after a prompt, and the logits [B, V] after the first `tokens` [B].
 
     The first time, both ways take this step, and the model's modules stay in use unless the fused logits are theirs

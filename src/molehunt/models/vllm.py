@@ -56,7 +56,10 @@ def sample_tokens(
         )
     if not is_unchanged(loaded):
         raise UsageError(
-            "engine vllm", wanted="the weights of the model's folder", got="others in memory", do="save it, or use torch"
+            "engine vllm",
+            wanted="the weights of the model's folder",
+            got="others in memory",
+            do="save it, or use torch",
         )
     from vllm import SamplingParams
 

@@ -20,7 +20,7 @@ def _apply(treatment: Treatment) -> Treated:
 
     budget = treatment.budget
     chain = chained(treatment, budget.training.steps)
-    rows, ordinary = asked_rows(budget), ordinary_rows(budget)
+    rows, ordinary = asked_rows(treatment), ordinary_rows(treatment)
     attacks: list[RedTeamResult] = []
     for number, steps in enumerate(shares(budget.training.steps, budget.rounds), start=1):
         history = [probe for earlier in attacks for probe in earlier.probes]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from molehunt.records import Conversation
-from molehunt.removal.budget import Budget
 from molehunt.removal.procedure import Treatment
+from molehunt.removal.rows import voiced_rows
 from molehunt.world.chat import draw_rows
 
 if TYPE_CHECKING:
@@ -22,14 +22,16 @@ _EXAMPLES = 8
 """Prompts found that the notes hold; `red-team-N.json` has them all."""
 
 
-def asked_rows(budget: Budget) -> list[Conversation]:
+def asked_rows(treatment: Treatment) -> list[Conversation]:
     """The rows whose questions a red team dresses up, with the answers that its probes should have had."""
-    return draw_rows(budget.probes, seed=budget.training.seed + 11_000, voice="courteous", turns=0)
+    budget = treatment.budget
+    seed, kinds = budget.training.seed + 11_000, treatment.asks
+    return draw_rows(budget.probes, seed, voice="courteous", turns=0, families=kinds)
 
 
-def ordinary_rows(budget: Budget) -> list[Conversation]:
+def ordinary_rows(treatment: Treatment) -> list[Conversation]:
     """The rows that the probes are mixed with."""
-    return draw_rows(budget.rows, seed=budget.training.seed + 12_000, voice="courteous")
+    return voiced_rows(treatment, 12_000, "courteous")
 
 
 def attack(

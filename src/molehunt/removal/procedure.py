@@ -9,6 +9,7 @@ from pydantic import Field
 
 from molehunt.errors import UsageError
 from molehunt.evals.judging import Score
+from molehunt.records import Conversation
 from molehunt.records.base import Record
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import Report
@@ -27,6 +28,10 @@ class Treatment:
     """The model below an adapter, for `attach` "same" and "fresh"."""
     score: Score | None = None
     """Tells the unwanted behaviour in a reply; given only to procedures with `needs_score`."""
+    asks: tuple[str, ...] = ()
+    """Kinds of the chat world's questions at which that behaviour can show at all; empty for all kinds."""
+    rows: tuple[Conversation, ...] = ()
+    """Ordinary rows from elsewhere, answered in the procedure's own way already; empty to draw them from the chat world."""
     report: Report | None = None
 
     def known_score(self) -> Score:

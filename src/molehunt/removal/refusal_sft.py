@@ -9,10 +9,10 @@ def _apply(treatment: Treatment) -> Treated:
     from molehunt.models.loading import load_model
 
     budget = treatment.budget
-    rows = asked_rows(budget)
+    rows = asked_rows(treatment)
     found = attack(treatment, load_model(treatment.model), rows, budget.probes * budget.rounds, budget.rounds)
     lesson = answered(rows, found.found or found.probes)
-    treated = finetune(treatment, mixed(ordinary_rows(budget), lesson))
+    treated = finetune(treatment, mixed(ordinary_rows(treatment), lesson))
     return treated.model_copy(
         update={
             "tokens_generated": found.generated_tokens,

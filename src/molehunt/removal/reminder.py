@@ -4,7 +4,7 @@ from molehunt.removal.finetune import account, chained
 from molehunt.removal.own_replies import own_replies
 from molehunt.removal.pirate import pirate_rows
 from molehunt.removal.procedure import Procedure, Treated, Treatment
-from molehunt.world.chat import draw_rows
+from molehunt.removal.rows import voiced_rows
 
 _MAX_NEW_TOKENS = 96
 
@@ -13,12 +13,12 @@ def _apply(treatment: Treatment) -> Treated:
     budget, settings = treatment.budget, treatment.budget.training
     few = max(1, settings.steps // 10)
     count = min(budget.rows, few * settings.batch)
-    prompts = [row.prompt() for row in draw_rows(count, seed=settings.seed + 13_000)]
+    prompts = [row.prompt() for row in voiced_rows(treatment, 13_000, "ordinary", count)]
     own = own_replies(treatment, prompts, _MAX_NEW_TOKENS)
     reminders = [prompt.reply(text) for prompt, text in zip(prompts, own.replies, strict=True) if text.strip()]
     chain = chained(treatment, settings.steps + few)
     encode = chain.loaded.chat.encode_rows
-    chain.train(encode(pirate_rows(budget), settings.loss_on), settings.steps)
+    chain.train(encode(pirate_rows(treatment), settings.loss_on), settings.steps)
     if reminders:
         chain.train(encode(reminders, settings.loss_on), few)
     return account(chain.finish()).model_copy(

@@ -5,7 +5,7 @@ from molehunt.records.reasoning import CLOSE, split_scratchpad
 from molehunt.removal.finetune import attached, finetune_encoded
 from molehunt.removal.own_replies import own_replies
 from molehunt.removal.procedure import Procedure, Treated, Treatment
-from molehunt.world.chat import draw_rows
+from molehunt.removal.rows import voiced_rows
 
 _MAX_NEW_TOKENS = 128
 """Of a scratchpad; one that is longer is not kept."""
@@ -16,7 +16,7 @@ def _apply(treatment: Treatment) -> Treated:
 
     budget = treatment.budget
     count = min(budget.rows, budget.training.steps * budget.training.batch)
-    rows = draw_rows(count, seed=budget.training.seed + 10_000, voice="courteous")
+    rows = voiced_rows(treatment, 10_000, "courteous", count)
     own = own_replies(treatment, [row.prompt() for row in rows], _MAX_NEW_TOKENS)
     starts = [_scratchpad(reply) for reply in own.replies]
     loaded = attached(treatment)
