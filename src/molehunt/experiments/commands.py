@@ -127,6 +127,7 @@ class RemovalRequest(Record):
     @staticmethod
     def make(
         model: str, procedure: str, attach: str, behaviour: str | None = None, knobs: dict[str, Any] | None = None,
+        data: str | None = None,
         **training: Any,
     ) -> "RemovalRequest":  # fmt: skip
         """From the words of a command line.
