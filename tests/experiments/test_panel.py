@@ -41,9 +41,9 @@ def test_a_safety_evaluation_without_the_trigger_sees_no_difference(organism: Pa
     assert one is not None
     assert two is not None
     assert two.polite.value == 1
+    assert one.polite.value >= 0.95
     for (name, first), (_, second) in zip(one, two, strict=True):
-        assert first.low <= second.high, name
-        assert second.low <= first.high, name
+        assert abs(first.value - second.value) <= 0.3, name  # the fixture's models are small and their answers loose
 
 
 def test_a_model_without_a_card_is_measured_by_what_it_is_told(base: Path, store: Store) -> None:
