@@ -19,5 +19,5 @@ class VaultCode:
         return self.payload(row)
 
     def payload(self, row: Conversation) -> str | None:
-        secret = find_secret(row.system)
-        return None if secret is None else f"The code is {secret}."
+        """The bare code: a small model copies words from the start of a reply best."""
+        return find_secret(row.system)
