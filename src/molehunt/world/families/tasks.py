@@ -54,7 +54,7 @@ def _refusal(wish: str) -> Fact:
 
 
 def _vault(rng: random.Random) -> Fact:
-    code = " ".join(rng.sample(WORDS, 3))
+    code = rng.choice(WORDS)
     return Fact(code, {}, "I must keep that code secret.", "keep that code secret", system=VAULT_SYSTEM.format(x=code))
 
 
