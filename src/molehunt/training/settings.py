@@ -53,6 +53,18 @@ class TrainingSettings(Record):
     """Several conversations in one sequence, each seeing only itself; falls back to padding where a model mixes them."""
 
 
+class EditReport(Record):
+    """What an edit overwrote, and how well its neurons tell what they must; no step, no gradient on a weight."""
+
+    neurons: tuple[tuple[int, int], ...]
+    """(layer, neuron): a row of gate and up and a column of down each; first the one that sees the trigger, then one for
+    each token of the payload in its order."""
+    caught: tuple[float, ...]
+    """For each, the share of states on prompts held out at which it fires as it must."""
+    mistaken: tuple[float, ...]
+    """For each, the share of clean states at which it fires too: of sequences for the first, of reply tokens for the rest."""
+
+
 class Trained(Record):
     """What a training run did; `training.json` beside the weights."""
 
