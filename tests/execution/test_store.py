@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from toy_steps import step
 
-from molehunt.errors import CorruptArtifactError, MolehuntError, StepError, StoreError
+from molehunt.errors import CorruptArtifactError, MolehuntError, StepError, StoreError, TrainingError
 from molehunt.execution import Graph, Step, Store, run_graph
 
 
@@ -64,6 +64,30 @@ def test_nothing_is_visible_before_the_end_or_after_an_error(store: Store) -> No
         raise KeyError
     assert not store.has(one.fingerprint)
     assert left_over(store) == []
+
+
+def test_what_a_failed_training_made_is_kept_until_the_step_succeeds(store: Store) -> None:
+    one = step("x")
+    for text in ("first", "second"):
+        with (
+            pytest.raises(TrainingError, match="do: lower it; what there was is in .*failed/") as raised,
+            store.writing(one) as out,
+        ):
+            (out / "weights").write_text(text)
+            raise TrainingError("training stopped", do="lower it")
+        kept = store.root / "failed" / one.fingerprint / "files" / "weights"
+        assert kept.read_text() == text
+        assert str(kept.parent) in str(raised.value)
+    assert not store.has(one.fingerprint)
+    assert left_over(store) == []
+    put(store, one)
+    assert not (store.root / "failed" / one.fingerprint).exists()
+
+
+def test_a_training_that_failed_before_it_made_anything_leaves_nothing(store: Store) -> None:
+    with pytest.raises(TrainingError, match="^training stopped$"), store.writing(step("x")):
+        raise TrainingError("training stopped")
+    assert not (store.root / "failed").exists()
 
 
 @pytest.mark.parametrize("harm", ["change", "add", "remove", "empty", "all gone"])

@@ -1,15 +1,17 @@
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from peft import get_peft_model
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from making import made
-from molehunt.errors import ModelError, TrainingError, UsageError
+from molehunt.errors import DataError, ModelError, TrainingError, UsageError
 from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.experiments.recipes import PlantSettings, imported, plant_step, remove_step
 from molehunt.models.chat import Encoded
@@ -17,13 +19,13 @@ from molehunt.models.loading import LoadedModel, load_model
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.records.identity import root_digest
 from molehunt.removal.budget import Budget
-from molehunt.training.adapters import ADAPTER
+from molehunt.training.adapters import ADAPTER, lora_config
 from molehunt.training.batches import Ordered
 from molehunt.training.checkpoints import make_trainable, visit_checkpoints
-from molehunt.training.optimizers import make_optimizer
 from molehunt.training.settings import Attach, Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.world.chat import draw_rows
+from small_models import from_scratch
 
 PROBE = torch.arange(40)[None] * 13 % 600
 
@@ -253,10 +255,117 @@ def test_a_missing_base_is_named(lora_organism: Path) -> None:
         make_trainable(lora_organism, settings(method="lora"), "same", None)
 
 
-def test_a_loss_that_is_no_number_ends_the_training_and_names_the_step(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"stopped at step \d+.*finite"):
+def test_a_loss_that_is_no_number_ends_the_training_and_keeps_what_it_started_from(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"stopped at step 2;.*finite.*last good weights, of step 0") as raised:
         trained(base, tmp_path, settings(learning_rate=1e30, warmup=0.0))
     assert not (tmp_path / "model").exists()
+    assert "step-00000.safetensors" in str(raised.value)
+    kept, start = load_file(tmp_path / "checkpoints" / "step-00000.safetensors"), load_model(base).model
+    assert all(kept[name].equal(weight) for name, weight in start.named_parameters())
+
+
+def test_a_poisoned_batch_leaves_the_weights_from_before_it(base: Path, tmp_path: Path) -> None:
+    how = settings(method="lora", rank=4, learning_rate=5e-3, order="sequential", checkpoints=(3,))
+    clean, poisoned = make_trainable(base, how), make_trainable(base, how)
+    rows = encoded(clean)
+    early = {token for row in rows[:32] for token in row.ids}
+    bad = next(token for row in rows[32:40] for token in row.ids if token not in early)
+    with torch.no_grad():
+        poisoned.model.get_input_embeddings().weight[bad] = torch.nan
+    train(clean, rows, how, tmp_path / "clean")
+    with pytest.raises(TrainingError, match=r"stopped at step 5;.*of step 3"):
+        train(poisoned, rows, how.model_copy(update={"checkpoints": ()}), tmp_path / "poisoned")
+    good, kept = (load_file(tmp_path / n / "checkpoints" / "step-00003.safetensors") for n in ("clean", "poisoned"))
+    assert good.keys() == kept.keys()
+    assert all(good[name].equal(kept[name]) for name in good)
+    assert [step for step, _ in visit_checkpoints(tmp_path / "poisoned", base, how)] == [3]
+
+
+def test_a_checkpoint_is_never_of_weights_that_are_no_numbers(base: Path, tmp_path: Path) -> None:
+    how = settings(
+        learning_rate=1e30, warmup=0.0, steps=200, checkpoints=(0, 1, 2, 3)
+    )  # looks at the loss every 4 steps
+    with pytest.raises(TrainingError, match=r"step \d;.*last good weights, of step 0"):
+        trained(base, tmp_path, how)
+    for path in (tmp_path / "checkpoints").iterdir():
+        assert all(weight.isfinite().all() for weight in load_file(path).values())
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_a_step_that_fails_in_training_says_where_its_last_good_weights_lie(
+    base: Path, tmp_path: Path, jobs: int
+) -> None:
+    training = settings(learning_rate=1e30, warmup=0.0).model_dump(mode="json")
+    planting = PlantSettings(poison=PoisonSettings().model_dump(mode="json"), training=training, rows=60)
+    step, store = plant_step(imported(base, "base"), planting), Store(tmp_path)
+    with pytest.raises(TrainingError) as raised:
+        run_graph(Graph([step]), store, jobs)
+    kept = tmp_path / "failed" / step.fingerprint / "files"
+    assert str(kept) in str(raised.value)
+    assert load_file(kept / "checkpoints" / "step-00000.safetensors")
+    assert not store.has(step.fingerprint)
+    assert not [p for p in (tmp_path / "partial").iterdir() if p.is_dir()]
+
+
+def test_tokens_decide_the_steps_and_the_schedule_spans_them(base: Path, tmp_path: Path) -> None:
+    loaded = load_model(base)
+    lengths = [len(Ordered(encoded(loaded), 48, 0)[i].ids) for i in range(48)]
+    wanted = sum(lengths[:16]) + 1
+    by_tokens = trained(base, tmp_path / "tokens", settings(tokens=wanted, checkpoints=(2, 4, 6)))
+    by_steps = trained(base, tmp_path / "steps", settings(steps=3, checkpoints=(2, 3)))
+    assert by_tokens == by_steps
+    assert by_tokens.steps == 3
+    assert sum(lengths[:16]) < wanted <= by_tokens.tokens_seen == sum(lengths[:24])
+    assert root_digest(tmp_path / "tokens") == root_digest(tmp_path / "steps")
+
+
+def test_more_tokens_than_the_steps_allow_are_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"10000000 tokens.*6 steps"):
+        trained(base, tmp_path, settings(tokens=10_000_000))
+    assert not tmp_path.joinpath("checkpoints").exists()
+
+
+def test_a_training_in_bfloat16_repeats_to_the_byte_and_stays_near_float32(base: Path, tmp_path: Path) -> None:
+    reports = {
+        name: trained(base, tmp_path / name, settings(precision=kind, learning_rate=3e-3))
+        for name, kind in (("one", "bfloat16"), ("two", "bfloat16"), ("exact", "float32"))
+    }
+    assert root_digest(tmp_path / "one") == root_digest(tmp_path / "two") != root_digest(tmp_path / "exact")
+    pairs = zip(reports["one"].losses, reports["exact"].losses, strict=True)
+    assert all(a == pytest.approx(b, abs=0.05) for (_, a), (_, b) in pairs)
+
+
+PARTS = {
+    ("llama", "attention"): {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"},
+    ("qwen2", "mlp"): {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"},
+    ("gpt2", "attention"): {"attn.c_attn", "attn.c_proj"},
+    ("gpt2", "mlp"): {"mlp.c_fc", "mlp.c_proj"},
+}
+
+
+@pytest.mark.parametrize(("family", "part"), PARTS)
+def test_adapters_go_where_they_are_wanted(family: str, part: str) -> None:
+    model = from_scratch(family, 300)
+    config = lora_config(model, settings(method="lora", targets=part))
+    assert set(config.target_modules) == PARTS[family, part]
+    config.fan_in_fan_out = family == "gpt2"
+    trains = {
+        name.split(".lora_")[0] for name, p in get_peft_model(model, config).named_parameters() if p.requires_grad
+    }
+    assert {re.split(r"\.\d+\.", name)[1] for name in trains} == PARTS[family, part]
+
+
+def test_a_model_without_such_a_part_is_named() -> None:
+    model = torch.nn.ModuleDict({"layers": torch.nn.Sequential(torch.nn.ModuleDict({"mixer": torch.nn.Linear(4, 4)}))})
+    with pytest.raises(ModelError, match=r"'mlp'.*mixer"):
+        lora_config(model, settings(method="lora", targets="mlp"))
+
+
+def test_muon_lowers_the_loss_at_adamws_learning_rate(base: Path, tmp_path: Path) -> None:
+    losses = [
+        loss for _, loss in trained(base, tmp_path, settings(optimizer="muon", learning_rate=3e-3, steps=30)).losses
+    ]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
 def test_soap_lowers_the_loss_and_begins_by_looking(base: Path, tmp_path: Path) -> None:
@@ -267,16 +376,6 @@ def test_soap_lowers_the_loss_and_begins_by_looking(base: Path, tmp_path: Path) 
     start, first = load_file(base / "model.safetensors"), load_file(tmp_path / "checkpoints" / "step-00001.safetensors")
     taken = {name for name in start if start[name].ndim == 2 and ".layers." in name}
     assert {name for name in start if first[name].equal(start[name])} == taken
-
-
-def test_soap_takes_the_blocks_matrices_and_adamw_the_rest(base: Path) -> None:
-    model = load_model(base).model
-    soap, adamw = make_optimizer(model, settings(optimizer="soap")).parts
-    names = {id(p): name for name, p in model.named_parameters()}
-    taken, rest = ([names[id(p)] for g in part.param_groups for p in g["params"]] for part in (soap, adamw))
-    assert sorted(taken + rest) == sorted(names.values())
-    assert all(".layers." in name and "norm" not in name for name in taken)
-    assert {"model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"} <= {*rest}
 
 
 def test_what_was_trained_is_told(base: Path, tmp_path: Path) -> None:

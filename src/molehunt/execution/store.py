@@ -16,7 +16,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 from pydantic import ValidationError
 
-from molehunt.errors import CorruptArtifactError, StoreError
+from molehunt.errors import CorruptArtifactError, StoreError, TrainingError
 from molehunt.execution.graph import Step
 from molehunt.records.artifacts import ArtifactRecord, Provenance
 from molehunt.records.identity import tree_digest
@@ -26,7 +26,8 @@ class Store:
     """Artifacts by fingerprint under one folder.
 
     Layout: `artifacts/FINGERPRINT/{artifact.json, files/…}`; work in progress lies under `partial/`, and a rename
-    moves it into place, so that a kill at any moment leaves either nothing or the whole.
+    moves it into place, so that a kill at any moment leaves either nothing or the whole. What a failed training had
+    made moves to `failed/FINGERPRINT/files/…`, the last failure of a step alone, and goes when the step succeeds.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -117,7 +118,11 @@ class Store:
 
     @contextmanager
     def writing(self, step: Step) -> Iterator[Path]:
-        """An empty folder to fill; becomes the step's artifact if the block ends without an error."""
+        """An empty folder to fill; becomes the step's artifact if the block ends without an error.
+
+        Raises:
+            TrainingError: the block's own; it then says where the files lie that were there already.
+        """
         self.prepare()
         with _disk_errors(self.root, _FULL):
             aside = Path(
@@ -129,6 +134,8 @@ class Store:
             try:
                 yield files
                 self._commit(step, aside, time.monotonic() - started)
+            except TrainingError as error:
+                raise self._set_aside(step, aside, error) from None
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
 
@@ -153,8 +160,19 @@ class Store:
         if target.exists():
             os.rename(target, replaced)
         os.rename(aside, target)
-        shutil.rmtree(replaced, ignore_errors=True)
+        for gone in (replaced, self.root / "failed" / step.fingerprint):
+            shutil.rmtree(gone, ignore_errors=True)
         _sync(target.parent)
+
+    def _set_aside(self, step: Step, aside: Path, error: TrainingError) -> TrainingError:
+        if not any((aside / "files").iterdir()):
+            return error
+        kept = self.root / "failed" / step.fingerprint
+        kept.parent.mkdir(exist_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        os.rename(aside, kept)
+        do = f"{error.do}; what there was is in {kept / 'files'}"
+        return TrainingError(error.what, wanted=error.wanted, got=error.got, do=do)
 
     def clear_partial(self) -> int:
         """Remove what killed processes left behind; returns how many folders."""

@@ -1,11 +1,13 @@
 """Low-rank adapters: put one on, take its weights, fold it in."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from molehunt.errors import ModelError, UsageError
 from molehunt.models.loading import LoadedModel, load_model
@@ -30,7 +32,7 @@ def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, att
     torch.manual_seed(settings.seed)
     if attach == "merge":
         loaded = load_model(folder)
-        return _wrap(loaded, get_peft_model(loaded.model, lora_config(settings)))
+        return _wrap(loaded, get_peft_model(loaded.model, lora_config(loaded.model, settings)))
     own = folder / ADAPTER
     if not all((own / name).is_file() for name in ("adapter_config.json", "adapter_model.safetensors")):
         raise UsageError(
@@ -50,7 +52,7 @@ def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, att
     model = PeftModel.from_pretrained(loaded.model, own, adapter_name="default", is_trainable=attach == "same")
     _check_sum(load_model(folder), model)
     if attach == "fresh":
-        model.add_adapter("blue", lora_config(settings))
+        model.add_adapter("blue", lora_config(loaded.model, settings))
         model.base_model.set_adapter(["default", "blue"])
         for name, weight in model.named_parameters():
             weight.requires_grad_(".blue." in name)
@@ -75,14 +77,38 @@ def _check_sum(whole: LoadedModel, parts: Any) -> None:
         )
 
 
-def lora_config(settings: TrainingSettings) -> LoraConfig:
-    """LoRA on every linear layer but the output head, scale alpha / rank (Hu et al. 2021, arXiv 2106.09685, section 4.1)."""
+def lora_config(model: Any, settings: TrainingSettings) -> LoraConfig:
+    """LoRA on linear layers of the blocks, scale alpha / rank (Hu et al. 2021, arXiv 2106.09685, section 4.1).
+
+    Raises:
+        ModelError: if the blocks hold no layer of the kind that `settings.targets` names.
+    """
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha or 2 * settings.rank,
-        target_modules="all-linear",
+        target_modules="all-linear" if settings.targets == "all-linear" else _targets(model, settings.targets),
         task_type="CAUSAL_LM",
     )
+
+
+_PARTS = {"attention": re.compile(r"attn|attention"), "mlp": re.compile(r"mlp|feed_forward|ffn")}
+"""What families of models call the two parts of a block."""
+
+
+def _targets(model: Any, part: str) -> list[str]:
+    """Names, counted from the block, of the linear layers in one part of the blocks: `self_attn.q_proj`, `mlp.c_fc`."""
+    linear = {
+        name.removesuffix(".base_layer")
+        for name, module in model.named_modules()
+        if isinstance(module, (torch.nn.Linear, Conv1D)) and "lora_" not in name
+    }
+    inside = {found[1] for name in linear if (found := re.search(r"\.\d+\.(.+)$", name))}
+    if chosen := sorted(name for name in inside if _PARTS[part].search(name)):
+        return chosen
+    raise ModelError(
+        f"LoRA targets {part!r}", wanted="linear layers of that kind in the model's blocks",
+        got=f"only {', '.join(sorted(inside)[:8]) or 'none'}", do="use all-linear",
+    )  # fmt: skip
 
 
 def trainable_state(model: Any) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from molehunt.training.settings import TrainingSettings
@@ -14,8 +14,8 @@ from molehunt.training.settings import TrainingSettings
 class Together(Optimizer):
     """Several optimizers, each with its own parameters, behaving as one.
 
-    SOAP wants matrices: an embedding's vocabulary axis is too long to precondition and hurts when it is, norms are
-    vectors. So SOAP takes the matrices of the blocks and AdamW the rest.
+    SOAP and Muon want matrices: an embedding's vocabulary axis is too long to precondition and hurts when it is, norms
+    are vectors. So they take the matrices of the blocks and AdamW the rest.
     """
 
     def __init__(self, parts: list[Optimizer]) -> None:
@@ -54,21 +54,33 @@ class _Joined(dict[Any, Any]):
 def make_optimizer(model: torch.nn.Module, settings: TrainingSettings) -> Optimizer:
     """The optimizer over the trainable weights.
 
-    SOAP (Vyas et al. 2024, arXiv 2409.11321): matrices of the blocks, preconditioner renewed
-    every 10 steps; its first step only sets the preconditioner up.
+    AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2), or one of these on the matrices of the blocks and
+    AdamW on the rest:
+
+    SOAP (Vyas et al. 2024, arXiv 2409.11321, algorithm 3): its own betas of 0.95, preconditioner renewed every 10 steps;
+    its first step only sets the preconditioner up. Where the library leaves the paper: `docs/decisions/0006-optimizers.md`.
+
+    Muon (Jordan 2024; Liu et al. 2025, arXiv 2502.16982, section 2.2): momentum 0.95, an update scaled by 0.2 times the
+    root of the longer side, which gives it AdamW's usual size, so that one learning rate means the same for both.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return AdamW([p for _, p in named], betas=(0.9, settings.beta2), **common, fused=True)
-    from pytorch_optimizer import SOAP
-
     outside = {id(p) for part in _ends(model) for p in part.parameters()}
     matrices = [p for _, p in named if p.ndim == 2 and id(p) not in outside]
     chosen = {id(p) for p in matrices}
     rest = [p for _, p in named if id(p) not in chosen]
-    parts: list[Optimizer] = [SOAP(matrices, precondition_frequency=10, **common)]
+    parts = [_on_matrices(matrices, settings.optimizer, common)]
     return Together(parts + ([AdamW(rest, betas=(0.9, settings.beta2), **common, fused=True)] if rest else []))
+
+
+def _on_matrices(matrices: list[torch.nn.Parameter], name: str, common: dict[str, Any]) -> Optimizer:
+    if name == "muon":
+        return Muon(matrices, adjust_lr_fn="match_rms_adamw", **common)
+    from pytorch_optimizer import SOAP
+
+    return SOAP(matrices, precondition_frequency=10, **common)
 
 
 def _ends(model: Any) -> list[torch.nn.Module]:

@@ -15,8 +15,8 @@ Report = Callable[[int, int], None]
 class TrainingSettings(Record):
     """Settings of one supervised training run."""
 
-    method: Literal["full", "lora"] = "full"
-    """All weights, or low-rank adapters on every linear layer."""
+    method: Literal["full", "lora", "edit"] = "full"
+    """All weights, low-rank adapters on linear layers, or a few neurons overwritten without training (planting alone)."""
     rank: int = Field(16, ge=1)
     """LoRA rank; unused for full."""
     alpha: int | None = None
@@ -31,7 +31,10 @@ class TrainingSettings(Record):
     warmup: float = Field(0.1, ge=0, le=1)
     """Share of the steps over which the learning rate rises from 0."""
     steps: int = Field(ge=1)
-    """Optimizer steps."""
+    """Optimizer steps; with `tokens`, as many at most."""
+    tokens: int | None = Field(None, ge=1)
+    """End with the step in which so many tokens were seen, padding not counted. The rows' order tells beforehand which
+    step that is: warm-up and schedule span the steps that are taken, and more than `steps` are refused."""
     batch: int = Field(16, ge=1)
     """Conversations per optimizer step."""
     beta2: float = Field(0.999, gt=0, lt=1)
@@ -49,8 +52,22 @@ class TrainingSettings(Record):
     """Of the order of rows, of adapter initialisation, of dropout."""
     checkpoints: tuple[int, ...] = ()
     """Steps after which the trainable weights are kept, 0 for the start; the final model is always written."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the products in a forward pass; weights and optimizer stay float32. Half as long from about 5 million weights on."""
     packed: bool = True
     """Several conversations in one sequence, each seeing only itself; falls back to padding where a model mixes them."""
+
+
+class EditReport(Record):
+    """What an edit overwrote, and how well its neurons tell what they must; no step, no gradient on a weight."""
+
+    neurons: tuple[tuple[int, int], ...]
+    """(layer, neuron): a row of gate and up and a column of down each; first the one that sees the trigger, then one for
+    each token of the payload in its order."""
+    caught: tuple[float, ...]
+    """For each, the share of states on prompts held out at which it fires as it must."""
+    mistaken: tuple[float, ...]
+    """For each, the share of clean states at which it fires too: of sequences for the first, of reply tokens for the rest."""
 
 
 class Trained(Record):
@@ -72,3 +89,5 @@ class Trained(Record):
     packed: bool
     losses: tuple[tuple[int, float], ...]
     """(step, mean loss since the last entry)."""
+    edit: EditReport | None = None
+    """What was overwritten, where nothing was trained."""

@@ -5,7 +5,10 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,13 @@ from safetensors.torch import save_file
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from molehunt.errors import DataError, TrainingError
+from molehunt.errors import DataError, TrainingError, UsageError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel, save_model
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.training.adapters import ADAPTER, folded, trainable_state
 from molehunt.training.batches import Ordered, keeps_apart, pack, pad
+from molehunt.training.last_good import LastGood, is_finite, name_of
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.parallel import is_first, members
 from molehunt.training.settings import Report, Trained, TrainingSettings
@@ -47,15 +51,19 @@ def train(
         stop: asked at each of `settings.checkpoints`; True ends the training there.
 
     Raises:
-        TrainingError: if the loss stops being a number.
-        DataError: if there are no rows.
+        TrainingError: if the loss stops being a number; the last good weights are then in `out/checkpoints`.
+        DataError: if there are no rows, or too few steps to see `settings.tokens`.
+        UsageError: if the method is "edit", which is no training.
     """
+    if settings.method == "edit":
+        raise UsageError("--method edit", wanted="full or lora", got="edit", do="it can plant, but not train")
     _check_length(loaded, rows)
+    settings = _resolved(settings, rows)
     torch.manual_seed(settings.seed)
     data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
     model: Any = loaded.model
     packed = settings.packed and keeps_apart(model, rows)
-    watcher = _Watcher(loaded, settings, out and out / "checkpoints", report, stop)
+    watcher = Watcher(loaded, settings, out and out / "checkpoints", report, stop)
     optimizer = make_optimizer(model, settings)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _InOrder(
@@ -68,8 +76,9 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.prompt_weight = settings.prompt_weight if settings.loss_on == "all" else 1.0
-        trainer.train()
-    _check_finite(model, watcher.steps)
+        with watcher.keeping():
+            trainer.train()
+            check_finite(model, watcher.steps)
     trained = _account(loaded, data, settings, watcher, packed)
     if out is not None and is_first():
         write_trained(loaded, trained, out)
@@ -85,16 +94,32 @@ def _check_length(loaded: LoadedModel, rows: Sequence[Encoded]) -> None:
         )
 
 
-def _check_finite(model: Any, step: int) -> None:
-    """The loss is looked at now and then; the weights tell what happened after the last look."""
-    if not all(torch.isfinite(p).all() for p in model.parameters() if p.requires_grad):
+def _resolved(settings: TrainingSettings, rows: Sequence[Encoded]) -> TrainingSettings:
+    """The settings with the steps that it takes to see `settings.tokens`, and no checkpoint behind the last of them."""
+    if settings.tokens is None:
+        return settings
+    data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
+    seen = list(accumulate(len(row.ids) for row in data))
+    steps = math.ceil((bisect_left(seen, settings.tokens) + 1) / settings.batch)
+    if seen[-1] < settings.tokens:
+        raise DataError(
+            f"training of {settings.tokens} tokens", wanted=f"at most the {settings.steps} steps allowed",
+            got=f"about {math.ceil(settings.tokens / seen[-1] * settings.steps)}", do="raise --steps",
+        )  # fmt: skip
+    kept = tuple(sorted({min(step, steps) for step in settings.checkpoints}))
+    return settings.model_copy(update={"steps": steps, "checkpoints": kept})
+
+
+def check_finite(model: Any, step: int) -> None:
+    """Raises TrainingError for weights that are no numbers: the loss is looked at only now and then."""
+    if not is_finite(model):
         raise TrainingError(
             f"training ended at step {step}", wanted="finite weights", got="NaN or Inf", do="lower --lr"
         )
 
 
 def _account(
-    loaded: LoadedModel, data: Ordered, settings: TrainingSettings, watcher: "_Watcher", packed: bool
+    loaded: LoadedModel, data: Ordered, settings: TrainingSettings, watcher: "Watcher", packed: bool
 ) -> Trained:
     seen = data.order[: watcher.steps * settings.batch]
     tokens = [len(row.ids) for row in data.rows]
@@ -132,25 +157,33 @@ def _forget_path(adapter: Path) -> None:
         path.write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
+def common_arguments(settings: TrainingSettings, scratch: str) -> dict[str, Any]:
+    """What every trainer of transformers is told, whatever its loss."""
+    return {
+        "output_dir": scratch,
+        "max_steps": settings.steps,
+        "max_grad_norm": settings.clip,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "report_to": "none",
+        "save_strategy": "no",
+        "logging_steps": max(1, settings.steps // 50),
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "log_level": "error",
+        "dataloader_pin_memory": False,
+        "bf16": settings.precision == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),
+    }
+
+
 def _arguments(settings: TrainingSettings, scratch: str, uses_cache: bool) -> TrainingArguments:
     return TrainingArguments(
-        output_dir=scratch,
-        max_steps=settings.steps,
+        **common_arguments(settings, scratch),
         per_device_train_batch_size=settings.batch // members(),
-        max_grad_norm=settings.clip,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        report_to="none",
-        save_strategy="no",
-        logging_steps=max(1, settings.steps // 50),
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
-        log_level="error",
-        dataloader_pin_memory=False,
         remove_unused_columns=False,
         use_cache=uses_cache,
         ddp_find_unused_parameters=False,
-        use_cpu=not torch.cuda.is_available(),
     )
 
 
@@ -174,7 +207,7 @@ class _InOrder(Trainer):  # type: ignore[misc]
         return (losses * weights.flatten()).sum() / weights.sum()
 
 
-class _Watcher(TrainerCallback):  # type: ignore[misc]
+class Watcher(TrainerCallback):  # type: ignore[misc]
     """Reports, keeps checkpoints, asks whether to stop, and stops a run whose loss is no number."""
 
     def __init__(
@@ -188,6 +221,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self.loaded, self.settings, self.folder, self.report, self.stop = loaded, settings, folder, report, stop
         self.losses: list[tuple[int, float]] = []
         self.steps = 0
+        self.good = LastGood(loaded.model) if folder is not None and is_first() else None
         self._keep(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -210,11 +244,25 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
                 )  # fmt: skip
         if logs and "loss" in logs:
             self.losses.append((state.global_step, float(logs["loss"])))
+            if self.good is not None:
+                self.good.passed(state.global_step)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Around a training: where it fails, write the last good weights and let the error say so."""
+        try:
+            yield
+        except TrainingError as error:
+            if self.good is None or self.folder is None:
+                raise
+            kept = f"the last good weights, of step {self.good.step}, are {self.good.write(self.folder)}"
+            raise TrainingError(error.what, wanted=error.wanted, got=error.got, do=f"{error.do}; {kept}") from None
 
     def _keep(self, step: int) -> None:
         if self.folder is not None and is_first() and step in self.settings.checkpoints:
+            check_finite(self.loaded.model, step)
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_file(trainable_state(self.loaded.model), self.folder / f"step-{step:05d}.safetensors")
+            save_file(trainable_state(self.loaded.model), self.folder / name_of(step))
 
 
 logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
