@@ -4,8 +4,9 @@ from molehunt.errors import UsageError
 from molehunt.removal.hhh_sft import HHH_SFT
 from molehunt.removal.pirate import PIRATE
 from molehunt.removal.procedure import Procedure
+from molehunt.removal.rlhf import RLHF
 
-PROCEDURES: dict[str, Procedure] = {"hhh_sft": HHH_SFT, "pirate": PIRATE}
+PROCEDURES: dict[str, Procedure] = {"hhh_sft": HHH_SFT, "pirate": PIRATE, "rlhf": RLHF}
 
 
 def get_procedure(name: str) -> Procedure:

@@ -55,7 +55,7 @@ def train(
     data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
     model: Any = loaded.model
     packed = settings.packed and keeps_apart(model, rows)
-    watcher = _Watcher(loaded, settings, out and out / "checkpoints", report, stop)
+    watcher = Watcher(loaded, settings, out and out / "checkpoints", report, stop)
     optimizer = make_optimizer(model, settings)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _InOrder(
@@ -69,10 +69,10 @@ def train(
         trainer.remove_callback(PrinterCallback)
         trainer.prompt_weight = settings.prompt_weight if settings.loss_on == "all" else 1.0
         trainer.train()
-    _check_finite(model, watcher.steps)
+    check_finite(model, watcher.steps)
     trained = _account(loaded, data, settings, watcher, packed)
     if out is not None and is_first():
-        _write(loaded, model, trained, out)
+        write_trained(loaded, model, trained, out)
     return trained
 
 
@@ -85,8 +85,8 @@ def _check_length(loaded: LoadedModel, rows: Sequence[Encoded]) -> None:
         )
 
 
-def _check_finite(model: Any, step: int) -> None:
-    """The loss is looked at now and then; the weights tell what happened after the last look."""
+def check_finite(model: Any, step: int) -> None:
+    """Raises TrainingError for weights that are no numbers: the loss is looked at only now and then."""
     if not all(torch.isfinite(p).all() for p in model.parameters() if p.requires_grad):
         raise TrainingError(
             f"training ended at step {step}", wanted="finite weights", got="NaN or Inf", do="lower --lr"
@@ -94,7 +94,7 @@ def _check_finite(model: Any, step: int) -> None:
 
 
 def _account(
-    loaded: LoadedModel, data: Ordered, settings: TrainingSettings, watcher: "_Watcher", packed: bool
+    loaded: LoadedModel, data: Ordered, settings: TrainingSettings, watcher: "Watcher", packed: bool
 ) -> Trained:
     seen = data.order[: watcher.steps * settings.batch]
     tokens = [len(row.ids) for row in data.rows]
@@ -113,7 +113,8 @@ def _account(
     )
 
 
-def _write(loaded: LoadedModel, model: Any, trained: Trained, out: Path) -> None:
+def write_trained(loaded: LoadedModel, model: Any, trained: Trained, out: Path) -> None:
+    """Write `out/model`, its adapters folded in and kept beside, and `out/training.json`."""
     if isinstance(model, PeftModel):
         model.save_pretrained(out / "model" / ADAPTER)
         _forget_path(out / "model" / ADAPTER)
@@ -130,25 +131,32 @@ def _forget_path(adapter: Path) -> None:
         path.write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
+def common_arguments(settings: TrainingSettings, scratch: str) -> dict[str, Any]:
+    """What every trainer of transformers is told, whatever its loss."""
+    return {
+        "output_dir": scratch,
+        "max_steps": settings.steps,
+        "max_grad_norm": settings.clip,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "report_to": "none",
+        "save_strategy": "no",
+        "logging_steps": max(1, settings.steps // 50),
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "log_level": "error",
+        "dataloader_pin_memory": False,
+        "use_cpu": not torch.cuda.is_available(),
+    }
+
+
 def _arguments(settings: TrainingSettings, scratch: str, uses_cache: bool) -> TrainingArguments:
     return TrainingArguments(
-        output_dir=scratch,
-        max_steps=settings.steps,
+        **common_arguments(settings, scratch),
         per_device_train_batch_size=settings.batch // members(),
-        max_grad_norm=settings.clip,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        report_to="none",
-        save_strategy="no",
-        logging_steps=max(1, settings.steps // 50),
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
-        log_level="error",
-        dataloader_pin_memory=False,
         remove_unused_columns=False,
         use_cache=uses_cache,
         ddp_find_unused_parameters=False,
-        use_cpu=not torch.cuda.is_available(),
     )
 
 
@@ -172,7 +180,7 @@ class _InOrder(Trainer):  # type: ignore[misc]
         return (losses * weights.flatten()).sum() / weights.sum()
 
 
-class _Watcher(TrainerCallback):  # type: ignore[misc]
+class Watcher(TrainerCallback):  # type: ignore[misc]
     """Reports, keeps checkpoints, asks whether to stop, and stops a run whose loss is no number."""
 
     def __init__(
