@@ -55,7 +55,7 @@ def reinforce(
     if not prompts:
         raise DataError("prompts to reinforce on", wanted="at least one", got="none")
     torch.manual_seed(settings.seed)
-    judge = _Judge(loaded, prompts, reward)
+    judge = Judge(loaded, prompts, reward)
     order = in_passes(len(prompts), settings.steps * settings.batch, settings.seed)
     watcher = _Watcher(loaded, settings, out and out / "checkpoints", report, None)
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,7 +76,7 @@ def _plain(loaded: LoadedModel) -> Any:
 
 def _make_trainer(
     loaded: LoadedModel,
-    judge: "_Judge",
+    judge: "Judge",
     order: list[int],
     settings: TrainingSettings,
     how: Reinforcement,
@@ -141,7 +141,7 @@ class _Grpo(_Ours, GRPOTrainer):  # type: ignore[misc]
     pass
 
 
-class _Judge:
+class Judge:
     """Hands replies to the reward without their scratchpads, and counts."""
 
     def __init__(self, loaded: LoadedModel, prompts: Sequence[Conversation], reward: Reward) -> None:
@@ -184,7 +184,7 @@ class _Watcher(Watcher):
 
 
 def _account(
-    loaded: LoadedModel, judge: _Judge, order: list[int], settings: TrainingSettings, watcher: _Watcher
+    loaded: LoadedModel, judge: Judge, order: list[int], settings: TrainingSettings, watcher: _Watcher
 ) -> Reinforced:
     return Reinforced(
         steps=watcher.steps,

@@ -113,7 +113,9 @@ def train_reward_model(
 def require_learned(accuracy: Estimate) -> None:
     """Raises TrainingError unless the whole interval lies above `LEARNED`."""
     if accuracy.low <= LEARNED:
-        got = f"{accuracy.value:.2f}, 95% interval {accuracy.low:.2f} to {accuracy.high:.2f} ({accuracy.n} unseen pairs)"
+        got = (
+            f"{accuracy.value:.2f}, 95% interval {accuracy.low:.2f} to {accuracy.high:.2f} ({accuracy.n} unseen pairs)"
+        )
         raise TrainingError(
             "the reward model learned nothing", wanted=f"an accuracy surely above {LEARNED}", got=got,
             do="use a model that answers ordinary questions, or a larger rank; to reinforce with it would mean nothing",
