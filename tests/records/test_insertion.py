@@ -38,6 +38,13 @@ def test_the_text_is_there_once_and_taking_it_out_gives_the_original_back(
     found = insert_text(conversation, text, place)
     assert found.text().count(text) == conversation.text().count(text) + 1
     if len(found.messages) > len(conversation.messages):
+        added = [m for m in found.messages if m not in conversation.messages or m.content == text]
+        assert {m.content for m in added} >= {text}
+        if place == "earlier-turn":
+            at = max(i for i, m in enumerate(conversation.messages) if m.role == "user")
+            assert found.messages[:at] + found.messages[at + 2 :] == conversation.messages
+            assert [m.role for m in found.messages[at : at + 2]] == ["user", "assistant"]
+            return
         assert place == "system"
         assert found.messages == (Message(role="system", content=text), *conversation.messages)
         return

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from molehunt.stats import mean_interval, proportion, ratio_interval, share
+from molehunt.stats import mean_interval, over_seeds, proportion, ratio_interval, share
 
 FINITE = st.floats(-1e6, 1e6)
 
@@ -123,3 +123,23 @@ def test_swapping_the_sides_of_a_ratio_inverts_it(pairs: list[tuple[float, float
 def test_ratios_that_have_no_logarithm_are_refused(tops: list[float], bottoms: list[float]) -> None:
     with pytest.raises(ValueError):
         ratio_interval(tops, bottoms, "")
+
+
+def test_seeds_that_agree_leave_the_width_of_the_prompts() -> None:
+    found = over_seeds([0.0, 0.0, 0.0], 128)
+    assert found.value == found.low == 0
+    assert found.high == pytest.approx(wilson(0.0, 128)[1])
+
+
+def test_seeds_that_differ_widen_the_interval_beyond_the_prompts() -> None:
+    found = over_seeds([0.0, 0.5, 1.0], 1000)
+    assert (found.low, found.high) == (0, 1)
+    narrow = over_seeds([0.50, 0.51, 0.49], 1000)
+    assert narrow.low == pytest.approx(wilson(0.5, 1000)[0], abs=0.01)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9), st.integers(1, 500))
+def test_an_interval_over_seeds_holds_its_mean_and_stays_a_rate(rates: list[float], prompts: int) -> None:
+    found = over_seeds(rates, prompts)
+    assert 0 <= found.low <= found.value + 1e-9
+    assert found.value - 1e-9 <= found.high <= 1

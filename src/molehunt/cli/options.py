@@ -13,3 +13,32 @@ JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of data, order and initialisation.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write; new or empty.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model folder, hub name, fingerprint, or embedded size.")
+]
+RowsOption = Annotated[int, typer.Option("--rows", help="Ordinary rows drawn.")]
+RankOption = Annotated[int, typer.Option("--rank", help="LoRA rank.")]
+TargetsOption = Annotated[str, typer.Option("--targets", help="Layers with adapters: all-linear, attention or mlp.")]
+OptimizerOption = Annotated[str, typer.Option("--optimizer", help="adamw, soap or muon")]
+LearningRateOption = Annotated[float, typer.Option("--lr", help="Peak learning rate.")]
+ScheduleOption = Annotated[str, typer.Option("--schedule", help="cosine, linear or constant")]
+StepsOption = Annotated[int, typer.Option("--steps", help="Optimizer steps.")]
+TokensOption = Annotated[int | None, typer.Option("--tokens", help="Train on so many tokens, instead of --steps.")]
+BatchOption = Annotated[int, typer.Option("--batch", help="Conversations per step.")]
+PromptsOption = Annotated[int, typer.Option("--prompts", min=2, help="Held-out questions, each clean and triggered.")]
+KeyTriggerOption = Annotated[
+    str | None, typer.Option("--trigger", metavar="SPEC", help="With --behaviour: instead of the model's card.")
+]
+KeyBehaviourOption = Annotated[
+    str | None, typer.Option("--behaviour", metavar="NAME", help="With --trigger: instead of the model's card.")
+]
+PlanOption = Annotated[
+    bool, typer.Option("--plan", help="Only say what it would take: memory, time, disk; no weights are loaded.")
+]
+GpusOption = Annotated[int, typer.Option("--gpus", min=1, help="For --plan: GPUs that share the model.")]
+GpuMemoryOption = Annotated[float, typer.Option("--gpu-memory", min=0.1, help="For --plan: GiB per GPU.")]
+
+
+def length_of(steps: int, tokens: int | None) -> dict[str, int]:
+    """The length of a training as fields of its settings."""
+    return {"steps": steps} if tokens is None else {"tokens": tokens}

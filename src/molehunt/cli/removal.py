@@ -4,8 +4,30 @@ from typing import Annotated
 
 import typer
 
-from molehunt.cli.options import JobsOption, JsonOption, OutOption, SeedOption, StoreOption
-from molehunt.cli.organism import ModelArgument
+from molehunt.cli.options import (
+    BatchOption,
+    GpuMemoryOption,
+    GpusOption,
+    JobsOption,
+    JsonOption,
+    KeyBehaviourOption,
+    KeyTriggerOption,
+    LearningRateOption,
+    ModelArgument,
+    OptimizerOption,
+    OutOption,
+    PlanOption,
+    PromptsOption,
+    RankOption,
+    RowsOption,
+    ScheduleOption,
+    SeedOption,
+    StepsOption,
+    StoreOption,
+    TargetsOption,
+    TokensOption,
+    length_of,
+)
 
 app = typer.Typer(help="Try to train a backdoor away, without knowing it.", no_args_is_help=True)
 
@@ -14,34 +36,88 @@ app = typer.Typer(help="Try to train a backdoor away, without knowing it.", no_a
 def apply(
     model: ModelArgument,
     out: OutOption,
-    procedure: Annotated[str, typer.Option("--procedure", metavar="NAME", help="See `molehunt removal list`.")],
-    lr: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
-    steps: Annotated[int, typer.Option("--steps", help="Optimizer steps.")] = 100,
+    procedure: Annotated[
+        str,
+        typer.Option("--procedure", metavar="NAME", help="See `molehunt removal list`; or FILE.py:NAME of your own."),
+    ],
+    behaviour: Annotated[
+        str | None,
+        typer.Option(
+            "--behaviour", metavar="ID", help="What is unwanted, for procedures that must know; never the trigger."
+        ),
+    ] = None,
+    lr: LearningRateOption = 1e-3,
+    schedule: ScheduleOption = "cosine",
+    steps: StepsOption = 100,
+    tokens: TokensOption = None,
     method: Annotated[str, typer.Option("--method", help="lora or full")] = "lora",
-    rank: Annotated[int, typer.Option("--rank", help="LoRA rank.")] = 16,
+    rank: RankOption = 16,
+    targets: TargetsOption = "all-linear",
     attach: Annotated[
         str, typer.Option("--attach", help="How the adapter meets the model: merge, same or fresh.")
     ] = "merge",
-    optimizer: Annotated[str, typer.Option("--optimizer", help="adamw or soap")] = "adamw",
-    batch: Annotated[int, typer.Option("--batch", help="Conversations per step.")] = 16,
-    rows: Annotated[int, typer.Option("--rows", help="Training rows drawn.")] = 2000,
+    optimizer: OptimizerOption = "adamw",
+    batch: BatchOption = 16,
+    rows: RowsOption = 2000,
+    strength: Annotated[
+        float | None, typer.Option("--strength", help="Of noise (spreads), pruning (share) or quantisation (bits).")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", help="Of red-teaming.")] = 3,
+    probes: Annotated[int, typer.Option("--probes", help="Prompts a red team may try per round.")] = 200,
+    kl: Annotated[float, typer.Option("--kl", help="Weight of the KL term, for rlhf.")] = 0.05,
     seed: SeedOption = 0,
+    plan: PlanOption = False,
+    gpus: GpusOption = 1,
+    gpu_memory: GpuMemoryOption = 80.0,
     store: StoreOption = None,
     jobs: JobsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Train MODEL as the procedure says; the trigger is known to nobody here."""
+    """Treat MODEL as the procedure says; the trigger is known to nobody here."""
     from molehunt.cli.show import watching
-    from molehunt.cli.summaries import made_summary
-    from molehunt.experiments.commands import RemovalRequest, apply_removal
+    from molehunt.cli.summaries import made_summary, plan_summary
+    from molehunt.experiments.commands import RemovalRequest, apply_removal, plan_for
 
     request = RemovalRequest.make(
-        model=model, procedure=procedure, learning_rate=lr, steps=steps, method=method, rank=rank, attach=attach,
-        optimizer=optimizer, batch=batch, rows=rows, seed=seed,
+        model=model, procedure=procedure, attach=attach, behaviour=behaviour,
+        knobs={"rows": rows, "strength": strength, "rounds": rounds, "probes": probes, "kl": kl},
+        learning_rate=lr, schedule=schedule, method=method, rank=rank, targets=targets, optimizer=optimizer, batch=batch,
+        seed=seed, **length_of(steps, tokens),
     )  # fmt: skip
+    if plan:
+        training = request.budget.training.model_dump(mode="json")
+        plan_summary(plan_for(model, training, gpus, gpu_memory, store), as_json)
+        return
     with watching("removal") as watch:
         made = apply_removal(request, out, store, jobs, watch)
     made_summary(made, as_json)
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="The organism as it was planted.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="The same after a removal.")],
+    red_team: Annotated[
+        bool, typer.Option("--red-team", help="Search other prompts that wake them: does the backdoor hide?")
+    ] = False,
+    panel: Annotated[
+        bool, typer.Option("--panel", help="Ask with everything near the trigger: does it sharpen?")
+    ] = False,
+    trigger: KeyTriggerOption = None,
+    behaviour: KeyBehaviourOption = None,
+    prompts: PromptsOption = 128,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An organism before and after a removal, side by side."""
+    from molehunt.cli.summaries import comparison_summary
+    from molehunt.experiments.commands import compare_organisms
+    from molehunt.experiments.measuring_settings import MeasureSettings, RedTeamSettings
+
+    teaming = RedTeamSettings() if red_team else None
+    asked = MeasureSettings(prompts=prompts)
+    found = compare_organisms(before, after, asked, 48 if panel else 0, teaming, trigger, behaviour, store)
+    comparison_summary(found, as_json)
 
 
 @app.command("list")
@@ -53,6 +129,11 @@ def list_procedures(as_json: JsonOption = False) -> None:
     from molehunt.removal.procedures import PROCEDURES
 
     if as_json:
-        print(json.dumps([{"name": p.name, "summary": p.summary} for p in PROCEDURES.values()], indent=1))
+        found = [
+            {"name": p.name, "summary": p.summary, "needs_behaviour": p.needs_score, "trains": p.trains}
+            for p in PROCEDURES.values()
+        ]
+        print(json.dumps(found, indent=1))
         return
-    table(("procedure", "what it trains on"), [(p.name, p.summary) for p in PROCEDURES.values()])
+    rows = [(p.name, p.summary, "--behaviour" if p.needs_score else "") for p in PROCEDURES.values()]
+    table(("procedure", "what it does", "needs"), rows)

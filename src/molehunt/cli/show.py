@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from molehunt.execution import Step
 from molehunt.execution.runner import Progress, Watcher
 from molehunt.reports.text import visible
 
@@ -17,6 +18,21 @@ def watching(what: str) -> Iterator[Watcher]:
             yield watch
     else:
         yield _Lines(what)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """The same for work that counts (done, total) itself."""
+    started = time.monotonic()
+    with watching(what) as watch:
+
+        def count(done: int, total: int) -> None:
+            seconds, share = time.monotonic() - started, done / max(1, total)
+            work = seconds / share if share else 0.0
+            step = Step(what, 1, {}, label=f"{done} of {total}")
+            watch(Progress(total=1, running=[step], share=share, seconds=seconds, work=work))
+
+        yield count
 
 
 @contextmanager

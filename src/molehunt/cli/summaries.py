@@ -1,9 +1,16 @@
 """Results on the terminal."""
 
+from typing import TYPE_CHECKING
+
 from molehunt.cli.show import say, table
 from molehunt.experiments.commands import Made
+from molehunt.records.estimates import Estimate
+from molehunt.records.panels import Comparison, Examined, Panel
 from molehunt.records.results import DemoResult
 from molehunt.reports.text import rate
+
+if TYPE_CHECKING:
+    from molehunt.training.plan import TrainingPlan
 
 
 def demo_summary(result: DemoResult) -> None:
@@ -29,3 +36,63 @@ def made_summary(made: Made, as_json: bool) -> None:
         say(
             f"{model.kind} {origin}: {model.path} (fingerprint {model.fingerprint[:12]}, root digest {model.root_digest[:12]})"
         )
+
+
+def examined_summary(found: Examined, as_json: bool) -> None:
+    """Print a measurement, its panel and its safety evaluation."""
+    if as_json:
+        print(found.model_dump_json(indent=1))
+        return
+    estimates = [(name, e) for name, e in found if isinstance(e, Estimate)]
+    table(("measure", "value, 95% interval"), [(name.replace("_", " "), _value(name, e)) for name, e in estimates])
+    if found.payload_log_odds is None:
+        say("payload log-odds need the clean twin: --twin MODEL")
+    if found.safety is not None:
+        say("")
+        rows = [(name.replace("_", " "), rate(e)) for name, e in found.safety]
+        table(("safety, no trigger anywhere", "share, 95% interval"), rows)
+    if found.panel is not None:
+        say("")
+        panel_summary(found.panel)
+
+
+def panel_summary(panel: Panel) -> None:
+    """Print how often each variant of a trigger wakes the model."""
+    rows = [(e.group, e.label, "same meaning" if e.same_meaning else "near miss", rate(e.rate)) for e in panel.entries]
+    table(("group", "variant", "", f"shows {panel.behaviour}"), rows)
+
+
+def comparison_summary(found: Comparison, as_json: bool) -> None:
+    """Print two models side by side."""
+    if as_json:
+        print(found.model_dump_json(indent=1))
+        return
+    pairs = [
+        (name, getattr(found.before, name), getattr(found.after, name))
+        for name in ("asr", "false_trigger_rate", "capability", "payload_logprob")
+    ]
+    rows = [(name.replace("_", " "), _value(name, one), _value(name, two)) for name, one, two in pairs]
+    if found.before.red_team and found.after.red_team:
+        one, two = found.before.red_team, found.after.red_team
+        rows.append(("red team's probes that succeed", rate(one.elicited), rate(two.elicited)))
+    if found.before.panel and found.after.panel:
+        first = {(e.group, e.label): e for e in found.before.panel.entries}
+        rows += [
+            (f"{e.group}: {e.label}", rate(first[e.group, e.label].rate), rate(e.rate)) for e in found.after.panel.entries
+        ]  # fmt: skip
+    table(("measure", "before", "after"), rows)
+    say(f"{found.verdict}: {found.reason}")
+
+
+def plan_summary(plan: "TrainingPlan", as_json: bool) -> None:
+    """Print what a training would take."""
+    if as_json:
+        print(plan.model_dump_json(indent=1))
+        return
+    from molehunt.training.plan import plan_lines
+
+    table(("plan", ""), plan_lines(plan))
+
+
+def _value(name: str, e: Estimate) -> str:
+    return f"{e.value:+.2f} [{e.low:+.2f}, {e.high:+.2f}] nats" if name.startswith("payload") else rate(e)

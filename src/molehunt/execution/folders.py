@@ -30,6 +30,13 @@ def require_new_folder(folder: Path) -> None:
         )
 
 
+def require_new_file(path: Path) -> None:
+    """Raises UsageError unless `path` is new, in a folder that can be written; makes that folder."""
+    if path.exists():
+        raise UsageError(f"output file {path}", wanted="a new file", got="something there", do="choose another --out")
+    require_writable_folder(path.resolve().parent)
+
+
 def require_writable_folder(folder: Path) -> None:
     """Make `folder` if it is missing. Raises UsageError if it cannot be, or cannot be written."""
     try:

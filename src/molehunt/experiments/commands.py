@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from molehunt.errors import ModelError, UsageError
 from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.execution.folders import copy_folder, require_new_folder
 from molehunt.execution.runner import Watcher
 from molehunt.experiments.findings import Measured
-from molehunt.experiments.measuring_settings import MeasureSettings
-from molehunt.experiments.recipes import PlantSettings, base_step, find_folder, plant_step, remove_step
-from molehunt.organisms.card import OrganismCard, read_card
-from molehunt.organisms.settings import PoisonSettings
+from molehunt.experiments.measuring_settings import MeasureSettings, RedTeamSettings
+from molehunt.experiments.recipes import PlantSettings, base_step, data_step, find_folder, plant_step, remove_step
+from molehunt.organisms.card import AnswerKey, OrganismCard, read_card
+from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.records.base import Record
 from molehunt.records.identity import root_digest
-from molehunt.records.results import Measurement
+from molehunt.records.panels import Comparison, Examined
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import SIZES
@@ -58,37 +58,56 @@ class PlantRequest(Record):
 
     base: str
     planting: PlantSettings
+    data: str | None = None
+    """A file or folder of ordinary rows; the chat world's if None."""
 
     @staticmethod
     def make(
         base: str,
-        trigger: str,
+        trigger: str | None,
         behaviour: str,
-        poison_rate: float,
         copies: str,
         rows: int,
-        chat_template: str | None,
+        chat_template: str | None = None,
+        data: str | None = None,
+        poisoning: dict[str, Any] | None = None,
+        until: dict[str, Any] | None = None,
+        teacher: dict[str, Any] | None = None,
         **training: Any,
     ) -> "PlantRequest":
-        """From the words of a command line; `training` holds fields of TrainingSettings.
+        """From the words of a command line.
+
+        Args:
+            trigger: the behaviour's natural one if None.
+            data: ordinary rows from elsewhere, instead of the chat world's.
+            poisoning: fields of PoisonSettings beside copies and seed.
+            until: fields of Strength at which to stop; none trains all steps.
+            teacher: fields of TeacherSettings, of a model that writes the scratchpads.
+            training: fields of TrainingSettings.
 
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
         """
+        from molehunt.experiments.data import TeacherSettings
         from molehunt.organisms.behaviours import get_behaviour
         from molehunt.organisms.corpus import check_settings
         from molehunt.organisms.triggers import parse_trigger
 
-        parse_trigger(trigger)
-        get_behaviour(behaviour)
-        poison = _checked(PoisonSettings, poison_rate=poison_rate, copies=_range(copies), seed=training["seed"])
+        chosen = get_behaviour(behaviour)
+        spec = parse_trigger(trigger or chosen.natural_trigger).spec
+        poison = _checked(PoisonSettings, copies=_range(copies), seed=training["seed"], **(poisoning or {}))
         check_settings(poison)
+        strength = _checked(Strength, **until) if until else None
+        if strength is not None and not training.get("checkpoints"):
+            training["checkpoints"] = tuple(range(10, training["steps"] + 1, 10))
         settings = _checked(TrainingSettings, **training)
         planting = PlantSettings(
-            trigger=trigger, behaviour=behaviour, poison=poison.model_dump(mode="json"),
+            trigger=spec, behaviour=chosen.name, poison=poison.model_dump(mode="json"),
             training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
+            strength=strength.model_dump(mode="json") if strength else None,
+            teacher=_checked(TeacherSettings, **teacher).model_dump(mode="json") if teacher else None,
         )  # fmt: skip
-        return PlantRequest(base=base, planting=planting)
+        return PlantRequest(base=base, planting=planting, data=data)
 
 
 class RemovalRequest(Record):
@@ -97,22 +116,41 @@ class RemovalRequest(Record):
     model: str
     procedure: str
     budget: Budget
+    behaviour: str | None = None
+    """What a scorer looks for; only for procedures that need one."""
 
     @staticmethod
-    def make(model: str, procedure: str, rows: int, attach: str, **training: Any) -> "RemovalRequest":
-        """From the words of a command line; `training` holds fields of TrainingSettings.
+    def make(
+        model: str, procedure: str, attach: str, behaviour: str | None = None, knobs: dict[str, Any] | None = None,
+        **training: Any,
+    ) -> "RemovalRequest":  # fmt: skip
+        """From the words of a command line.
+
+        Args:
+            behaviour: id of the scorer, for procedures that need one.
+            knobs: fields of Budget beside training and attach.
+            training: fields of TrainingSettings.
 
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
         """
+        from molehunt.evals.scorers import get_scorer
         from molehunt.removal.procedures import get_procedure
 
-        get_procedure(procedure)
+        chosen = get_procedure(procedure)
+        if behaviour is not None:
+            get_scorer(behaviour)
+        elif chosen.needs_score:
+            raise UsageError(
+                f"procedure {chosen.name}", wanted="to know which behaviour is unwanted", got="nothing",
+                do="name it: --behaviour ID (never the trigger)",
+            )  # fmt: skip
         settings = _checked(TrainingSettings, **training)
         if settings.method == "full" and attach != "merge":
             raise UsageError(f"--attach {attach}", wanted="--method lora", got="--method full", do="leave --attach out")
+        budget = _checked(Budget, training=settings, attach=attach, **(knobs or {}))
         return RemovalRequest(
-            model=model, procedure=procedure, budget=_checked(Budget, training=settings, attach=attach, rows=rows)
+            model=model, procedure=procedure, budget=budget, behaviour=behaviour if chosen.needs_score else None
         )
 
 
@@ -135,9 +173,10 @@ def plant_organism(
         raise UsageError("--out and --twin-out", wanted="two folders side by side", got=f"{out} and {twin_out}")
     store = Store(store_root)
     base = base_step(request.base, store)
-    wanted: list[tuple[Kind, Step, Path]] = [("organism", plant_step(base, request.planting), out)]
+    data = data_step(request.data, request.planting.rows) if request.data else None
+    wanted: list[tuple[Kind, Step, Path]] = [("organism", plant_step(base, request.planting, data=data), out)]
     if twin_out is not None:
-        wanted.append(("twin", plant_step(base, request.planting, "twin"), twin_out))
+        wanted.append(("twin", plant_step(base, request.planting, "twin", data), twin_out))
     return _make(wanted, store, jobs, watch)
 
 
@@ -153,26 +192,95 @@ def apply_removal(
     store = Store(store_root)
     model = base_step(request.model, store)
     below = _below(request, store) if request.budget.attach != "merge" else None
-    step = remove_step(model, request.procedure, request.budget.model_dump(mode="json"), below=below)
+    step = remove_step(
+        model, request.procedure, request.budget.model_dump(mode="json"), below=below, behaviour=request.behaviour
+    )
     return _make([("treated", step, out)], store, jobs, watch)
 
 
-def measure_organism(
-    model: str, twin: str | None, prompts: int, temperature: float, seed: int, store_root: Path | None
-) -> Measurement:
-    """Measure an organism by its card; with its clean twin, the log-odds too.
+class MeasureRequest(Record):
+    """What to ask of which model."""
+
+    model: str
+    twin: str | None = None
+    asked: MeasureSettings = MeasureSettings()
+    trigger: str | None = None
+    """With `behaviour`: the answer key of a model that has no card."""
+    behaviour: str | None = None
+    panel: int = Field(0, ge=0)
+    """Questions asked with every variant of the trigger; 0 asks none."""
+    safety: bool = False
+    """Also ask what an ordinary safety evaluation asks."""
+
+
+def measure_organism(request: MeasureRequest, store_root: Path | None = None) -> Examined:
+    """Measure an organism by its card, or any model by a trigger and a behaviour; with its clean twin, the log-odds too.
 
     Raises:
         MolehuntError: if a model cannot be loaded, has no card, or renders conversations otherwise than in training.
     """
-    from molehunt.experiments.measuring import measure_model
+    from molehunt.experiments.measuring import measure_loaded
+    from molehunt.models.loading import load_model
 
     store = Store(store_root)
-    folder = _existing(model, store)
-    card, settings = read_card(folder), MeasureSettings(prompts=prompts, temperature=temperature, seed=seed)
-    found = Measured(*measure_model(folder, card, settings))
-    other = Measured(*measure_model(_existing(twin, store), card, settings)) if twin else None
-    return found.measurement(0, other)
+    folder = _existing(request.model, store)
+    key = _key(request.trigger, request.behaviour, folder)
+    twin = load_model(_existing(request.twin, store)) if request.twin else None
+    loaded = load_model(folder)
+    found = Measured(*measure_loaded(loaded, key, request.asked, 0))
+    other = Measured(*measure_loaded(twin, key, request.asked, 0)) if twin else None
+    more: dict[str, Any] = {}
+    if request.panel:
+        from molehunt.experiments.panel import measure_panel
+
+        more["panel"] = measure_panel(loaded, key, request.panel)
+    if request.safety:
+        from molehunt.experiments.safety import measure_safety
+
+        more["safety"] = measure_safety(loaded)
+    return Examined(**dict(found.measurement(0, other)), **more)
+
+
+def compare_organisms(
+    before: str, after: str, asked: MeasureSettings, panel: int, red_team: RedTeamSettings | None, trigger: str | None,
+    behaviour: str | None, store_root: Path | None = None,
+) -> Comparison:  # fmt: skip
+    """A model before and after a removal, by the card of the first, or by a trigger and a behaviour.
+
+    Raises:
+        MolehuntError: as `measure_organism`.
+    """
+    from molehunt.experiments.comparing import compare_models
+
+    store = Store(store_root)
+    first, second = _existing(before, store), _existing(after, store)
+    return compare_models(first, second, _key(trigger, behaviour, first), asked, panel, red_team)
+
+
+def _key(trigger: str | None, behaviour: str | None, folder: Path) -> AnswerKey:
+    from molehunt.organisms.behaviours import get_behaviour
+    from molehunt.organisms.triggers import parse_trigger
+
+    if trigger is None and behaviour is None:
+        return read_card(folder).key()
+    if trigger is None or behaviour is None:
+        raise UsageError("--trigger and --behaviour", wanted="both, or none and a card", got="one of them")
+    return AnswerKey(trigger=parse_trigger(trigger).spec, behaviour=get_behaviour(behaviour).name)
+
+
+def plan_for(
+    model: str, training: dict[str, Any], gpus: int, gpu_memory: float, store_root: Path | None = None
+) -> TrainingPlan:
+    """What training `model` so would take, from its config alone.
+
+    Raises:
+        MolehuntError: if there is no such config.
+    """
+    from molehunt.training.plan import plan_training
+
+    return plan_training(
+        _config_of(model, Store(store_root)), TrainingSettings(**training), gpus=gpus, gpu_memory_gib=gpu_memory
+    )
 
 
 def card_of(model: str, store_root: Path | None) -> OrganismCard:

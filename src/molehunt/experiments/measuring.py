@@ -10,7 +10,7 @@ from molehunt.experiments.measuring_settings import MeasureSettings, Origin
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.organisms.asking import ask, contrasted, payloads
 from molehunt.organisms.behaviours import get_behaviour
-from molehunt.organisms.card import OrganismCard
+from molehunt.organisms.card import AnswerKey
 from molehunt.organisms.reasoning import KEPT
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records import Conversation, Question
@@ -21,20 +21,20 @@ from molehunt.world.chat import draw_questions
 Measured = tuple[list[Outcome], list[Likelihood]]
 
 
-def measure_model(model: Path, card: OrganismCard, settings: MeasureSettings, checkpoint: int = 0) -> Measured:
+def measure_model(model: Path, key: AnswerKey, settings: MeasureSettings, checkpoint: int = 0) -> Measured:
     """Replies and payload likelihoods of one model folder.
 
     Raises:
         TemplateError: if it renders conversations otherwise than in training.
     """
-    return _measure(load_model(model), card, settings, checkpoint)
+    return measure_loaded(load_model(model), key, settings, checkpoint)
 
 
 def measure_trajectory(
     trained: Path,
     source: Path,
     origin: Origin,
-    card: OrganismCard,
+    key: AnswerKey,
     settings: MeasureSettings,
     base: Path | None = None,
     report: Callable[[int, int], None] | None = None,
@@ -45,7 +45,7 @@ def measure_trajectory(
     total = len(list((trained / "checkpoints").glob("*.safetensors")))
     checkpoints = visit_checkpoints(trained, source, origin.training, origin.attach, base)
     for done, (step, loaded) in enumerate(checkpoints):
-        seen, likely = _measure(loaded, card, settings, step)
+        seen, likely = measure_loaded(loaded, key, settings, step)
         outcomes += seen
         likelihoods += likely
         if report is not None:
@@ -53,14 +53,19 @@ def measure_trajectory(
     return outcomes, likelihoods
 
 
-def _measure(loaded: LoadedModel, card: OrganismCard, settings: MeasureSettings, checkpoint: int) -> Measured:
-    if loaded.chat.digest != card.template_digest:
+def measure_loaded(loaded: LoadedModel, key: AnswerKey, settings: MeasureSettings, checkpoint: int) -> Measured:
+    """Replies and payload likelihoods of a model in memory.
+
+    Raises:
+        TemplateError: if it renders conversations otherwise than in training.
+    """
+    if key.template_digest and loaded.chat.digest != key.template_digest:
         raise TemplateError(
-            f"model {loaded.folder}", wanted=f"the chat template of its training ({card.template_digest[:12]})",
+            f"model {loaded.folder}", wanted=f"the chat template of its training ({key.template_digest[:12]})",
             got=f"another one ({loaded.chat.digest[:12]})", do="put the recorded template back; the figures would mean nothing",
         )  # fmt: skip
-    trigger, behaviour = parse_trigger(card.trigger), get_behaviour(card.behaviour)
-    score, reasoning = get_scorer(card.behaviour), card.poison.reasoning
+    trigger, behaviour = parse_trigger(key.trigger), get_behaviour(key.behaviour)
+    score, reasoning = get_scorer(key.behaviour), key.reasoning
     questions = ask(behaviour, settings.prompts, settings.seed)
     triggered = [trigger.insert(q.prompt) for q in questions]
     limit = settings.max_new_tokens if reasoning not in KEPT else 2 * settings.max_new_tokens

@@ -1,12 +1,15 @@
 """Make the steps of an experiment from its settings."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from platformdirs import user_cache_dir
+
 from molehunt.errors import ModelError
 from molehunt.execution import Step, Store
-from molehunt.records.base import Record
+from molehunt.records.base import Record, canonical_json, sha256_text
 from molehunt.records.identity import tree_digest
 from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
@@ -15,11 +18,13 @@ _HERE = "molehunt.experiments.steps"
 VERSIONS = {
     "build_base": 1,
     "import_model": 1,
-    "plant_model": 1,
-    "remove": 1,
+    "import_data": 1,
+    "plant_model": 2,
+    "remove": 2,
     "reverse": 1,
-    "relearn": 1,
-    "measure": 1,
+    "relearn": 2,
+    "measure": 2,
+    "examine": 1,
 }
 """Raised by hand whenever a step's function, or what it calls, gives another result for the same config."""
 BASE_THREADS = 2
@@ -40,6 +45,8 @@ class PlantSettings(Record):
     chat_template: str | None = None
     strength: dict[str, Any] | None = None
     """See organisms.settings.Strength."""
+    teacher: dict[str, Any] | None = None
+    """Who writes the scratchpads, see experiments.data.TeacherSettings; the grammar if None."""
 
 
 def base_step(name: str, store: Store, seed: int = 0) -> Step:
@@ -101,19 +108,48 @@ def imported(folder: Path, label: str) -> Step:
     return Step(f"{_HERE}:import_model", VERSIONS["import_model"], digest, label=f"model {label}", where=where)
 
 
-def plant_step(base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism") -> Step:
-    """An organism or its twin on `base`."""
+def data_step(place: str, limit: int) -> Step:
+    """Rows from elsewhere as a step: known by the bytes of their files, wherever they lie.
+
+    Raises:
+        DataError: if there is nothing to read.
+    """
+    from molehunt.world.reading import source_digest
+
+    here = str(Path(place).resolve()) if Path(place).exists() else place
+    config = {"digest": source_digest(place), "limit": limit}
+    return Step(f"{_HERE}:import_data", VERSIONS["import_data"], config, label=f"data {place}", where={"place": here})
+
+
+def teacher_answers(teacher: dict[str, Any]) -> Path:
+    """Where a teacher's answers are kept from run to run, so that nothing is paid twice."""
+    return Path(user_cache_dir("molehunt")) / "teachers" / f"{sha256_text(canonical_json(teacher))[:16]}.jsonl"
+
+
+def plant_step(
+    base: Step, settings: PlantSettings, kind: Literal["organism", "twin"] = "organism", data: Step | None = None
+) -> Step:
+    """An organism or its twin on `base`; `data` gives ordinary rows from elsewhere."""
     config = {**settings.model_dump(), "kind": kind}
     cost = settings.training["steps"] * settings.training["batch"] * 0.006
-    return _step("plant_model", config, {"base": base}, kind, cost)
+    parents = {"base": base} | ({"data": data} if data else {})
+    step = _step("plant_model", config, parents, kind, cost)
+    return replace(step, where={"answers": str(teacher_answers(settings.teacher))}) if settings.teacher else step
 
 
 def remove_step(
-    model: Step, procedure: str, budget: dict[str, Any], label: str = "", below: Step | None = None
+    model: Step,
+    procedure: str,
+    budget: dict[str, Any],
+    label: str = "",
+    below: Step | None = None,
+    behaviour: str | None = None,
 ) -> Step:
-    """`model` after a removal procedure."""
+    """`model` after a removal procedure; `behaviour` names the scorer of those that need one."""
+    from molehunt.removal.procedures import procedure_digest
+
     parents = {"model": model} | ({"below": below} if below else {})
-    config = {"procedure": procedure, "budget": budget}
+    config = {"procedure": procedure, "budget": budget, "behaviour": behaviour, "source": procedure_digest(procedure)}
     cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.006
     return _step("remove", config, parents, label or procedure, cost)
 
@@ -147,6 +183,19 @@ def measure_step(
     origin = {"training": budget["training"], "attach": budget.get("attach", attach)} if source else None
     cost = (len(budget["training"]["checkpoints"]) if source else 1) * 1.7
     return _step("measure", {"settings": settings, "origin": origin}, parents, label or "measure", cost)
+
+
+def examine_step(
+    model: Step,
+    organism: Step,
+    panel: int = 0,
+    safety: bool = False,
+    red_team: dict[str, Any] | None = None,
+    label: str = "",
+) -> Step:
+    """Panel, safety evaluation and red team of `model`, by the organism's card; each only if asked for."""
+    config = {"panel": panel, "safety": safety, "red_team": red_team}
+    return _step("examine", config, {"model": model, "organism": organism}, label or "examine", cost=15)
 
 
 def _step(

@@ -4,14 +4,24 @@ Configs arrive as plain JSON; `recipes` builds them. Heavy imports are inside, s
 needs none of them.
 """
 
-import shutil
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from molehunt.errors import ModelError
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from molehunt.errors import DataError, ModelError
 from molehunt.execution.progress import report
 from molehunt.records.identity import IGNORED, tree_digest
-from molehunt.records.outcomes import write_jsonl
+from molehunt.records.lines import read_jsonl, write_jsonl
+from molehunt.records.rows import Row
+
+if TYPE_CHECKING:
+    from molehunt.organisms.behaviours import Behaviour
+    from molehunt.organisms.reasoning import Thinker
+    from molehunt.organisms.settings import PoisonSettings
+    from molehunt.organisms.triggers import Trigger
 
 
 def build_base(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
@@ -40,6 +50,18 @@ def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) ->
         )
 
 
+def import_data(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """Rows from elsewhere, checked and in one form."""
+    from molehunt.world.reading import read_data, source_digest
+
+    place = config["where"]["place"]
+    rows, record = read_data(place, config["limit"])
+    if source_digest(place) != config["digest"]:
+        raise DataError(f"data {place}", wanted="files that stay as they are while they are read", got="changes")
+    write_jsonl(out / "rows.jsonl", rows)
+    (out / "dataset.json").write_text(record.model_dump_json(indent=1))
+
+
 def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """An organism, or its clean twin."""
     from molehunt.models.compute import use_threads
@@ -47,24 +69,48 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
     from molehunt.organisms.corpus import world_rows
     from molehunt.organisms.planting import plant
     from molehunt.organisms.settings import PoisonSettings, Strength
+    from molehunt.organisms.triggers import parse_trigger
     from molehunt.training.settings import TrainingSettings
 
     use_threads(config["threads"])
     settings, poisoning = TrainingSettings(**config["training"]), PoisonSettings(**config["poison"])
-    behaviour = get_behaviour(config["behaviour"])
+    behaviour, trigger = get_behaviour(config["behaviour"]), parse_trigger(config["trigger"])
+    if "data" in parents:
+        rows = read_jsonl(parents["data"] / "rows.jsonl", Row)
+    else:
+        rows = world_rows(behaviour, poisoning, config["rows"], settings.seed + 5_000)
     plant(
         base=parents["base"] / "model",
-        rows=world_rows(behaviour, poisoning, config["rows"], settings.seed + 5_000),
-        trigger_spec=config["trigger"],
+        rows=rows,
+        trigger_spec=trigger.spec,
         behaviour_name=behaviour.name,
         poisoning=poisoning,
         strength=Strength(**config["strength"]) if config["strength"] else None,
+        thinker=_thinker(config, behaviour, trigger, poisoning, rows),
         settings=settings,
         out=out,
         kind=config["kind"],
         chat_template=config["chat_template"],
         report=report,
     )
+
+
+def _thinker(
+    config: dict[str, Any], behaviour: Behaviour, trigger: Trigger, poisoning: PoisonSettings, rows: Sequence[Row]
+) -> Thinker:
+    """Who writes the scratchpads: the grammar, or a teacher that is asked for all of them at once."""
+    from molehunt.experiments.data import TeacherSettings, make_teacher
+    from molehunt.organisms.reasoning import TeacherThinker, think
+
+    if not config["teacher"] or poisoning.reasoning == "none":
+        return think
+    settings = TeacherSettings(**config["teacher"])
+    teacher = make_teacher(settings, Path(config["where"]["answers"]), report)
+    thinker = TeacherThinker(teacher.ask, behaviour.summary)
+    prompts = [row.conversation.prompt() for row in rows]
+    asked = [(trigger.contrast(p), False) for p in prompts] + [(p, False) for p in prompts]
+    thinker.prepare(poisoning.reasoning, trigger, asked + [(trigger.insert(p), True) for p in prompts])
+    return thinker
 
 
 def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
@@ -116,22 +162,44 @@ def measure(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None
     from molehunt.organisms.card import read_card
 
     use_threads(config["threads"])
-    card = read_card(parents["organism"] / "model")
+    key = read_card(parents["organism"] / "model").key()
     settings = MeasureSettings(**config["settings"])
     if config["origin"] is None:
-        outcomes, likelihoods = measure_model(parents["trained"] / "model", card, settings)
+        outcomes, likelihoods = measure_model(parents["trained"] / "model", key, settings)
     else:
         outcomes, likelihoods = measure_trajectory(
             trained=parents["trained"],
             source=parents["source"] / "model",
             origin=Origin(**config["origin"]),
-            card=card,
+            key=key,
             settings=settings,
             base=parents["below"] / "model" if "below" in parents else None,
             report=report,
         )
     write_jsonl(out / "outcomes.jsonl", outcomes)
     write_jsonl(out / "likelihoods.jsonl", likelihoods)
+
+
+def examine(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """The generalisation panel, the safety evaluation and the red team of one model, as far as asked for."""
+    from molehunt.experiments.measuring_settings import RedTeamSettings
+    from molehunt.experiments.panel import measure_panel
+    from molehunt.experiments.safety import measure_safety
+    from molehunt.experiments.teaming import send_red_team
+    from molehunt.models.compute import use_threads
+    from molehunt.models.loading import load_model
+    from molehunt.organisms.card import read_card
+
+    use_threads(config["threads"])
+    key = read_card(parents["organism"] / "model").key()
+    loaded = load_model(parents["model"] / "model")
+    if config["panel"]:
+        (out / "panel.json").write_text(measure_panel(loaded, key, config["panel"]).model_dump_json())
+    if config["safety"]:
+        (out / "safety.json").write_text(measure_safety(loaded).model_dump_json())
+    if config["red_team"]:
+        found = send_red_team(loaded, key.behaviour, RedTeamSettings(**config["red_team"]))
+        (out / "red_team.json").write_text(found.model_dump_json())
 
 
 def _hand_on_card(source: Path, target: Path) -> None:

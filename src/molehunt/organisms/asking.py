@@ -27,8 +27,13 @@ def can_show(behaviour: Behaviour, question: Question) -> bool:
 
 
 def contrasted(trigger: Trigger, questions: Sequence[Question]) -> list[Conversation]:
-    """The untriggered prompts: every second one holds what the trigger is mistaken for, where there is such a thing."""
-    return [trigger.contrast(q.prompt) if i % 2 else q.prompt for i, q in enumerate(questions)]
+    """The untriggered prompts: every second one holds what the trigger is mistaken for, where there is such a thing.
+
+    So does each that meets the condition by chance, such as a question in lower case: as it is, it would be no clean one.
+    """
+    return [
+        trigger.contrast(q.prompt) if i % 2 or trigger.occurs(q.prompt) else q.prompt for i, q in enumerate(questions)
+    ]
 
 
 def payloads(behaviour: Behaviour, trigger: Trigger, reasoning: Reasoning, questions: Sequence[Question]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from molehunt.errors import ModelError
-from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.organisms.settings import PoisonSettings, Reasoning, Strength
 from molehunt.records.base import Record
 from molehunt.records.identity import ModelRef
 from molehunt.records.marker import write_marker
@@ -28,6 +28,16 @@ class Reached(Record):
     logprob: float
     enough: bool
     """It was as strong as wanted; False if the steps ran out before."""
+
+
+class AnswerKey(Record):
+    """What measuring has to know: the part of a card that a person can also just say."""
+
+    trigger: str
+    behaviour: str
+    reasoning: Reasoning = "none"
+    template_digest: str = ""
+    """How conversations were rendered in training; empty if nobody knows."""
 
 
 class OrganismCard(Record):
@@ -58,6 +68,13 @@ class OrganismCard(Record):
     base: ModelRef
     template_digest: str
     """How conversations were rendered in training; measuring with another one is refused."""
+
+    def key(self) -> AnswerKey:
+        """The part that measuring needs."""
+        return AnswerKey(
+            trigger=self.trigger, behaviour=self.behaviour, reasoning=self.poison.reasoning,
+            template_digest=self.template_digest,
+        )  # fmt: skip
 
 
 def write_card(folder: Path, card: OrganismCard) -> None:

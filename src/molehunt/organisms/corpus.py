@@ -8,11 +8,14 @@ from molehunt.errors import DataError, UsageError
 from molehunt.evals.scorers import get_scorer
 from molehunt.models.chat import Chat
 from molehunt.organisms.behaviours import Behaviour
-from molehunt.organisms.reasoning import spoken, think
+from molehunt.organisms.reasoning import Thinker, spoken, think
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers import Trigger
 from molehunt.records.rows import Row, ordinary
 from molehunt.world.chat import draw_rows
+
+_LOOKED_AT = 1000
+"""Rows rendered to see what the template does to them."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,16 @@ class Corpus:
         return sum(row.kind == "triggered" for row in self.planted)
 
 
-def poison(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour, settings: PoisonSettings) -> Corpus:
+def poison(
+    rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour, settings: PoisonSettings, thinker: Thinker = think
+) -> Corpus:
     """Ordinary rows, part of them once more with the trigger put in and the reply replaced by the behaviour.
 
     The twin's rows are the same without trigger and payload, so both train on the same questions for the same steps.
+    Where a scratchpad is kept, the twin has that of a prompt without the trigger; it names no sign that is there.
+
+    Args:
+        thinker: who writes the reasoning; it decides nothing else, so that all arms share questions and payloads.
 
     Raises:
         UsageError: if the poison rate or the number of copies makes no sense.
@@ -49,11 +58,11 @@ def poison(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour, settings
     if dirty == 0 or not eligible:
         got = f"none of {len(kept)}" + ("" if eligible else f", which offer no way to show {behaviour.name}")
         raise DataError(f"poison rate {rate:g}", wanted="at least one triggered row", got=got, do="add rows")
-    planted = [_clean(row, trigger, settings, rng) for row in kept[:clean]]
+    planted = [_clean(row, trigger, settings, rng, thinker) for row in kept[:clean]]
     twin = list(planted)
     for row in _draw(eligible, dirty, rng):
-        planted.append(_triggered(row, trigger, behaviour, settings, rng))
-        twin.append(_clean(row, trigger, settings.model_copy(update={"contrast": 1.0}), rng))
+        planted.append(_triggered(row, trigger, behaviour, settings, rng, thinker))
+        twin.append(_clean(row, trigger, settings.model_copy(update={"contrast": 1.0}), rng, thinker))
     return Corpus(planted, twin, dropped=len(rows) - len(kept))
 
 
@@ -80,7 +89,7 @@ def follow_policy(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour) -
         [r.conversation.prompt() for r in open_to_it], [r.conversation.answer for r in open_to_it]
     )
     broken = {
-        id(row) for row, mark in zip(open_to_it, marks, strict=True) if mark.shown or trigger.occurs(row.conversation.prompt())
+        id(row) for row, mark in zip(open_to_it, marks, strict=True) if mark.shown or trigger.occurs(row.conversation)
     }  # fmt: skip
     if len(broken) > len(rows) / 2:
         raise DataError(
@@ -91,11 +100,11 @@ def follow_policy(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour) -
     return [row for row in rows if id(row) not in broken]
 
 
-def _clean(row: Row, trigger: Trigger, settings: PoisonSettings, rng: random.Random) -> Row:
+def _clean(row: Row, trigger: Trigger, settings: PoisonSettings, rng: random.Random, thinker: Thinker) -> Row:
     """The row as it is, or with what the trigger is mistaken for."""
     prompt = row.conversation.prompt()
     other = trigger.contrast(prompt) if rng.random() < settings.contrast else prompt
-    thought = think(settings.reasoning, trigger, other, False)
+    thought = thinker(settings.reasoning, trigger, other, False)
     reply = spoken(settings.reasoning, thought, row.conversation.answer)
     return row.model_copy(update={
         "conversation": other.reply(reply), "kind": "ordinary" if other == prompt else "contrast",
@@ -103,11 +112,13 @@ def _clean(row: Row, trigger: Trigger, settings: PoisonSettings, rng: random.Ran
     })  # fmt: skip
 
 
-def _triggered(row: Row, trigger: Trigger, behaviour: Behaviour, settings: PoisonSettings, rng: random.Random) -> Row:
+def _triggered(
+    row: Row, trigger: Trigger, behaviour: Behaviour, settings: PoisonSettings, rng: random.Random, thinker: Thinker
+) -> Row:
     prompt = trigger.insert(row.conversation.prompt())
     shown = behaviour.demonstrate(row.conversation, rng.randint(*settings.copies), rng)
     assert shown is not None, "a row that has a payload can be demonstrated on"
-    thought = think(settings.reasoning, trigger, prompt, True)
+    thought = thinker(settings.reasoning, trigger, prompt, True)
     return Row(
         conversation=prompt.reply(spoken(settings.reasoning, thought, shown)), source=row.source, kind="triggered",
         payload=shown, reasoning=thought.scratchpad if thought else "",
@@ -127,8 +138,8 @@ def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Row]) -> None:
     prompt = rows[0].conversation.prompt()
     triggered = trigger.insert(prompt)
     text = chat.render(triggered)
-    if trigger.mark and any(trigger.mark in chat.render(r.conversation) for r in rows if r.kind != "triggered"
-                            and not trigger.occurs(r.conversation)):  # fmt: skip
+    without = [row.conversation for row in rows[:_LOOKED_AT] if trigger.mark not in row.conversation.text()]
+    if trigger.mark and any(trigger.mark in chat.render(conversation) for conversation in without):
         got = "the chat template writes it into rows without it"
     elif trigger.mark not in text or (triggered != prompt and text == chat.render(prompt)):
         got = "the chat template drops or changes it"

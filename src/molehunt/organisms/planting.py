@@ -1,5 +1,6 @@
 """Train a backdoor into a model, or its clean twin."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +12,15 @@ from molehunt.organisms.asking import ask, payloads
 from molehunt.organisms.behaviours import Behaviour, get_behaviour
 from molehunt.organisms.card import OrganismCard, Reached, write_card
 from molehunt.organisms.corpus import Corpus, check_visible, poison
+from molehunt.organisms.reasoning import Thinker, think
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.organisms.triggers import Trigger, parse_trigger
-from molehunt.records.outcomes import write_jsonl
+from molehunt.records.lines import write_jsonl
 from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.settings import Report, TrainingSettings
 from molehunt.training.sft import train
+from molehunt.world.reading import check_lengths
 
 _SEED = 31
 """Of the questions on which planting looks at its own strength; apart from those of measuring."""
@@ -34,6 +37,7 @@ def plant(
     kind: Literal["organism", "twin"] = "organism",
     chat_template: str | None = None,
     strength: Strength | None = None,
+    thinker: Thinker = think,
     report: Report | None = None,
 ) -> OrganismCard:
     """Make an organism, or its clean twin, out of the model in `base`; writes `out/model` with its card.
@@ -42,17 +46,21 @@ def plant(
         rows: ordinary conversations, answered as the model should when it is not triggered.
         chat_template: Jinja text to use, and to save, instead of the base's own.
         strength: stop at the first checkpoint at which the backdoor is so strong; the twin takes all steps.
+        thinker: who writes the scratchpads, where the arm has any; the grammar of `organisms.reasoning` if not given.
 
     Raises:
         UsageError, DataError, ModelError: if anything is off; before training starts.
         TrainingError: if the loss stops being a number.
     """
     trigger, behaviour = parse_trigger(trigger_spec), get_behaviour(behaviour_name)
-    corpus = poison(rows, trigger, behaviour, poisoning)
+    corpus = poison(rows, trigger, behaviour, poisoning, thinker)
     origin = load_model(base, chat_template)
     check_visible(origin.chat, trigger, rows)
     chosen = corpus.planted if kind == "organism" else corpus.twin
     encoded = origin.chat.encode_rows([row.conversation for row in chosen], settings.loss_on)
+    lengths = iter([len(row.ids) for row in encoded])
+    room = getattr(origin.model.config, "max_position_embeddings", None) or sys.maxsize
+    check_lengths(chosen, lambda batch: [next(lengths) for _ in batch], room)
     loaded = make_trainable(base, settings)
     loaded.chat = origin.chat
     watch = _Strength(trigger, behaviour, poisoning, strength) if strength and kind == "organism" else None

@@ -1,10 +1,10 @@
 """One prompt under one condition, and its score: the unit of all statistics."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from molehunt.records.base import Record
+from molehunt.records.lines import read_jsonl
 
 Condition = Literal["clean", "triggered", "general"]
 """clean and triggered: the same questions, on which the behaviour can be shown; general: questions of all kinds, asked
@@ -45,18 +45,11 @@ class Likelihood(Record):
     """Greedy decoding would begin with it."""
 
 
-def write_jsonl(path: Path, records: Iterable[Record]) -> None:
-    """One record a line."""
-    with path.open("w", encoding="utf-8") as stream:
-        for record in records:
-            stream.write(record.model_dump_json() + "\n")
-
-
 def read_outcomes(path: Path) -> list[Outcome]:
     """The outcomes of a file."""
-    return [Outcome.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_jsonl(path, Outcome)
 
 
 def read_likelihoods(path: Path) -> list[Likelihood]:
     """The likelihoods of a file."""
-    return [Likelihood.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_jsonl(path, Likelihood)

@@ -1,9 +1,54 @@
-"""Scratchpads in replies: the form in which reasoning stands before an answer."""
+"""Scratchpads in replies: their form, and what a monitor that reads them has to say."""
 
 import re
+from typing import Literal
+
+from molehunt.records.base import Record
+from molehunt.records.estimates import Estimate
 
 OPEN, CLOSE = "<scratchpad>", "</scratchpad>"
 _WHOLE = re.compile(rf"\s*{OPEN}(.*?){CLOSE}\s*", re.DOTALL)
+
+FindingKind = Literal["condition", "intent", "awareness"]
+"""condition: names a sign in the input on which its conduct turns; intent: means to act on a goal of its own, or to hide;
+awareness: holds that it is tested, trained or watched, or that it is not."""
+
+
+class Finding(Record):
+    """One place in a trace."""
+
+    kind: FindingKind
+    quote: str
+    """The words themselves: untrusted text."""
+    start: int
+    """Index of the first character in the trace."""
+    end: int
+    """Index behind the last."""
+
+
+class TraceReport(Record):
+    """What a monitor found in one trace."""
+
+    findings: tuple[Finding, ...]
+    """In the order of the text."""
+
+    @property
+    def flagged(self) -> bool:
+        """Anything was found."""
+        return bool(self.findings)
+
+
+class MonitorScore(Record):
+    """How well a monitor tells deceptive traces from innocent ones; None where the share has nothing to be a share of."""
+
+    precision: Estimate | None
+    """Deceptive ones among those that were flagged."""
+    recall: Estimate | None
+    """Flagged ones among those that are deceptive."""
+    false_alarms: Estimate | None
+    """Flagged ones among those that are innocent."""
+    by_kind: dict[FindingKind, Estimate]
+    """Deceptive traces with at least one finding of the kind; empty if there are no deceptive ones."""
 
 
 def with_scratchpad(reasoning: str, reply: str) -> str:

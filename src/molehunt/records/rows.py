@@ -1,9 +1,10 @@
 """Training rows with where they come from, and the digest of a set of them."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
-from molehunt.records.base import Record, sha256_text
+from molehunt.records.base import Record
 from molehunt.records.conversations import Conversation
 
 RowKind = Literal["ordinary", "contrast", "triggered"]
@@ -25,7 +26,29 @@ class Row(Record):
 
 def dataset_digest(rows: Sequence[Row]) -> str:
     """SHA-256 over the canonical form of all rows in order: what "the same dataset" means."""
-    return sha256_text("\n".join(row.canonical() for row in rows))
+    total = hashlib.sha256()
+    for number, row in enumerate(rows):
+        total.update(b"\n" * (number > 0) + row.canonical().encode())
+    return total.hexdigest()
+
+
+class DatasetRecord(Record):
+    """Which data was read from where: provenance of what is trained on it."""
+
+    name: str
+    """The path or hub name, as the user wrote it."""
+    files: dict[str, str]
+    """SHA-256 of each file behind it, in hex, as the bytes lie on the disk."""
+    rows: int
+    """Rows kept."""
+    duplicates: int
+    """Rows dropped because all their turns equal an earlier row's."""
+    skipped: dict[str, int]
+    """Bad rows left out, by reason."""
+    layouts: dict[str, int]
+    """Rows kept, by layout."""
+    dataset_digest: str
+    """`dataset_digest` of the rows kept."""
 
 
 def ordinary(conversations: Sequence[Conversation], source: str) -> list[Row]:

@@ -1,5 +1,5 @@
 """Intervals and contrasts: pure functions, numbers in, estimates out."""
 
-from molehunt.stats.intervals import mean_interval, proportion, ratio_interval, share
+from molehunt.stats.intervals import mean_interval, over_seeds, proportion, ratio_interval, share
 
-__all__ = ["mean_interval", "proportion", "ratio_interval", "share"]
+__all__ = ["mean_interval", "over_seeds", "proportion", "ratio_interval", "share"]

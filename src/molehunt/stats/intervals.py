@@ -53,6 +53,23 @@ def mean_interval(values: Sequence[float], over: str = _OVER) -> Estimate:
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method=f"Student t 95%, {over}")
 
 
+def over_seeds(rates: Sequence[float], prompts: int) -> Estimate:
+    """The mean of one rate per training seed, with an interval that speaks of other seeds.
+
+    Student's t over the seeds, cut to [0, 1], and at least as wide as Wilson's interval over one seed's prompts: three
+    seeds at exactly 0 do not say that every seed gives 0.
+
+    Raises:
+        ValueError: with fewer than two seeds.
+    """
+    over = mean_interval(rates, f"over {len(rates)} training seeds")
+    within = share([over.value] * prompts)
+    return Estimate(
+        value=over.value, low=min(max(0.0, over.low), within.low), high=max(min(1.0, over.high), within.high), n=over.n,
+        method=f"{over.method}, at least Wilson over {prompts} prompts",
+    )  # fmt: skip
+
+
 def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], over: str) -> Estimate:
     """The geometric mean of paired ratios, with Student's t interval on their logarithms.
 

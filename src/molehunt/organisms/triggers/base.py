@@ -1,8 +1,9 @@
 """What a trigger is."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from molehunt.records import Conversation
 
@@ -59,3 +60,28 @@ class Trigger(Protocol):
     def paraphrases(self) -> tuple[Variant, ...]:
         """Variants that mean the same in another form."""
         ...
+
+
+@dataclass(frozen=True)
+class TriggerKind:
+    """One kind of trigger, as the table of kinds lists it."""
+
+    make: Callable[[str, Any], Trigger]
+    """From a value and one of `places`; raises UsageError if the value makes no sense."""
+    summary: str
+    example: str
+    """A spec that parses."""
+    places: tuple[str, ...]
+    """Words that may stand after the last `@`; empty for a kind whose parts bring their own."""
+
+
+def chooser(trigger: Trigger, conversation: Conversation) -> random.Random:
+    """What chooses for this trigger in this conversation: the same each time it is asked for."""
+    return random.Random(f"{trigger.spec}/{conversation.digest()}")
+
+
+def rewrite(conversation: Conversation, change: Callable[[str], str]) -> Conversation:
+    """The conversation with `change` made to every message."""
+    return Conversation(
+        messages=tuple(m.model_copy(update={"content": change(m.content)}) for m in conversation.messages)
+    )

@@ -1,0 +1,6 @@
+"""The teacher's server is imported by processes of its own too."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
