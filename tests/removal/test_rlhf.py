@@ -18,11 +18,14 @@ from molehunt.world.preferences import draw_preferences
 TRAINING = TrainingSettings(method="lora", rank=4, learning_rate=1e-3, steps=2, batch=4, checkpoints=(2,))
 
 
+QUICK = {"steps": 40, "learning_rate": 6e-3}
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reward model that takes a moment."""
     long = rlhf.reward_settings
-    monkeypatch.setattr(rlhf, "reward_settings", lambda training: long(training).model_copy(update={"steps": 30}))
+    monkeypatch.setattr(rlhf, "reward_settings", lambda training: long(training).model_copy(update=QUICK))
     monkeypatch.setattr(rlhf, "PAIRS", 400)
     monkeypatch.setattr(rlhf, "ASKED", 16)
 
@@ -43,8 +46,8 @@ def test_it_tells_what_it_did_and_never_opens_the_answer_key(organism: Path, tmp
     assert one == two == Treated(**json.loads((tmp_path / "one" / "treatment.json").read_text()))
     assert root_digest(tmp_path / "one", ".safetensors") == root_digest(tmp_path / "two", ".safetensors")
     assert root_digest(tmp_path / "one" / "model", ".safetensors") != root_digest(organism, ".safetensors")
-    assert told == [(step, 32) for step in range(1, 33)]
-    assert one.steps == 32
+    assert told == [(step, 42) for step in range(1, 43)]
+    assert one.steps == 42
     assert one.notes["reward_accuracy"]["low"] > 0.6
     assert one.notes["reward_accuracy"]["n"] == rlhf.HELD_OUT
     assert set(one.notes) >= {"reward_before", "reward_after", "kl_per_token"}

@@ -145,6 +145,7 @@ def test_what_is_no_number_stops_the_training(base: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "model").exists()
 
 
-def test_no_prompts_are_refused(base: Path) -> None:
-    with pytest.raises(DataError, match="prompts"):
-        reinforce(load_model(base), [], brevity, settings(), how(), None)
+def test_prompts_that_are_none_or_leave_no_room_are_refused(base: Path) -> None:
+    for prompts, reply in (([], 16), (PROMPTS, 1024)):
+        with pytest.raises(DataError, match="prompts"):
+            reinforce(load_model(base), prompts, brevity, settings(), how(max_new_tokens=reply), None)

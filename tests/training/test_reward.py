@@ -70,7 +70,7 @@ def test_two_trainings_are_equal_to_the_bit_and_leave_the_model_as_it_was(
 
 
 def test_with_an_adapter_only_the_adapter_and_the_head_learn(base: Path, pairs: list[Preference]) -> None:
-    reward, account = grown(base, pairs, method="lora", rank=8)
+    reward, account = grown(base, pairs, method="lora", rank=8, steps=40, learning_rate=6e-3)
     assert account.accuracy.low > 0.6
     changed = {name for name, p in reward.model.named_parameters() if p.requires_grad}
     assert all("lora_" in name or "score" in name for name in changed)
@@ -83,11 +83,11 @@ def test_pairs_without_sense_are_refused(base: Path, pairs: list[Preference]) ->
         pair.model_copy(update={"chosen": pair.rejected, "rejected": pair.chosen}) if rng.random() < 0.5 else pair
         for pair in pairs
     ]
-    with pytest.raises(TrainingError, match="learned nothing.*got 0\\.\\d\\d, 95% interval .* .150 unseen pairs.*do: "):
+    with pytest.raises(TrainingError, match=r"learned nothing.*got 0\.\d\d, 95% interval .* \(150 unseen pairs.*do: "):
         grown(base, flipped, steps=12)
 
 
-@pytest.mark.parametrize(("right", "enough"), [(100, False), (134, False), (140, True), (200, True)])
+@pytest.mark.parametrize(("right", "enough"), [(100, False), (133, False), (140, True), (200, True)])
 def test_the_whole_interval_must_lie_above_the_bar(right: int, enough: bool) -> None:
     if enough:
         require_learned(proportion(right, 200))

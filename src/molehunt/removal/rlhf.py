@@ -13,11 +13,8 @@ PAIRS, HELD_OUT, ASKED = 3000, 200, 128
 
 
 def reward_settings(training: TrainingSettings) -> TrainingSettings:
-    """How the reward model is trained: always alike, so that it is the same for every learning rate of the model."""
-    return TrainingSettings(
-        method=training.method, rank=training.rank, alpha=training.alpha, learning_rate=1e-3, steps=200, batch=16,
-        seed=training.seed,
-    )  # fmt: skip
+    """How the reward model is trained: always alike, so that it is the same for every learning rate and rank."""
+    return TrainingSettings(method=training.method, learning_rate=1e-3, steps=200, batch=16, seed=training.seed)
 
 
 def _apply(treatment: Treatment) -> Treated:

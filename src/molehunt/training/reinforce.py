@@ -23,7 +23,7 @@ from molehunt.training.batches import in_passes
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.reward import Unheard, trl_arguments
 from molehunt.training.settings import Reinforced, Reinforcement, Report, TrainingSettings
-from molehunt.training.sft import Watcher, check_finite, write_trained
+from molehunt.training.sft import Watcher, check_finite, check_length, write_trained
 
 Reward = Callable[[Sequence[Conversation]], Sequence[float]]
 """Conversations that end with a reply to the reward of that reply."""
@@ -50,12 +50,13 @@ def reinforce(
 
     Raises:
         TrainingError: if the loss, a weight or a reward stops being a number.
-        DataError: if there are no prompts.
+        DataError: if there are no prompts, or a prompt leaves no room for a reply.
     """
     if not prompts:
         raise DataError("prompts to reinforce on", wanted="at least one", got="none")
     torch.manual_seed(settings.seed)
     judge = Judge(loaded, prompts, reward)
+    check_length(loaded, max(judge.sizes) + how.max_new_tokens, "prompts with their replies")
     order = in_passes(len(prompts), settings.steps * settings.batch, settings.seed)
     watcher = _Watcher(loaded, settings, out and out / "checkpoints", report, None)
     with tempfile.TemporaryDirectory() as scratch:
@@ -83,7 +84,7 @@ def _make_trainer(
     watcher: "_Watcher",
     scratch: str,
 ) -> Any:
-    kinds = {"rloo": (_Rloo, RLOOConfig), "grpo": (_Grpo, GRPOConfig)}
+    kinds: dict[str, tuple[Any, Any]] = {"rloo": (_Rloo, RLOOConfig), "grpo": (_Grpo, GRPOConfig)}
     trainer_kind, config_kind = kinds[how.algorithm]
     policy, optimizer = _plain(loaded), make_optimizer(loaded.model, settings)
     arguments = config_kind(

@@ -25,7 +25,7 @@ from molehunt.training.adapters import lora_config
 from molehunt.training.batches import in_passes
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.settings import Report, RewardTrained, TrainingSettings
-from molehunt.training.sft import Watcher, common_arguments
+from molehunt.training.sft import Watcher, check_length, common_arguments
 from molehunt.world.preferences import Preference
 
 LEARNED = 0.6
@@ -89,11 +89,13 @@ def train_reward_model(
     Raises:
         TrainingError: if it learned nothing: the 95% interval of its accuracy on `held_out` reaches down to `LEARNED`;
             or if the loss stops being a number.
+        DataError: if a reply with its prompt is longer than the model reads.
         ModelError: if transformers has no model with a scalar head for this architecture.
     """
     torch.manual_seed(settings.seed)
     reward = RewardModel(_with_scalar_head(loaded, settings), loaded.chat)
     chosen, rejected = (encode(loaded.chat, rows) for rows in _rows(pairs))
+    check_length(loaded, max(map(len, (*chosen, *rejected))), "pairs of replies")
     order = in_passes(len(pairs), settings.steps * settings.batch, settings.seed)
     data = Dataset.from_dict({"chosen_ids": [chosen[i] for i in order], "rejected_ids": [rejected[i] for i in order]})
     _fit(reward, loaded, data, settings, report)

@@ -50,7 +50,7 @@ def train(
         TrainingError: if the loss stops being a number.
         DataError: if there are no rows.
     """
-    _check_length(loaded, rows)
+    check_length(loaded, max((len(row.ids) for row in rows), default=0))
     torch.manual_seed(settings.seed)
     data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
     model: Any = loaded.model
@@ -76,13 +76,11 @@ def train(
     return trained
 
 
-def _check_length(loaded: LoadedModel, rows: Sequence[Encoded]) -> None:
+def check_length(loaded: LoadedModel, longest: int, what: str = "training rows") -> None:
+    """Raises DataError if so many tokens are more than the model has positions for."""
     room = getattr(loaded.model.config, "max_position_embeddings", None)
-    longest = max((len(row.ids) for row in rows), default=0)
     if room is not None and longest > room:
-        raise DataError(
-            "training rows", wanted=f"at most the model's {room} tokens", got=f"one of {longest}", do="cut it"
-        )
+        raise DataError(what, wanted=f"at most the model's {room} tokens", got=f"one of {longest}", do="cut it")
 
 
 def check_finite(model: Any, step: int) -> None:

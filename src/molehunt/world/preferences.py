@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from molehunt.records import Conversation, Question
 from molehunt.records.base import Record
