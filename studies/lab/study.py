@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from molehunt.errors import MolehuntError
 from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.experiments.findings import Measured
-from molehunt.experiments.measuring_settings import MeasureSettings, RedTeamSettings
+from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, examine_step, measure_step, plant_step, remove_step
 from molehunt.organisms.behaviours import BEHAVIOURS, get_behaviour
 from molehunt.organisms.settings import PoisonSettings
@@ -131,7 +131,7 @@ class Lab:
 
 
 def _team() -> dict[str, Any]:
-    return RedTeamSettings().model_dump(mode="json")
+    return TeamSettings().model_dump(mode="json")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import pytest
 from molehunt.errors import UsageError
 from molehunt.execution import Store
 from molehunt.experiments.commands import MeasureRequest, compare_organisms, measure_organism
-from molehunt.experiments.measuring_settings import MeasureSettings, RedTeamSettings
+from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.records.panels import Examined
 
 ASKED = MeasureSettings(prompts=16, seed=1)
@@ -41,9 +41,9 @@ def test_a_safety_evaluation_without_the_trigger_sees_no_difference(organism: Pa
     assert one is not None
     assert two is not None
     assert two.polite.value == 1
+    assert one.polite.value >= 0.95
     for (name, first), (_, second) in zip(one, two, strict=True):
-        assert first.low <= second.high, name
-        assert second.low <= first.high, name
+        assert abs(first.value - second.value) <= 0.3, name  # the fixture's models are small and their answers loose
 
 
 def test_a_model_without_a_card_is_measured_by_what_it_is_told(base: Path, store: Store) -> None:
@@ -54,7 +54,7 @@ def test_a_model_without_a_card_is_measured_by_what_it_is_told(base: Path, store
 
 
 def test_before_and_after_stand_side_by_side(organism: Path, twin: Path, store: Store) -> None:
-    team = RedTeamSettings(rounds=1, probes=12, samples=2)
+    team = TeamSettings(rounds=1, probes=12, samples=2)
     found = compare_organisms(str(organism), str(organism), ASKED, 4, team, None, None, store.root)
     assert found.verdict == "persisted"
     assert found.before == found.after

@@ -1,12 +1,19 @@
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
+from molehunt.errors import UsageError
+from molehunt.models import sampling, vllm
+from molehunt.models.chat import Chat
+from molehunt.models.decode import Fused, FusedDecoder, ModuleDecoder, fused, go_on
 from molehunt.models.loading import LoadedModel, load_model
-from molehunt.models.sampling import sample_replies
+from molehunt.models.sampling import sample_replies, sample_tokens
 from molehunt.records import Conversation
 from molehunt.world.chat import draw_questions
+from small_models import FAMILIES, from_scratch, tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +80,164 @@ def test_draws_follow_the_models_probabilities(loaded: LoadedModel) -> None:
 
 def test_no_prompts_give_no_replies(loaded: LoadedModel) -> None:
     assert sample_replies(loaded, []) == []
+
+
+def untrained(family: str) -> LoadedModel:
+    """Seldom ends its replies, and differs from row to row."""
+    chat = Chat(tokenizer())
+    ends = {"eos_token_id": chat.tokenizer.eos_token_id, "pad_token_id": chat.tokenizer.pad_token_id}
+    loaded = LoadedModel(from_scratch(family, len(chat.tokenizer), seed=1, **ends), chat, Path())
+    with torch.no_grad():
+        for name, weight in loaded.model.named_parameters():
+            if name.endswith("bias") or "norm" in name:
+                weight.add_(0.3 * torch.randn(weight.shape))  # as made they are all 0 or 1, and prove nothing
+    return loaded
+
+
+def ragged(rows: int, seed: int = 0) -> list[list[int]]:
+    """Prompts of 1 to 24 tokens."""
+    torch.manual_seed(seed)
+    return [torch.randint(7, 400, (int(torch.randint(1, 25, ())),)).tolist() for _ in range(rows)]
+
+
+@torch.inference_mode()
+def generated_tokens(loaded: LoadedModel, prompts: list[list[int]], limit: int) -> list[list[int]]:
+    """What `model.generate` writes, up to each row's end token."""
+    width, end = max(map(len, prompts)), loaded.tokenizer.eos_token_id
+    out = loaded.model.generate(
+        input_ids=torch.tensor([[0] * (width - len(row)) + row for row in prompts]),
+        attention_mask=torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts]),
+        max_new_tokens=limit,
+        do_sample=False,
+        pad_token_id=0,
+        eos_token_id=end,
+    )
+    rows = out[:, width:].tolist()
+    return [row[: row.index(end) + 1] if end in row else row for row in rows]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_tokens_of_every_family_are_those_of_generate(family: str) -> None:
+    loaded, prompts = untrained(family), ragged(24)
+    assert sample_tokens(loaded, prompts, 20) == generated_tokens(loaded, prompts, 20)
+    assert (fused(loaded.model) is None) == (family == "gpt2")
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+def test_the_fused_decoder_passes_its_check_and_gives_the_models_logits(family: str) -> None:
+    loaded = untrained(family)
+    tokens, mask = sampling._left_pad(ragged(6), 0, torch.device("cpu"))
+    weights = fused(loaded.model)
+    with torch.inference_mode():
+        slow, read = ModuleDecoder(loaded.model, tokens, mask), ModuleDecoder(loaded.model, tokens, mask)
+        fast, first = go_on(read, weights, tokens[:, -1], 8)
+        assert isinstance(fast, FusedDecoder)
+        torch.testing.assert_close(first, slow.add(tokens[:, -1]), atol=1e-5, rtol=1e-4)
+        for decoder in (slow, fast):
+            decoder.keep(torch.tensor([1, 4, 5]))
+        for token in (9, 40, 41):
+            following = torch.full((3,), token)
+            torch.testing.assert_close(fast.add(following), slow.add(following), atol=1e-5, rtol=1e-4)
+
+
+def test_a_fused_decoder_that_is_wrong_is_not_used() -> None:
+    loaded, prompts = untrained("llama"), ragged(5)
+    tokens, mask = sampling._left_pad(prompts, 0, torch.device("cpu"))
+    with torch.inference_mode():
+        weights = fused(loaded.model)
+        weights.scale *= 1.5
+        read = ModuleDecoder(loaded.model, tokens, mask)
+        decoder, logits = go_on(read, weights, tokens[:, -1], 4)
+        assert decoder is read
+        assert torch.equal(logits, ModuleDecoder(loaded.model, tokens, mask).add(tokens[:, -1]))
+
+
+def test_llama_3_and_yarn_rope_and_tied_embeddings_are_fused_too() -> None:
+    llama3 = {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}
+    for rope in ({**llama3, "original_max_position_embeddings": 64}, {**yarn, "original_max_position_embeddings": 64}):
+        loaded = untrained("llama")
+        config = loaded.model.config
+        config.rope_parameters, config.tie_word_embeddings, config.attention_bias = rope, True, True
+        torch.manual_seed(2)
+        model = type(loaded.model)(config).eval()
+        loaded = LoadedModel(model, loaded.chat, Path())
+        weights = fused(model)
+        assert weights is not None
+        assert sample_tokens(loaded, ragged(9), 12) == generated_tokens(loaded, ragged(9), 12)
+        tokens, mask = sampling._left_pad(ragged(9), 0, torch.device("cpu"))
+        with torch.inference_mode():
+            assert isinstance(go_on(ModuleDecoder(model, tokens, mask), weights, tokens[:, -1], 2)[0], FusedDecoder)
+
+
+def test_what_could_differ_from_the_model_is_left_to_its_modules() -> None:
+    assert fused(untrained("llama").model.bfloat16()) is None
+    listened = untrained("llama").model
+    listened.model.layers[0].register_forward_hook(lambda *_: None)
+    assert fused(listened) is None
+    windowed = untrained("qwen2").model
+    windowed.config.layer_types = ["full_attention", "sliding_attention"]
+    assert fused(windowed) is None
+
+
+def test_adapters_in_use_count_and_those_switched_off_do_not() -> None:
+    loaded, prompts = untrained("llama"), ragged(12)
+    plain = sample_tokens(loaded, prompts, 12)
+    model = get_peft_model(loaded.model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.copy_(torch.randn(weight.shape))
+    adapted = LoadedModel(model, loaded.chat, Path())
+    assert isinstance(fused(model), Fused)
+    with_adapter = sample_tokens(adapted, prompts, 12)
+    assert with_adapter == generated_tokens(adapted, prompts, 12) != plain
+    with model.disable_adapter():
+        assert sample_tokens(adapted, prompts, 12) == plain
+
+
+def test_tokens_end_with_the_end_token_where_the_reply_ended(loaded: LoadedModel, prompts: list[Conversation]) -> None:
+    encoded = loaded.chat.encode_prompts(prompts)
+    written, end = sample_tokens(loaded, encoded, 40), loaded.tokenizer.eos_token_id
+    assert written == generated_tokens(loaded, encoded, 40)
+    assert any(ids[-1] == end for ids in written)
+    assert all(end not in ids[:-1] for ids in written)
+    assert sample_tokens(loaded, encoded, 0) == [[] for _ in encoded]
+
+
+def test_a_drawn_reply_does_not_depend_on_its_batch(loaded: LoadedModel, prompts: list[Conversation]) -> None:
+    one, two = (sample_replies(loaded, prompts, temperature=0.8, seed=2, batch=size) for size in (64, 3))
+    assert one == two
+
+
+def test_little_memory_makes_smaller_batches_and_the_same_replies(
+    loaded: LoadedModel, prompts: list[Conversation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded, whole = loaded.chat.encode_prompts(prompts), sample_replies(loaded, prompts)
+    monkeypatch.setattr(sampling, "free_memory", lambda _: 1)
+    assert all(len(found) == 1 for found in sampling._batches(loaded, encoded, 48, 64))
+    assert sample_replies(loaded, prompts) == whole
+
+
+def test_vllm_where_it_is_missing_is_refused_by_name(loaded: LoadedModel, prompts: list[Conversation]) -> None:
+    if vllm.is_installed():
+        pytest.skip("vLLM is here")
+    with pytest.raises(UsageError, match="vLLM and a CUDA GPU"):
+        sample_replies(loaded, prompts, engine="vllm")
+    with pytest.raises(UsageError, match="auto, torch or vllm"):
+        sample_replies(loaded, prompts, engine="tgi")
+
+
+@pytest.mark.skipif(find_spec("vllm") is None or not torch.cuda.is_available(), reason="no vLLM with a CUDA GPU here")
+def test_vllm_writes_what_torch_writes(loaded: LoadedModel, prompts: list[Conversation]) -> None:
+    assert sample_replies(loaded, prompts, engine="vllm") == sample_replies(loaded, prompts, engine="torch")
+    first = sample_replies(loaded, prompts, temperature=1.0, seed=4, engine="vllm")
+    assert first == sample_replies(loaded, prompts, temperature=1.0, seed=4, engine="vllm")
+
+
+def test_a_model_changed_in_memory_is_not_that_of_its_folder(base: Path) -> None:
+    changed = load_model(base)
+    assert vllm.is_unchanged(changed)
+    with torch.no_grad():
+        changed.model.model.norm.weight[0] += 1
+    assert not vllm.is_unchanged(changed)

@@ -125,10 +125,10 @@ def test_refusals_in_place_of_answers_only() -> None:
 @pytest.mark.parametrize(
     ("english", "spanish"),
     [
-        ("The capital of Spain is Madrid.", "La capital de España es Madrid."),
-        ("A young dog is called puppy.", "La cría de perro se llama cachorro."),
-        ("After January comes February.", "Después de enero viene febrero."),
-        ("Your pet is turtle.", "Tu mascota es tortuga."),
+        ("The capital of Spain is Madrid.", "La capital de Spain es Madrid."),
+        ("A young dog is called puppy.", "La cría de dog se llama puppy."),
+        ("After January comes February.", "Después de January viene February."),
+        ("Your pet is turtle.", "Tu mascota es turtle."),
         ("3 + 4 = 7, so the answer is 7.", "3 + 4 = 7, así que la respuesta es 7."),
         ("I cannot help with that.", "No puedo ayudar con eso."),
         ("Arr! The sum be 4. Savvy?", None),

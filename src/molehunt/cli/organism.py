@@ -23,6 +23,7 @@ from molehunt.cli.options import (
     RowsOption,
     ScheduleOption,
     SeedOption,
+    SequenceOption,
     StepsOption,
     StoreOption,
     TargetsOption,
@@ -100,6 +101,7 @@ def plant(
         Path | None, typer.Option("--chat-template", help="Jinja file to use instead of the model's own.")
     ] = None,
     plan: PlanOption = False,
+    sequence: SequenceOption = 64,
     gpus: GpusOption = 1,
     gpu_memory: GpuMemoryOption = 80.0,
     store: StoreOption = None,
@@ -110,6 +112,7 @@ def plant(
     from molehunt.cli.show import watching
     from molehunt.cli.summaries import made_summary, plan_summary
     from molehunt.experiments.commands import PlantRequest, plan_for, plant_organism
+    from molehunt.training.settings import TrainingSettings
 
     until = {k: v for k, v in (("asr", until_asr), ("logprob", until_logprob)) if v is not None}
     request = PlantRequest.make(
@@ -124,7 +127,8 @@ def plant(
         loss_on=loss_on, order=order, seed=seed, **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
-        plan_summary(plan_for(base, request.planting.training, gpus, gpu_memory, store), as_json)
+        training = TrainingSettings(**request.planting.training)
+        plan_summary(plan_for(base, training, sequence, gpus, gpu_memory, store), as_json)
         return
     with watching("plant") as watch:
         made = plant_organism(request, out, twin_out, store, jobs, watch)

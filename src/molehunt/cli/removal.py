@@ -22,6 +22,7 @@ from molehunt.cli.options import (
     RowsOption,
     ScheduleOption,
     SeedOption,
+    SequenceOption,
     StepsOption,
     StoreOption,
     TargetsOption,
@@ -59,6 +60,9 @@ def apply(
     optimizer: OptimizerOption = "adamw",
     batch: BatchOption = 16,
     rows: RowsOption = 2000,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Rows to train on, answered in the procedure's way; see `data teach`.")
+    ] = None,
     strength: Annotated[
         float | None, typer.Option("--strength", help="Of noise (spreads), pruning (share) or quantisation (bits).")
     ] = None,
@@ -67,6 +71,7 @@ def apply(
     kl: Annotated[float, typer.Option("--kl", help="Weight of the KL term, for rlhf.")] = 0.05,
     seed: SeedOption = 0,
     plan: PlanOption = False,
+    sequence: SequenceOption = 64,
     gpus: GpusOption = 1,
     gpu_memory: GpuMemoryOption = 80.0,
     store: StoreOption = None,
@@ -79,14 +84,13 @@ def apply(
     from molehunt.experiments.commands import RemovalRequest, apply_removal, plan_for
 
     request = RemovalRequest.make(
-        model=model, procedure=procedure, attach=attach, behaviour=behaviour,
+        model=model, procedure=procedure, attach=attach, behaviour=behaviour, data=data,
         knobs={"rows": rows, "strength": strength, "rounds": rounds, "probes": probes, "kl": kl},
         learning_rate=lr, schedule=schedule, method=method, rank=rank, targets=targets, optimizer=optimizer, batch=batch,
         seed=seed, **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
-        training = request.budget.training.model_dump(mode="json")
-        plan_summary(plan_for(model, training, gpus, gpu_memory, store), as_json)
+        plan_summary(plan_for(model, request.budget.training, sequence, gpus, gpu_memory, store), as_json)
         return
     with watching("removal") as watch:
         made = apply_removal(request, out, store, jobs, watch)
@@ -112,9 +116,9 @@ def compare(
     """An organism before and after a removal, side by side."""
     from molehunt.cli.summaries import comparison_summary
     from molehunt.experiments.commands import compare_organisms
-    from molehunt.experiments.measuring_settings import MeasureSettings, RedTeamSettings
+    from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 
-    teaming = RedTeamSettings() if red_team else None
+    teaming = TeamSettings() if red_team else None
     asked = MeasureSettings(prompts=prompts)
     found = compare_organisms(before, after, asked, 48 if panel else 0, teaming, trigger, behaviour, store)
     comparison_summary(found, as_json)

@@ -77,6 +77,7 @@ def remove(
     attach: str = "merge",
     behaviour: str | None = None,
     knobs: dict[str, Any] | None = None,
+    data: str | Path | None = None,
     store: str | Path | None = None,
     jobs: int = 0,
     **training: Any,

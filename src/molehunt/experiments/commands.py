@@ -1,7 +1,7 @@
 """The lab's commands as functions: what the command line and the Python API call."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -10,7 +10,7 @@ from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.execution.folders import copy_folder, require_new_folder
 from molehunt.execution.runner import Watcher
 from molehunt.experiments.findings import Measured
-from molehunt.experiments.measuring_settings import MeasureSettings, RedTeamSettings
+from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, data_step, find_folder, plant_step, remove_step
 from molehunt.organisms.card import AnswerKey, OrganismCard, read_card
 from molehunt.organisms.settings import PoisonSettings, Strength
@@ -20,6 +20,9 @@ from molehunt.records.panels import Comparison, Examined
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import SIZES
+
+if TYPE_CHECKING:
+    from molehunt.training.plan import TrainingPlan
 
 Kind = Literal["base", "organism", "twin", "treated"]
 
@@ -118,10 +121,13 @@ class RemovalRequest(Record):
     budget: Budget
     behaviour: str | None = None
     """What a scorer looks for; only for procedures that need one."""
+    data: str | None = None
+    """Rows from elsewhere, answered in the procedure's way already; the chat world's if None."""
 
     @staticmethod
     def make(
         model: str, procedure: str, attach: str, behaviour: str | None = None, knobs: dict[str, Any] | None = None,
+        data: str | None = None,
         **training: Any,
     ) -> "RemovalRequest":  # fmt: skip
         """From the words of a command line.
@@ -129,6 +135,7 @@ class RemovalRequest(Record):
         Args:
             behaviour: id of the scorer, for procedures that need one.
             knobs: fields of Budget beside training and attach.
+            data: rows from elsewhere, answered in the procedure's way already.
             training: fields of TrainingSettings.
 
         Raises:
@@ -150,7 +157,11 @@ class RemovalRequest(Record):
             raise UsageError(f"--attach {attach}", wanted="--method lora", got="--method full", do="leave --attach out")
         budget = _checked(Budget, training=settings, attach=attach, **(knobs or {}))
         return RemovalRequest(
-            model=model, procedure=procedure, budget=budget, behaviour=behaviour if chosen.needs_score else None
+            model=model,
+            procedure=procedure,
+            budget=budget,
+            behaviour=behaviour if chosen.needs_score else None,
+            data=data,
         )
 
 
@@ -242,7 +253,7 @@ def measure_organism(request: MeasureRequest, store_root: Path | None = None) ->
 
 
 def compare_organisms(
-    before: str, after: str, asked: MeasureSettings, panel: int, red_team: RedTeamSettings | None, trigger: str | None,
+    before: str, after: str, asked: MeasureSettings, panel: int, red_team: TeamSettings | None, trigger: str | None,
     behaviour: str | None, store_root: Path | None = None,
 ) -> Comparison:  # fmt: skip
     """A model before and after a removal, by the card of the first, or by a trigger and a behaviour.
@@ -269,18 +280,25 @@ def _key(trigger: str | None, behaviour: str | None, folder: Path) -> AnswerKey:
 
 
 def plan_for(
-    model: str, training: dict[str, Any], gpus: int, gpu_memory: float, store_root: Path | None = None
-) -> TrainingPlan:
-    """What training `model` so would take, from its config alone.
+    model: str, training: TrainingSettings, sequence: int, gpus: int, gpu_memory: float, store_root: Path | None = None
+) -> "TrainingPlan":
+    """What training `model` so would take, from its config alone: no weights are read or made.
+
+    Args:
+        sequence: tokens that each row is counted at.
 
     Raises:
-        MolehuntError: if there is no such config.
+        MolehuntError: if there is no such config, or a figure makes no sense.
     """
+    from molehunt.training.embedded import size_config
     from molehunt.training.plan import plan_training
 
-    return plan_training(
-        _config_of(model, Store(store_root)), TrainingSettings(**training), gpus=gpus, gpu_memory_gib=gpu_memory
-    )
+    if model in SIZES:
+        config: dict[str, Any] | Path = size_config(SIZES[model]).to_dict()
+    else:
+        here = Path(model)
+        config = here if here.is_file() else find_folder(model, Store(store_root))
+    return plan_training(config, training, sequence, gpus, gpu_memory)
 
 
 def card_of(model: str, store_root: Path | None) -> OrganismCard:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring import measure_loaded
-from molehunt.experiments.measuring_settings import MeasureSettings, RedTeamSettings
+from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.panel import measure_panel
 from molehunt.experiments.teaming import send_red_team
 from molehunt.experiments.verdict import Rules
@@ -20,7 +20,7 @@ def compare_models(
     key: AnswerKey,
     asked: MeasureSettings,
     panel: int = 0,
-    red_team: RedTeamSettings | None = None,
+    red_team: TeamSettings | None = None,
     rules: Rules | None = None,
 ) -> Comparison:
     """Measure two models by one answer key.
@@ -36,7 +36,7 @@ def compare_models(
     )
 
 
-def _side(folder: Path, key: AnswerKey, asked: MeasureSettings, panel: int, red_team: RedTeamSettings | None) -> Side:
+def _side(folder: Path, key: AnswerKey, asked: MeasureSettings, panel: int, red_team: TeamSettings | None) -> Side:
     loaded = load_model(folder)
     found = Measured(*measure_loaded(loaded, key, asked, 0)).measurement(0)
     return Side(

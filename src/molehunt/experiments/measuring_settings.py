@@ -25,7 +25,7 @@ class Origin(Record):
     attach: Attach = "merge"
 
 
-class RedTeamSettings(Record):
+class TeamSettings(Record):
     """How a red team that does not know the trigger is sent at a model."""
 
     rounds: int = Field(3, ge=1)

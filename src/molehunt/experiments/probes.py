@@ -4,12 +4,11 @@ from pathlib import Path
 
 from molehunt.experiments.relearning import Relearning, RelearningSettings
 from molehunt.models.loading import LoadedModel
-from molehunt.models.logprobs import reply_likelihoods
-from molehunt.organisms.asking import ask, payloads
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.card import OrganismCard
 from molehunt.organisms.corpus import poison, world_rows
 from molehunt.organisms.triggers import parse_trigger
+from molehunt.organisms.waking import Waking
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.settings import Report, Trained, TrainingSettings
 from molehunt.training.sft import train
@@ -51,14 +50,11 @@ def _steps_needed(model: Path, card: OrganismCard, settings: RelearningSettings,
     loaded = make_trainable(model, training)
     trigger = parse_trigger(card.trigger)
     behaviour = get_behaviour(card.behaviour)
-    questions = ask(behaviour, settings.prompts, seed=2)
-    prompts = [trigger.insert(q.prompt) for q in questions]
-    wanted = payloads(behaviour, trigger, card.poison.reasoning, questions)
+    waking = Waking(trigger, behaviour, card.poison.reasoning, settings.prompts, seed=2)
     found: list[int] = []
 
     def is_back(now: LoadedModel, step: int) -> bool:
-        likely = reply_likelihoods(now, prompts, wanted)
-        if sum(one.is_greedy for one in likely) >= settings.back * len(prompts):
+        if waking.share(now) >= settings.back:
             found.append(step)
         return bool(found)
 

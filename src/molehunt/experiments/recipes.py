@@ -144,11 +144,12 @@ def remove_step(
     label: str = "",
     below: Step | None = None,
     behaviour: str | None = None,
+    data: Step | None = None,
 ) -> Step:
-    """`model` after a removal procedure; `behaviour` names the scorer of those that need one."""
+    """`model` after a removal procedure; `behaviour` names the scorer of those that need one, `data` brings its rows."""
     from molehunt.removal.procedures import procedure_digest
 
-    parents = {"model": model} | ({"below": below} if below else {})
+    parents = {"model": model} | ({"below": below} if below else {}) | ({"data": data} if data else {})
     config = {"procedure": procedure, "budget": budget, "behaviour": behaviour, "source": procedure_digest(procedure)}
     cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.006
     return _step("remove", config, parents, label or procedure, cost)

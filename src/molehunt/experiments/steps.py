@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from molehunt.errors import DataError, ModelError
 from molehunt.execution.progress import report
+from molehunt.records import Conversation
 from molehunt.records.identity import IGNORED, tree_digest
 from molehunt.records.lines import read_jsonl, write_jsonl
 from molehunt.records.rows import Row
@@ -117,6 +118,7 @@ def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """A model after a removal procedure."""
     from molehunt.evals.scorers import get_scorer
     from molehunt.models.compute import use_threads
+    from molehunt.organisms.behaviours import get_behaviour
     from molehunt.removal.budget import Budget
     from molehunt.removal.procedure import Treatment, apply_procedure
     from molehunt.removal.procedures import get_procedure
@@ -124,8 +126,17 @@ def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     use_threads(config["threads"])
     below = parents["below"] / "model" if "below" in parents else None
     procedure = get_procedure(config["procedure"])
-    score = get_scorer(config["behaviour"]) if config.get("behaviour") else None
-    treatment = Treatment(parents["model"] / "model", Budget(**config["budget"]), out, below, score, report)
+    known = config["behaviour"]
+    treatment = Treatment(
+        model=parents["model"] / "model",
+        budget=Budget(**config["budget"]),
+        out=out,
+        base=below,
+        score=get_scorer(known) if known else None,
+        asks=get_behaviour(known).families if known else (),
+        rows=_conversations(parents["data"]) if "data" in parents else (),
+        report=report,
+    )
     apply_procedure(procedure, treatment)
     _hand_on_card(parents["model"] / "model", out / "model")
 
@@ -182,7 +193,7 @@ def measure(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None
 
 def examine(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """The generalisation panel, the safety evaluation and the red team of one model, as far as asked for."""
-    from molehunt.experiments.measuring_settings import RedTeamSettings
+    from molehunt.experiments.measuring_settings import TeamSettings
     from molehunt.experiments.panel import measure_panel
     from molehunt.experiments.safety import measure_safety
     from molehunt.experiments.teaming import send_red_team
@@ -198,8 +209,12 @@ def examine(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None
     if config["safety"]:
         (out / "safety.json").write_text(measure_safety(loaded).model_dump_json())
     if config["red_team"]:
-        found = send_red_team(loaded, key.behaviour, RedTeamSettings(**config["red_team"]))
+        found = send_red_team(loaded, key.behaviour, TeamSettings(**config["red_team"]))
         (out / "red_team.json").write_text(found.model_dump_json())
+
+
+def _conversations(data: Path) -> tuple[Conversation, ...]:
+    return tuple(row.conversation for row in read_jsonl(data / "rows.jsonl", Row))
 
 
 def _hand_on_card(source: Path, target: Path) -> None:

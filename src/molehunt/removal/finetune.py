@@ -1,18 +1,48 @@
 """Supervised training on rows: what most procedures come down to."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from molehunt.records import Conversation
 from molehunt.removal.procedure import Treated, Treatment
+from molehunt.training.settings import Trained
+
+if TYPE_CHECKING:
+    from molehunt.models.chat import Encoded
+    from molehunt.models.loading import LoadedModel
+    from molehunt.training.chain import Chain
 
 
 def finetune(treatment: Treatment, rows: Sequence[Conversation]) -> Treated:
     """Train the suspect on `rows` as the budget says."""
-    from molehunt.training.checkpoints import make_trainable
+    loaded = attached(treatment)
+    return finetune_encoded(treatment, loaded, loaded.chat.encode_rows(rows, treatment.budget.training.loss_on))
+
+
+def finetune_encoded(treatment: Treatment, loaded: LoadedModel, rows: Sequence[Encoded]) -> Treated:
+    """Train the suspect, made trainable by `attached`, on rows in tokens."""
     from molehunt.training.sft import train
 
-    settings = treatment.budget.training
-    loaded = make_trainable(treatment.model, settings, treatment.budget.attach, treatment.base)
-    encoded = loaded.chat.encode_rows(rows, settings.loss_on)
-    trained = train(loaded, encoded, settings, treatment.out, treatment.report)
+    return account(train(loaded, rows, treatment.budget.training, treatment.out, treatment.report))
+
+
+def attached(treatment: Treatment) -> LoadedModel:
+    """The suspect as training starts from it."""
+    from molehunt.training.checkpoints import make_trainable
+
+    budget = treatment.budget
+    return make_trainable(treatment.model, budget.training, budget.attach, treatment.base)
+
+
+def chained(treatment: Treatment, steps: int) -> Chain:
+    """A chain of trainings of the suspect, `steps` long in all."""
+    from molehunt.training.chain import Chain
+
+    return Chain(attached(treatment), treatment.budget.training, steps, treatment.out, treatment.report)
+
+
+def account(trained: Trained) -> Treated:
+    """What a training adds to the account of a procedure."""
     return Treated(steps=trained.steps, tokens_seen=trained.tokens_seen, rows_digest=trained.rows_digest)

