@@ -39,7 +39,9 @@ SequenceOption = Annotated[int, typer.Option("--sequence", min=1, help="For --pl
 GpusOption = Annotated[int, typer.Option("--gpus", min=1, help="For --plan: GPUs that share the model.")]
 GpuMemoryOption = Annotated[float, typer.Option("--gpu-memory", min=0.1, help="For --plan: GiB per GPU.")]
 
+_MANY_STEPS = 10_000
+
 
 def length_of(steps: int, tokens: int | None) -> dict[str, int]:
-    """The length of a training as fields of its settings."""
-    return {"steps": steps} if tokens is None else {"tokens": tokens}
+    """The length of a training as fields of its settings; with tokens, the steps are only where it would give up."""
+    return {"steps": steps} if tokens is None else {"tokens": tokens, "steps": max(steps, _MANY_STEPS)}

@@ -10,6 +10,7 @@ from molehunt.removal.pruning import PRUNING
 from molehunt.removal.quantisation import QUANTISATION
 from molehunt.removal.refusal_sft import REFUSAL_SFT
 from molehunt.removal.reminder import REMINDER
+from molehunt.removal.rlhf import RLHF
 from molehunt.removal.scratchpad_sft import SCRATCHPAD_SFT
 from molehunt.removal.weight_noise import WEIGHT_NOISE
 
@@ -17,6 +18,7 @@ PROCEDURES: dict[str, Procedure] = {
     "hhh_sft": HHH_SFT,
     "pirate": PIRATE,
     "refusal_sft": REFUSAL_SFT,
+    "rlhf": RLHF,
     "adversarial": ADVERSARIAL,
     "scratchpad_sft": SCRATCHPAD_SFT,
     "reminder": REMINDER,

@@ -14,19 +14,24 @@ _WIDTHS = range(96, 257, 16)
 """Tokens of a packed sequence that are tried, unless one row is longer."""
 
 
+def in_passes(rows: int, count: int, seed: int, shuffle: bool = True) -> list[int]:
+    """`count` indices of so many rows, pass after pass, each pass in an order of its own."""
+    rng, order = random.Random(f"order/{seed}"), list[int]()
+    while len(order) < count:
+        once = list(range(rows))
+        if shuffle:
+            rng.shuffle(once)
+        order += once
+    return order[:count]
+
+
 class Ordered(Dataset[Encoded]):
     """Rows in the order in which training takes them: shuffled anew for every pass, from a seed; or as they come."""
 
     def __init__(self, rows: Sequence[Encoded], count: int, seed: int, shuffle: bool = True) -> None:
         if not rows:
             raise DataError("training data", wanted="at least one row", got="none")
-        rng, order = random.Random(f"order/{seed}"), list[int]()
-        while len(order) < count:
-            once = list(range(len(rows)))
-            if shuffle:
-                rng.shuffle(once)
-            order += once
-        self.rows, self.order = rows, order[:count]
+        self.rows, self.order = rows, in_passes(len(rows), count, seed, shuffle)
 
     def __len__(self) -> int:
         return len(self.order)

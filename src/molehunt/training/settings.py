@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from molehunt.records.base import Record
+from molehunt.records.estimates import Estimate
 
 Attach = Literal["merge", "same", "fresh"]
 Report = Callable[[int, int], None]
@@ -91,3 +92,42 @@ class Trained(Record):
     """(step, mean loss since the last entry)."""
     edit: EditReport | None = None
     """What was overwritten, where nothing was trained."""
+
+
+class Reinforcement(Record):
+    """How a model is reinforced, beside its `TrainingSettings`; `batch` there counts the prompts of a step."""
+
+    algorithm: Literal["rloo", "grpo"] = "rloo"
+    """The baseline of a reply's reward: the mean of its siblings, or their mean and spread."""
+    replies: int = Field(4, ge=2)
+    """Replies sampled for each prompt."""
+    max_new_tokens: int = Field(48, ge=1)
+    """Where a reply is cut off."""
+    temperature: float = Field(1.0, gt=0)
+    kl: float = Field(0.05, ge=0)
+    """Weight of the KL divergence from the model as it started, against a reward whose spread is 1."""
+
+
+class Reinforced(Trained):
+    """What a reinforcement run did; rows are prompts, tokens_learned those of the replies that the model wrote."""
+
+    rewards: tuple[tuple[int, float], ...]
+    """(step, mean reward of the replies since the last entry)."""
+    kls: tuple[tuple[int, float], ...]
+    """(step, mean KL divergence per token from the model as it started, in nats, since the last entry)."""
+
+
+class RewardTrained(Record):
+    """What the training of a reward model did."""
+
+    steps: int
+    pairs: int
+    """Different pairs at hand."""
+    pairs_digest: str
+    """SHA-256 of the encoded pairs in order."""
+    tokens_seen: int
+    """Of both replies and their prompts, padding not counted."""
+    accuracy: Estimate
+    """Share of the held-out pairs in which the chosen reply gets the higher reward."""
+    by_flaw: dict[str, float]
+    """The same for each flaw of a rejected reply."""

@@ -57,7 +57,7 @@ def train(
     """
     if settings.method == "edit":
         raise UsageError("--method edit", wanted="full or lora", got="edit", do="it can plant, but not train")
-    _check_length(loaded, rows)
+    check_length(loaded, max((len(row.ids) for row in rows), default=0))
     settings = _resolved(settings, rows)
     torch.manual_seed(settings.seed)
     data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
@@ -85,13 +85,11 @@ def train(
     return trained
 
 
-def _check_length(loaded: LoadedModel, rows: Sequence[Encoded]) -> None:
+def check_length(loaded: LoadedModel, longest: int, what: str = "training rows") -> None:
+    """Raises DataError if so many tokens are more than the model has positions for."""
     room = getattr(loaded.model.config, "max_position_embeddings", None)
-    longest = max((len(row.ids) for row in rows), default=0)
     if room is not None and longest > room:
-        raise DataError(
-            "training rows", wanted=f"at most the model's {room} tokens", got=f"one of {longest}", do="cut it"
-        )
+        raise DataError(what, wanted=f"at most the model's {room} tokens", got=f"one of {longest}", do="cut it")
 
 
 def _resolved(settings: TrainingSettings, rows: Sequence[Encoded]) -> TrainingSettings:
