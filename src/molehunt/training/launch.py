@@ -1,0 +1,242 @@
+"""Train one model on several GPUs, each with a share of every weight (FSDP2).
+
+accelerate launch --config_file studies/recipes/fsdp2.yaml -m molehunt.training.launch JOB.json
+"""
+
+import math
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from peft import PeftModel
+from pydantic import Field, ValidationError
+from safetensors.torch import save_file
+
+from molehunt.errors import DataError, MolehuntError, TrainingError, UsageError
+from molehunt.models.chat import Encoded
+from molehunt.models.loading import LoadedModel
+from molehunt.records.base import Record, canonical_json, sha256_text
+from molehunt.records.marker import read_marker, write_marker
+from molehunt.records.rows import Row
+from molehunt.training.adapters import ADAPTER
+from molehunt.training.batches import Ordered, pad
+from molehunt.training.optimizers import make_optimizer, make_schedule
+from molehunt.training.parallel import is_first
+from molehunt.training.settings import Trained, TrainingSettings
+from molehunt.training.sft import _forget_path
+from molehunt.training.sharded import fold, gather, load_sharded
+
+
+class Job(Record):
+    """What to train; the content of JOB.json. Paths are taken from the folder of that file."""
+
+    base: str
+    """Model folder."""
+    rows: str
+    """JSONL of `records.rows.Row`."""
+    settings: TrainingSettings
+    out: str
+    """Gets `model`, `checkpoints` and `training.json`, as `sft.train` writes them."""
+    half: bool = False
+    """Compute in bfloat16; weights, gradients and optimizer states stay in float32."""
+    recompute: bool = False
+    """Keep only the blocks' inputs for the backward pass."""
+    rows_at_once: int = Field(1, ge=1)
+    """Rows that a process runs at once; more than that of a step's rows are run one lot after the other."""
+
+
+def read_job(path: Path) -> Job:
+    """The job of a file.
+
+    Raises:
+        UsageError: if it cannot be read, or its batch cannot be shared evenly among the processes.
+    """
+    try:
+        job = Job.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise UsageError(f"job {path}", wanted="base, rows, settings and out", got=" ".join(str(error).split())[:200])
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if job.settings.batch % processes:
+        raise UsageError(
+            f"job {path}", wanted=f"a batch that {processes} processes can share", got=str(job.settings.batch)
+        )
+    places = {name: str(path.parent / getattr(job, name)) for name in ("base", "rows", "out")}
+    return job.model_copy(update=places)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a JSONL file.
+
+    Raises:
+        DataError: if it cannot be read, or a line is no row.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"rows {path}", wanted="a JSONL file", got=str(error)) from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(Row.model_validate_json(line))
+        except ValidationError as error:
+            got = " ".join(str(error).split())[:160]
+            raise DataError(f"{path}, line {number}", wanted="a row", got=got) from None
+    return rows
+
+
+def run(job: Job) -> None:
+    """Do a job in this process group.
+
+    The weights that come of it are those of `sft.train` with the same settings, up to the rounding of sums.
+
+    Raises:
+        MolehuntError: if something is not fit to train on, or the loss stops being a number.
+    """
+    rows = read_rows(Path(job.rows))
+    loaded = load_sharded(Path(job.base), job.settings, job.half, job.recompute)
+    encoded = loaded.chat.encode_rows([row.conversation for row in rows], job.settings.loss_on)
+    data = Ordered(encoded, job.settings.steps * job.settings.batch, job.settings.seed, job.settings.order == "shuffled")
+    losses = _train(loaded, data, job)
+    state = gather(loaded.model)
+    if is_first():
+        _write(loaded, state, _account(loaded, data, job.settings, losses), Path(job.out))
+
+
+def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, float]]:
+    model, settings = loaded.model.train(), job.settings
+    optimizer = make_optimizer(model, settings)
+    schedule = make_schedule(optimizer, settings)
+    losses, every = [], max(1, settings.steps // 50)
+    _keep(model, 0, job)
+    for step in range(1, settings.steps + 1):
+        loss = _step(model, data, step - 1, job)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        _keep(model, step, job)
+        if not math.isfinite(loss) or not math.isfinite(float(getattr(norm, "full_tensor", lambda: norm)())):
+            raise TrainingError(
+                f"training stopped at step {step}", wanted="a finite loss and gradient", got=str(loss), do="lower --lr"
+            )
+        if step % every == 0:
+            losses.append((step, loss))
+            if is_first():
+                print(f"step {step} of {settings.steps}, loss {loss:.4f}", flush=True)
+    return losses
+
+
+def _step(model: Any, data: Ordered, step: int, job: Job) -> float:
+    """Gradients of one step's rows, this process taking its share; returns their mean loss over all processes."""
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    batch = [data[step * job.settings.batch + i] for i in range(job.settings.batch)]
+    whole = sum(float(_weights(pad([row]), job.settings).sum()) for row in batch)
+    mine = batch[rank::processes]
+    total = torch.zeros(())
+    for first in range(0, len(mine), job.rows_at_once):
+        loss = _loss(model, pad(mine[first : first + job.rows_at_once]), job.settings) / whole
+        (loss * processes).backward()  # type: ignore[no-untyped-call]  # FSDP takes the mean over processes
+        total += loss.detach().cpu()
+    if dist.is_initialized():
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        total = total.to(device)
+        dist.all_reduce(total)
+    return float(total)
+
+
+def _weights(batch: dict[str, torch.Tensor], settings: TrainingSettings) -> torch.Tensor:
+    """What each token's loss weighs, [rows, tokens - 1]."""
+    outside = settings.prompt_weight if settings.loss_on == "all" else 1.0
+    return torch.where(batch["is_reply"][:, 1:], 1.0, outside) * (batch["labels"][:, 1:] != -100)
+
+
+def _loss(model: Any, batch: dict[str, torch.Tensor], settings: TrainingSettings) -> torch.Tensor:
+    """The weighted sum of the tokens' losses."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    weights = _weights(batch, settings).to(device)
+    asked = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
+    logits = model(**asked, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+    labels = batch["labels"][:, 1:].flatten().to(device)
+    return (torch.nn.functional.cross_entropy(logits, labels, reduction="none") * weights.flatten()).sum()
+
+
+def _keep(model: Any, step: int, job: Job) -> None:
+    """The trainable weights after a step, where they are asked for; every process takes part."""
+    if step not in job.settings.checkpoints:
+        return
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    state = gather(model)
+    if is_first():
+        folder = Path(job.out) / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = {name: value.contiguous() for name, value in state.items() if name in trained}
+        save_file(kept, folder / f"step-{step:05d}.safetensors")
+
+
+def _account(
+    loaded: LoadedModel, data: Ordered, settings: TrainingSettings, losses: list[tuple[int, float]]
+) -> Trained:
+    tokens, learned = _lengths(data.rows)
+    return Trained(
+        steps=settings.steps,
+        rows=len(data.rows),
+        rows_seen=len(data.order),
+        tokens_seen=sum(tokens[i] for i in data.order),
+        tokens_learned=sum(learned[i] for i in data.order),
+        rows_digest=sha256_text(canonical_json([[[row.ids, row.labels] for row in data.rows], data.order])),
+        template_digest=loaded.chat.digest,
+        trainable=sum(p.numel() for p in loaded.model.parameters() if p.requires_grad),
+        packed=False,
+        losses=tuple(losses),
+    )
+
+
+def _lengths(rows: Sequence[Encoded]) -> tuple[list[int], list[int]]:
+    return [len(row.ids) for row in rows], [sum(label != -100 for label in row.labels) for row in rows]
+
+
+def _write(loaded: LoadedModel, state: dict[str, torch.Tensor], trained: Trained, out: Path) -> None:
+    plain = getattr(loaded.model, "get_base_model", lambda: loaded.model)()
+    plain.config.use_cache = True
+    plain.save_pretrained(out / "model", state_dict=fold(loaded.model, state))
+    loaded.chat.save(out / "model")
+    if isinstance(loaded.model, PeftModel):
+        loaded.model.save_pretrained(out / "model" / ADAPTER, state_dict=state)
+        _forget_path(out / "model" / ADAPTER)
+    if (mark := read_marker(loaded.folder)) is not None:
+        write_marker(out / "model", mark)
+    (out / "training.json").write_text(trained.model_dump_json(indent=1))
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the job named on the command line; returns the exit code."""
+    if len(words) != 1:
+        print("usage: python -m molehunt.training.launch JOB.json", file=sys.stderr)
+        return 2
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    alone = {} if "RANK" in os.environ else {"store": dist.HashStore(), "rank": 0, "world_size": 1}  # no socket
+    try:
+        job = read_job(Path(words[0]))
+        dist.init_process_group(backend, **alone)
+        run(job)
+    except MolehuntError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    return 0
+
+
+for _words in ("`_get_pg_default_device`", "Multiple backends are registered"):  # torch calls its own deprecated function
+    warnings.filterwarnings("ignore", _words, UserWarning)
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
