@@ -70,11 +70,10 @@ def test_what_a_failed_training_made_is_kept_until_the_step_succeeds(store: Stor
     one = step("x")
     for text in ("first", "second"):
         with (
-            pytest.raises(TrainingError, match="do: lower it; what there was is in .*failed/") as raised,
+            pytest.raises(TrainingError, match=r"do: lower it; what there was is in .*failed/") as raised,
             store.writing(one) as out,
         ):
-            (out / "weights").write_text(text)
-            raise TrainingError("training stopped", do="lower it")
+            _fail_after(out / "weights", text)
         kept = store.root / "failed" / one.fingerprint / "files" / "weights"
         assert kept.read_text() == text
         assert str(kept.parent) in str(raised.value)
@@ -84,8 +83,13 @@ def test_what_a_failed_training_made_is_kept_until_the_step_succeeds(store: Stor
     assert not (store.root / "failed" / one.fingerprint).exists()
 
 
+def _fail_after(path: Path, text: str) -> None:
+    path.write_text(text)
+    raise TrainingError("training stopped", do="lower it")
+
+
 def test_a_training_that_failed_before_it_made_anything_leaves_nothing(store: Store) -> None:
-    with pytest.raises(TrainingError, match="^training stopped$"), store.writing(step("x")):
+    with pytest.raises(TrainingError, match=r"^training stopped$"), store.writing(step("x")):
         raise TrainingError("training stopped")
     assert not (store.root / "failed").exists()
 

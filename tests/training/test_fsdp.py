@@ -26,7 +26,9 @@ from molehunt.training.sharded import refuse_shards
 from molehunt.world.chat import draw_rows
 from small_models import from_scratch, tokenizer
 
-FULL = TrainingSettings(learning_rate=3e-3, steps=3, batch=8, checkpoints=(0, 2), packed=False, loss_on="all", prompt_weight=0.1)
+FULL = TrainingSettings(
+    learning_rate=3e-3, steps=3, batch=8, checkpoints=(0, 2), packed=False, loss_on="all", prompt_weight=0.1
+)
 LORA = FULL.model_copy(update={"method": "lora", "rank": 4})
 
 

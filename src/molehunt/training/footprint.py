@@ -95,7 +95,7 @@ def _count(plain: Any, settings: TrainingSettings, rows: int, sequence: int) -> 
     model = plain
     if settings.method == "lora":
         with torch.device("meta"):
-            model = get_peft_model(plain, lora_config(settings)).to(plain.dtype)
+            model = get_peft_model(plain, lora_config(plain, settings)).to(plain.dtype)
     trainable = [p for p in model.parameters() if p.requires_grad]
     at_ends = {id(p) for end in ends for p in end.parameters()}
     names = plain._no_split_modules or ()

@@ -100,7 +100,9 @@ def run(job: Job) -> None:
     rows = read_rows(Path(job.rows))
     loaded = load_sharded(Path(job.base), job.settings, job.half, job.recompute)
     encoded = loaded.chat.encode_rows([row.conversation for row in rows], job.settings.loss_on)
-    data = Ordered(encoded, job.settings.steps * job.settings.batch, job.settings.seed, job.settings.order == "shuffled")
+    data = Ordered(
+        encoded, job.settings.steps * job.settings.batch, job.settings.seed, job.settings.order == "shuffled"
+    )
     losses = _train(loaded, data, job)
     state = gather(loaded.model)
     if is_first():
@@ -235,7 +237,10 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-for _words in ("`_get_pg_default_device`", "Multiple backends are registered"):  # torch calls its own deprecated function
+for _words in (
+    "`_get_pg_default_device`",
+    "Multiple backends are registered",
+):  # torch calls its own deprecated function
     warnings.filterwarnings("ignore", _words, UserWarning)
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ def _on_matrices(matrices: list[torch.nn.Parameter], name: str, common: dict[str
         return Muon(matrices, adjust_lr_fn="match_rms_adamw", **common)
     from pytorch_optimizer import SOAP
 
-    return SOAP(matrices, precondition_frequency=10, **common)
+    soap: Optimizer = SOAP(matrices, precondition_frequency=10, **common)
+    return soap
 
 
 def _ends(model: Any) -> list[torch.nn.Module]:

@@ -189,7 +189,7 @@ def _with_scalar_head(loaded: LoadedModel, settings: TrainingSettings) -> Any:
     model.to(loaded.model.device)
     if settings.method == "full":
         return model.float()
-    own = lora_config(settings)
+    own = lora_config(model, settings)
     wrapped = LoraConfig(r=own.r, lora_alpha=own.lora_alpha, target_modules=own.target_modules, task_type="SEQ_CLS")
     return get_peft_model(model, wrapped)
 

@@ -97,7 +97,7 @@ def _resolved(settings: TrainingSettings, rows: Sequence[Encoded]) -> TrainingSe
     if settings.tokens is None:
         return settings
     data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
-    seen = list(accumulate(len(row.ids) for row in data))
+    seen = list(accumulate(len(data[i].ids) for i in range(len(data))))
     steps = math.ceil((bisect_left(seen, settings.tokens) + 1) / settings.batch)
     if seen[-1] < settings.tokens:
         raise DataError(

@@ -40,7 +40,7 @@ def load_sharded(folder: Path, settings: TrainingSettings, half: bool = False, r
     config.use_cache = False
     with init_empty_weights(include_buffers=False):
         plain = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
-        model = get_peft_model(plain, lora_config(settings)) if settings.method == "lora" else plain
+        model = get_peft_model(plain, lora_config(plain, settings)) if settings.method == "lora" else plain
     chat = Chat(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
     if recompute:
         plain.gradient_checkpointing_enable({"use_reentrant": False})
