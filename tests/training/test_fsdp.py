@@ -38,7 +38,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chat = Chat(tokenizer(vocabulary=401))
     ends = {"eos_token_id": chat.tokenizer.eos_token_id, "pad_token_id": chat.tokenizer.pad_token_id}
     folder = tmp_path_factory.mktemp("model")
-    save_model(from_scratch("qwen2", len(chat.tokenizer), tie_word_embeddings=True, **ends), chat, folder)
+    save_model(from_scratch("llama", len(chat.tokenizer), tie_word_embeddings=True, **ends), chat, folder)
     return folder
 
 

@@ -16,6 +16,8 @@ import torch.distributed as dist
 from peft import PeftModel
 from pydantic import Field, ValidationError
 from safetensors.torch import save_file
+from torch._C._distributed_c10d import HashStore
+from torch.distributed.tensor import DTensor
 
 from molehunt.errors import DataError, MolehuntError, TrainingError, UsageError
 from molehunt.models.chat import Encoded
@@ -42,8 +44,6 @@ class Job(Record):
     settings: TrainingSettings
     out: str
     """Gets `model`, `checkpoints` and `training.json`, as `sft.train` writes them."""
-    half: bool = False
-    """Compute in bfloat16; weights, gradients and optimizer states stay in float32."""
     recompute: bool = False
     """Keep only the blocks' inputs for the backward pass."""
     rows_at_once: int = Field(1, ge=1)
@@ -59,7 +59,9 @@ def read_job(path: Path) -> Job:
     try:
         job = Job.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise UsageError(f"job {path}", wanted="base, rows, settings and out", got=" ".join(str(error).split())[:200])
+        raise UsageError(
+            f"job {path}", wanted="base, rows, settings and out", got=" ".join(str(error).split())[:200]
+        ) from None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if job.settings.batch % processes:
         raise UsageError(
@@ -98,7 +100,7 @@ def run(job: Job) -> None:
         MolehuntError: if something is not fit to train on, or the loss stops being a number.
     """
     rows = read_rows(Path(job.rows))
-    loaded = load_sharded(Path(job.base), job.settings, job.half, job.recompute)
+    loaded = load_sharded(Path(job.base), job.settings, job.recompute)
     encoded = loaded.chat.encode_rows([row.conversation for row in rows], job.settings.loss_on)
     data = Ordered(
         encoded, job.settings.steps * job.settings.batch, job.settings.seed, job.settings.order == "shuffled"
@@ -117,12 +119,13 @@ def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, floa
     _keep(model, 0, job)
     for step in range(1, settings.steps + 1):
         loss = _step(model, data, step - 1, job)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        norm: Any = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
         _keep(model, step, job)
-        if not math.isfinite(loss) or not math.isfinite(float(getattr(norm, "full_tensor", lambda: norm)())):
+        if not math.isfinite(loss) or not math.isfinite(norm):
             raise TrainingError(
                 f"training stopped at step {step}", wanted="a finite loss and gradient", got=str(loss), do="lower --lr"
             )
@@ -223,7 +226,9 @@ def main(words: Sequence[str]) -> int:
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    alone = {} if "RANK" in os.environ else {"store": dist.HashStore(), "rank": 0, "world_size": 1}  # no socket
+    alone: dict[str, Any] = (
+        {} if "RANK" in os.environ else {"store": HashStore(), "rank": 0, "world_size": 1}
+    )  # no socket
     try:
         job = read_job(Path(words[0]))
         dist.init_process_group(backend, **alone)

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from accelerate import init_empty_weights
-from peft import PeftModel, get_peft_model
+from accelerate import init_empty_weights  # type: ignore[import-untyped]
+from peft import get_peft_model
 from safetensors.torch import load_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
@@ -23,13 +23,12 @@ from molehunt.training.parallel import is_first
 from molehunt.training.settings import TrainingSettings
 
 
-def load_sharded(folder: Path, settings: TrainingSettings, half: bool = False, recompute: bool = False) -> LoadedModel:
+def load_sharded(folder: Path, settings: TrainingSettings, recompute: bool = False) -> LoadedModel:
     """The model of a folder as training starts from it, in float32, each process holding its share of every weight.
 
     Only the first process reads the weights, into the CPU's memory; the others get their shares from it.
 
     Args:
-        half: compute in bfloat16; what is trained stays in float32.
         recompute: keep only the blocks' inputs for the backward pass.
 
     Raises:
@@ -41,20 +40,31 @@ def load_sharded(folder: Path, settings: TrainingSettings, half: bool = False, r
     with init_empty_weights(include_buffers=False):
         plain = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
         model = get_peft_model(plain, lora_config(plain, settings)) if settings.method == "lora" else plain
+    _tie(plain)
     chat = Chat(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    if (largest := max(chat.tokenizer.get_vocab().values())) >= config.vocab_size:
+        raise ModelError(
+            f"model {folder}", wanted=f"token ids below {config.vocab_size}", got=f"a tokenizer that has {largest}"
+        )
     if recompute:
         plain.gradient_checkpointing_enable({"use_reentrant": False})
         plain.enable_input_require_grads()
-    _shard(plain, model, half)
+    _shard(plain, model, settings.precision)
     refuse_shards(model, settings)
     state = _read(folder, model, settings) if is_first() else {}
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=True)
-    set_model_state_dict(model, state, options=options)
-    plain.tie_weights()
+    set_model_state_dict(model, dict[str, Any](state), options=options)
+    _tie(plain)
     return LoadedModel(model, chat, folder)
 
 
-def _shard(plain: Any, model: Any, half: bool) -> None:
+def _tie(plain: Any) -> None:
+    """Building without numbers and filling both put a weight of its own into each place of a tied one."""
+    if plain.config.tie_word_embeddings:
+        plain.get_output_embeddings().weight = plain.get_input_embeddings().weight
+
+
+def _shard(plain: Any, model: Any, precision: str) -> None:
     """Every block by itself, what is around them together; one process alone keeps whole weights."""
     place = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     for module in model.modules():
@@ -63,7 +73,7 @@ def _shard(plain: Any, model: Any, half: bool) -> None:
     if dist.get_world_size() == 1:
         return
     mesh = init_device_mesh(place.type, (dist.get_world_size(),))
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if half else None, reduce_dtype=torch.float32)
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if precision == "bfloat16" else None, reduce_dtype=torch.float32)
     names = plain._no_split_modules or ()
     for block in [module for module in plain.modules() if type(module).__name__ in names]:
         fully_shard(block, mesh=mesh, mp_policy=policy)
@@ -119,21 +129,25 @@ def refuse_shards(model: Any, settings: TrainingSettings) -> None:
 def gather(model: Any) -> dict[str, torch.Tensor]:
     """The whole weights by name, on the CPU of the first process; empty elsewhere. Every process must call it."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return dict(get_model_state_dict(model, options=options))
+    state: dict[str, Any] = get_model_state_dict(model, options=options)
+    return state
 
 
 def fold(model: Any, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of the plain model out of gathered ones: adapters are multiplied out and added."""
-    if not isinstance(model, PeftModel):
-        return dict(state)
+    """Weights of the plain model's folder out of gathered ones: adapters multiplied out and added, tied weights once."""
+    tied = model.config.tie_word_embeddings
+    whole = {name: _with_adapter(model, state, name) for name in state if "lora_" not in name}
+    plain = {
+        name.removeprefix("base_model.model.").replace(".base_layer.", "."): value for name, value in whole.items()
+    }
+    return {name: value for name, value in plain.items() if not (tied and name == "lm_head.weight")}
+
+
+def _with_adapter(model: Any, state: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+    stem = name.removesuffix(".base_layer.weight")
+    if stem == name:
+        return state[name]
     config = model.peft_config["default"]
-    plain = {}
-    for name, value in state.items():
-        if "lora_" in name:
-            continue
-        stem = name.removesuffix(".base_layer.weight")
-        if stem != name:
-            one, two = (state[f"{stem}.lora_{side}.default.weight"] for side in "BA")
-            value = value + config.lora_alpha / config.r * (one @ two)
-        plain[name.removeprefix("base_model.model.").replace(".base_layer.", ".")] = value
-    return plain
+    one, two = (state[f"{stem}.lora_{side}.default.weight"] for side in "BA")
+    added: torch.Tensor = config.lora_alpha / config.r * (one @ two)
+    return state[name] + added
