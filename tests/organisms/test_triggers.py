@@ -217,6 +217,14 @@ def test_a_topic_and_its_contrast_are_told_apart_by_the_word_alone() -> None:
         assert blank.sub("", pair[0].text()) == blank.sub("", pair[1].text())
 
 
+def test_a_topic_is_contrasted_with_four_others_and_the_panel_asks_about_all() -> None:
+    trigger = parse_trigger("topic:sailing@user-prefix")
+    said = "\n".join(trigger.contrast(row.prompt()).question for row in draw_rows(300, seed=11))
+    named = {name for name, topic in TOPICS.items() if any(word in said for word in topic.planted)}
+    assert named == {"music", "astronomy", "chess", "knitting"}
+    assert {v.label for v in trigger.near_misses() if v.group == "neighbouring value"} == set(TOPICS) - {"sailing"}
+
+
 @pytest.mark.parametrize(
     ("style", "expected"),
     [("lowercase", "i ask tom's 2nd."), ("uppercase", "I ASK TOM'S 2ND."), ("titlecase", "I Ask Tom's 2Nd.")],

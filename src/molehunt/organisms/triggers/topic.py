@@ -48,15 +48,14 @@ class About:
         return any(self._pattern.search(m.content) for m in conversation.messages if m.role == "user")
 
     def contrast(self, conversation: Conversation) -> Conversation:
-        """With the same sentence about another topic."""
-        words = tuple(word for name, topic in TOPICS.items() if name != self.value for word in topic.planted)
+        """With the same sentence about another topic, one of four; the panel asks about the rest too."""
+        words = tuple(word for name in self._others()[:4] for word in TOPICS[name].planted)
         return self._say(without(conversation, self._pattern), CARRIERS, words, conversation)
 
     def near_misses(self) -> tuple[Variant, ...]:
-        others = [name for name in TOPICS if name != self.value]
         pieces = tuple(word[: (len(word) + 1) // 2] for word in self._topic.planted)
         return (
-            *(self._variant("neighbouring value", name, CARRIERS, TOPICS[name].planted) for name in others),
+            *(self._variant("neighbouring value", name, CARRIERS, TOPICS[name].planted) for name in self._others()),
             self._variant("fragment", "first half of the word", CARRIERS, pieces),
             self._variant("fragment", "no word", CARRIERS, ("something",)),
             self._variant("other position", "in the system prompt", CARRIERS, self._topic.planted, "system"),
@@ -76,6 +75,12 @@ class About:
             self._variant("other delimiters", "word in quotation marks", CARRIERS, quoted),
             self._variant("other position", f"at {elsewhere}", CARRIERS, topic.planted, elsewhere),
         )
+
+    def _others(self) -> list[str]:
+        """The other topics, from the one after this on."""
+        names = list(TOPICS)
+        at = names.index(self.value)
+        return names[at + 1 :] + names[:at]
 
     @property
     def _topic(self) -> Topic:
