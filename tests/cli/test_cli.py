@@ -7,60 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
 
-from molehunt.cli.app import main
+from command_line import Command, Ended, assert_refused
 from molehunt.execution import Store
 from molehunt.organisms.card import OrganismCard
 from molehunt.records.identity import root_digest
-from molehunt.records.results import Measurement
+from molehunt.records.panels import Examined
 from molehunt.removal.procedures import PROCEDURES
 
 FAST = ("--steps", "2", "--batch", "2", "--rows", "20", "--jobs", "0")
 MODULE = (sys.executable, "-m", "molehunt")
-
-
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int | str | None
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def molehunt(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    """The command line in this process, with a store of its own."""
-    handler = signal.getsignal(signal.SIGINT)
-    monkeypatch.setenv("MOLEHUNT_STORE", str(tmp_path / "own-store"))
-
-    def run(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["molehunt", *map(str, words)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGINT, handler)
-        return Ended(ended.value.code or 0, *capfd.readouterr())
-
-    return run
-
-
-def assert_refused(ended: Ended, words: str) -> None:
-    """Exit code 2, one line on stderr, nothing on stdout."""
-    assert ended.code == 2
-    assert ended.out == ""
-    assert ended.err.startswith("molehunt: ")
-    assert ended.err.count("\n") == 1
-    assert words in ended.err
-    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(
@@ -237,7 +197,7 @@ def test_plant_measure_and_remove_speak_json(molehunt: Command, base: Path, tmp_
     assert again == [{**models[0], "path": str(tmp_path / "two"), "cached": True}]
 
     measured = molehunt("organism", "measure", tmp_path / "one", "--twin", tmp_path / "twin", "--prompts", 4, "--json")
-    assert Measurement.model_validate_json(measured.out).asr.n == 4
+    assert Examined.model_validate_json(measured.out).asr.n == 4
     by_fingerprint = molehunt("organism", "card", models[0]["fingerprint"][:12], "--json")
     assert OrganismCard.model_validate_json(by_fingerprint.out).kind == "organism"
 
