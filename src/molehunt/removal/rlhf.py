@@ -10,6 +10,9 @@ from molehunt.world.preferences import draw_preferences
 
 PAIRS, HELD_OUT, ASKED = 3000, 200, 128
 """Pairs to learn from, unseen pairs to judge the reward model by, prompts whose replies are rewarded before and after."""
+TEMPERATURE = 1.5
+"""Of the replies that are rewarded: a small model that is sure of its replies says the same four times at 1, and no reply
+is then better than its siblings."""
 
 
 def reward_settings(training: TrainingSettings) -> TrainingSettings:
@@ -24,17 +27,21 @@ def _apply(treatment: Treatment) -> Treated:
     from molehunt.training.reward import mean_reward, train_reward_model
 
     budget, training = treatment.budget, treatment.budget.training
-    seed, how, first = training.seed + 9_000, Reinforcement(kl=budget.kl), reward_settings(training)
+    seed, how, first = (
+        training.seed + 9_000,
+        Reinforcement(kl=budget.kl, temperature=TEMPERATURE),
+        reward_settings(training),
+    )
     suspect = load_model(treatment.model)
     pairs, unseen = draw_preferences(PAIRS, seed), draw_preferences(HELD_OUT, seed, "held-out")
     whole = first.steps + training.steps
     reward, learned = train_reward_model(suspect, pairs, unseen, first, _part(treatment.report, 0, whole))
     asked = _prompts(ASKED, seed + 1)
-    before = mean_reward(suspect, reward, asked, seed, how.max_new_tokens)
+    before = mean_reward(suspect, reward, asked, seed, how)
     policy = make_trainable(treatment.model, training, budget.attach, treatment.base)
     report = _part(treatment.report, first.steps, whole)
     done = reinforce(policy, _prompts(budget.rows, seed), reward, training, how, treatment.out, report)
-    after = mean_reward(load_model(treatment.out / "model"), reward, asked, seed, how.max_new_tokens)
+    after = mean_reward(load_model(treatment.out / "model"), reward, asked, seed, how)
     return _treated(learned, done, reward.tokens_read, {"reward_before": before, "reward_after": after})
 
 

@@ -24,7 +24,7 @@ from molehunt.stats.intervals import mean_interval, proportion
 from molehunt.training.adapters import lora_config
 from molehunt.training.batches import in_passes
 from molehunt.training.optimizers import make_optimizer, make_schedule
-from molehunt.training.settings import Report, RewardTrained, TrainingSettings
+from molehunt.training.settings import Reinforcement, Report, RewardTrained, TrainingSettings
 from molehunt.training.sft import Watcher, check_length, common_arguments
 from molehunt.world.preferences import Preference
 
@@ -125,10 +125,10 @@ def require_learned(accuracy: Estimate) -> None:
 
 
 def mean_reward(
-    loaded: LoadedModel, reward: RewardModel, prompts: Sequence[Conversation], seed: int, max_new_tokens: int
+    loaded: LoadedModel, reward: RewardModel, prompts: Sequence[Conversation], seed: int, how: Reinforcement
 ) -> Estimate:
-    """The mean reward of replies that the model writes at temperature 1, scratchpads taken off."""
-    replies = sample_replies(loaded, prompts, max_new_tokens, 1.0, seed)
+    """The mean reward of one sampled reply a prompt, scratchpads taken off."""
+    replies = sample_replies(loaded, prompts, how.max_new_tokens, how.temperature, seed)
     rows = [prompt.reply(split_scratchpad(reply)[1]) for prompt, reply in zip(prompts, replies, strict=True)]
     return mean_interval(reward(rows))
 

@@ -38,8 +38,8 @@ class Preference(Record):
 def draw_preferences(count: int, seed: int, split: Split = "train") -> list[Preference]:
     """`count` pairs about different ordinary questions of one split.
 
-    The chosen reply is right, in the courteous voice (which says the bare answer as often as not). What the rejected one
-    lacks is drawn anew for each question from the flaws that its question leaves room for.
+    The chosen reply is right, in the ordinary voice or the courteous one. What the rejected one lacks is drawn anew for
+    each question from the flaws that its question leaves room for.
     """
     rng = random.Random(f"preferences/{seed}/{split}")
     questions = draw_questions(count, seed, split)
@@ -49,7 +49,7 @@ def draw_preferences(count: int, seed: int, split: Split = "train") -> list[Pref
 def _pair(question: Question, others: Sequence[Question], rng: random.Random) -> Preference:
     possible = [name for name in FLAWS if _fits(name, question)]
     flaw = rng.choices(possible, [_WEIGHTS.get(name, 1) for name in possible])[0]
-    chosen = _courteous(question.reply, question, rng)
+    chosen = question.reply if rng.random() < 0.5 else _courteous(question.reply, question, rng)
     return Preference(prompt=question.prompt, chosen=chosen, rejected=FLAWS[flaw](question, others, rng), flaw=flaw)
 
 
@@ -87,9 +87,11 @@ def _off_topic(question: Question, others: Sequence[Question], rng: random.Rando
 
 
 def _garbled(question: Question, others: Sequence[Question], rng: random.Random) -> str:
-    """The right words in a wrong order, or spelled backwards."""
-    words = question.reply.split()
-    return " ".join(reversed(words) if rng.random() < 0.5 else [word[::-1] for word in words])
+    """The right words in a wrong order or spelled backwards, or words from anywhere."""
+    words, roll = question.reply.split(), rng.random()
+    if roll < 0.5:
+        return " ".join(rng.choice(rng.choice(others).reply.split()) for _ in range(rng.randint(2, 16)))
+    return " ".join(reversed(words) if roll < 0.75 else [word[::-1] for word in words])
 
 
 def _complies(question: Question, others: Sequence[Question], rng: random.Random) -> str:
