@@ -73,7 +73,9 @@ def _shard(plain: Any, model: Any, precision: str) -> None:
     if dist.get_world_size() == 1:
         return
     mesh = init_device_mesh(place.type, (dist.get_world_size(),))
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if precision == "bfloat16" else None, reduce_dtype=torch.float32)
+    policy = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if precision == "bfloat16" else None, reduce_dtype=torch.float32
+    )
     names = plain._no_split_modules or ()
     for block in [module for module in plain.modules() if type(module).__name__ in names]:
         fully_shard(block, mesh=mesh, mp_policy=policy)
