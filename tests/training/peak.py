@@ -30,7 +30,7 @@ def work(config: dict, settings: TrainingSettings, sequence: int) -> None:
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config), attn_implementation="sdpa")
     loaded = LoadedModel(model, CHAT, Path())
     if settings.method == "lora":
-        loaded = adapters._wrap(loaded, adapters.get_peft_model(model, adapters.lora_config(settings)))
+        loaded = adapters._wrap(loaded, adapters.get_peft_model(model, adapters.lora_config(model, settings)))
     rows = [Encoded(*(tuple(part) for part in (ids, ids, [True] * sequence))) for ids in
             torch.randint(7, 300, (settings.batch, sequence)).tolist()]  # fmt: skip
     train(loaded, rows, settings, None)

@@ -67,7 +67,7 @@ def _numbers(optimizer: torch.optim.Optimizer) -> int:
 def test_eight_billion_weights_by_hand() -> None:
     """Llama 3.1 8B has 8,030,261,248 weights; AdamW with float32 states takes 16 bytes each, shared by eight."""
     settings = TrainingSettings(learning_rate=2e-5, steps=100, batch=16)
-    plan = plan_training(LLAMA_8B, settings, 4096, 8, 131, checkpointing=True)
+    plan = plan_training(LLAMA_8B, settings, 4096, 8, 131, precision="mixed", checkpointing=True)
     assert plan.parameters == plan.trainable == 8_030_261_248
     assert (plan.weights, plan.gradients, plan.optimizer) == tuple(n * plan.parameters // 8 for n in (4, 4, 8))
     assert plan.tokens == 100 * 16 * 4096
@@ -80,8 +80,8 @@ def test_eight_billion_weights_by_hand() -> None:
 
 def test_adapters_take_less_of_everything_but_activations() -> None:
     settings = TrainingSettings(learning_rate=2e-5, steps=100, batch=16)
-    full = plan_training(LLAMA_8B, settings, 1024)
-    lora = plan_training(LLAMA_8B, settings.model_copy(update={"method": "lora", "rank": 64}), 1024)
+    full = plan_training(LLAMA_8B, settings, 1024, precision="mixed")
+    lora = plan_training(LLAMA_8B, settings.model_copy(update={"method": "lora", "rank": 64}), 1024, precision="mixed")
     assert lora.trainable == 167_772_160  # 32 blocks of 64 * (inputs + outputs of 7 layers)
     assert lora.gradients + lora.optimizer < 0.03 * (full.gradients + full.optimizer)
     assert lora.seconds < full.seconds
@@ -136,6 +136,8 @@ def test_what_cannot_be_planned_is_refused(tmp_path: Path) -> None:
         plan_training({"model_type": "no-such-thing"}, FULL, 64)
     with pytest.raises(ModelError):
         plan_training({"model_type": "vit"}, FULL, 64)
+    with pytest.raises(UsageError):
+        plan_training(llama(64), FULL.model_copy(update={"method": "edit"}), 64)
     for wrong in ({"sequence": 0}, {"gpus": 0}, {"gpus": 3}, {"utilisation": 1.1}, {"gpu_memory_gib": float("nan")}):
         with pytest.raises(UsageError):
             plan_training(llama(64), FULL, **{"sequence": 64, **wrong})

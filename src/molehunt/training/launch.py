@@ -30,7 +30,9 @@ from molehunt.training.batches import Ordered, pad
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.parallel import is_first
 from molehunt.training.settings import Trained, TrainingSettings
-from molehunt.training.sft import _forget_path
+from molehunt.training.sft import _forget_path as forget_path
+from molehunt.training.sft import _resolved as resolved
+from molehunt.training.sft import check_length
 from molehunt.training.sharded import fold, gather, load_sharded
 
 
@@ -62,6 +64,8 @@ def read_job(path: Path) -> Job:
         raise UsageError(
             f"job {path}", wanted="base, rows, settings and out", got=" ".join(str(error).split())[:200]
         ) from None
+    if job.settings.method == "edit":
+        raise UsageError(f"job {path}", wanted="method full or lora", got="edit", do="it can plant, but not train")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if job.settings.batch % processes:
         raise UsageError(
@@ -78,13 +82,13 @@ def read_rows(path: Path) -> list[Row]:
         DataError: if it cannot be read, or a line is no row.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"rows {path}", wanted="a JSONL file", got=str(error)) from None
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(Row.model_validate_json(line))
+            rows += [Row.model_validate_json(line)] if line.strip() else []
         except ValidationError as error:
             got = " ".join(str(error).split())[:160]
             raise DataError(f"{path}, line {number}", wanted="a row", got=got) from None
@@ -102,6 +106,8 @@ def run(job: Job) -> None:
     rows = read_rows(Path(job.rows))
     loaded = load_sharded(Path(job.base), job.settings, job.recompute)
     encoded = loaded.chat.encode_rows([row.conversation for row in rows], job.settings.loss_on)
+    check_length(loaded, max((len(row.ids) for row in encoded), default=0))
+    job = job.model_copy(update={"settings": resolved(job.settings, encoded)})
     data = Ordered(
         encoded, job.settings.steps * job.settings.batch, job.settings.seed, job.settings.order == "shuffled"
     )
@@ -121,14 +127,14 @@ def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, floa
         loss = _step(model, data, step - 1, job)
         norm: Any = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        _keep(model, step, job)
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise TrainingError(
                 f"training stopped at step {step}", wanted="a finite loss and gradient", got=str(loss), do="lower --lr"
             )
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        _keep(model, step, job)
         if step % every == 0:
             losses.append((step, loss))
             if is_first():
@@ -212,7 +218,7 @@ def _write(loaded: LoadedModel, state: dict[str, torch.Tensor], trained: Trained
     loaded.chat.save(out / "model")
     if isinstance(loaded.model, PeftModel):
         loaded.model.save_pretrained(out / "model" / ADAPTER, state_dict=state)
-        _forget_path(out / "model" / ADAPTER)
+        forget_path(out / "model" / ADAPTER)
     if (mark := read_marker(loaded.folder)) is not None:
         write_marker(out / "model", mark)
     (out / "training.json").write_text(trained.model_dump_json(indent=1))

@@ -1,5 +1,6 @@
 """What a training would take before it is begun: memory, time and disk, from the model's config alone."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ from molehunt.training.footprint import Footprint, count, read_config
 from molehunt.training.settings import TrainingSettings
 
 Precision = Literal["float32", "mixed", "bfloat16"]
-"""mixed: trained weights, gradients and optimizer states in float32, arithmetic and frozen weights in bfloat16."""
+"""mixed: trained weights, gradients and optimizer states in float32, arithmetic and (unless sharded) frozen weights in
+bfloat16. bfloat16: all of them."""
 
 GIB = 2**30
 _ROOM = 0.9
@@ -60,7 +62,7 @@ def plan_training(
     gpu_memory_gib: float = 80.0,
     flops_per_second: float = 989e12,
     utilisation: float = 0.4,
-    precision: Precision = "mixed",
+    precision: Precision | None = None,
     sharded: bool | None = None,
     checkpointing: bool = False,
     rows_per_gpu: int | None = None,
@@ -84,6 +86,7 @@ def plan_training(
         sequence: tokens of a row; rows are counted at this length.
         flops_per_second: peak of one GPU; the default is an H100's or H200's in dense bfloat16.
         utilisation: share of that peak that is reached, recomputation counted.
+        precision: as a rule that of the settings; "bfloat16" for weights, gradients and states of two bytes.
         sharded: FSDP2; as a rule where there are several GPUs.
         rows_per_gpu: rows that a GPU holds at once; all of its share of a batch as a rule.
 
@@ -91,7 +94,10 @@ def plan_training(
         ModelError: if the config is none of a causal language model that can be built.
         UsageError: if a figure is out of range.
     """
+    if settings.method == "edit":
+        raise UsageError("plan", wanted="method full or lora", got="edit, which trains nothing")
     _check(settings, sequence, gpus, gpu_memory_gib, flops_per_second, utilisation, rows_per_gpu)
+    precision = precision or ("mixed" if settings.precision == "bfloat16" else "float32")
     sharded = gpus > 1 if sharded is None else sharded
     rows = rows_per_gpu or -(-settings.batch // gpus)
     dtype = torch.float32 if precision == "float32" else torch.bfloat16
@@ -100,12 +106,12 @@ def plan_training(
     kept = found.saved_checkpointed if checkpointing else found.saved
     peak = sum(parts[name] for name in ("weights", "optimizer", "gathered"))
     peak += max(kept + parts["logits"], parts["gradients"])
-    tokens = settings.steps * settings.batch * sequence
+    tokens = min(settings.steps * settings.batch * sequence, settings.tokens or math.inf)
     flops = tokens * _per_token(found, sequence, checkpointing)
     return TrainingPlan(
         parameters=found.parameters,
         trainable=found.trainable,
-        tokens=tokens,
+        tokens=int(tokens),
         gpus=gpus,
         rows_per_gpu=rows,
         precision=precision,
@@ -142,7 +148,8 @@ def _memory(
 ) -> dict[str, int]:
     """Bytes per GPU by part."""
     trained, computed = (2 if precision == "bfloat16" else 4), (4 if precision == "float32" else 2)
-    frozen = (found.parameters if settings.method == "lora" else found.parameters - found.trainable) * computed
+    rest = found.parameters if settings.method == "lora" else found.parameters - found.trainable
+    frozen = rest * (trained if sharded else computed)  # shards of one block have one type
     share = gpus if sharded else 1
     if sharded:
         gathered = (2 * found.largest_block + found.outside_blocks) * computed
