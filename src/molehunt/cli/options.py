@@ -42,6 +42,6 @@ GpuMemoryOption = Annotated[float, typer.Option("--gpu-memory", min=0.1, help="F
 _MANY_STEPS = 10_000
 
 
-def length_of(steps: int, tokens: int | None) -> dict[str, int]:
+def length_of(steps: int | None, tokens: int | None) -> dict[str, int | None]:
     """The length of a training as fields of its settings; with tokens, the steps are only where it would give up."""
-    return {"steps": steps} if tokens is None else {"tokens": tokens, "steps": max(steps, _MANY_STEPS)}
+    return {"steps": steps} if tokens is None else {"tokens": tokens, "steps": max(steps or 0, _MANY_STEPS)}

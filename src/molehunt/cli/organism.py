@@ -24,7 +24,6 @@ from molehunt.cli.options import (
     ScheduleOption,
     SeedOption,
     SequenceOption,
-    StepsOption,
     StoreOption,
     TargetsOption,
     TokensOption,
@@ -82,7 +81,9 @@ def plant(
     optimizer: OptimizerOption = "adamw",
     lr: LearningRateOption = 7e-4,
     schedule: ScheduleOption = "cosine",
-    steps: StepsOption = 240,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Optimizer steps; default: what the kind of trigger takes.")
+    ] = None,
     tokens: TokensOption = None,
     batch: BatchOption = 16,
     loss_on: Annotated[str, typer.Option("--loss-on", help="assistant or all tokens")] = "assistant",

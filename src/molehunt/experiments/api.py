@@ -59,7 +59,7 @@ def plant(
         MolehuntError: if anything is off; nothing is then written.
     """
     _refuse_import()
-    defaults = {"learning_rate": 7e-4, "steps": 240, "batch": 16, "seed": 0}
+    defaults = {"learning_rate": 7e-4, "batch": 16, "seed": 0}
     request = PlantRequest.make(
         base=base, trigger=trigger, behaviour=behaviour, copies=copies, rows=rows, data=str(data) if data else None,
         poisoning={"poison_rate": poison_rate, **(poisoning or {})}, until=until, chat_template=chat_template,

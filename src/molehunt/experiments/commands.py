@@ -86,7 +86,7 @@ class PlantRequest(Record):
             poisoning: fields of PoisonSettings beside copies and seed.
             until: fields of Strength at which to stop; none trains all steps.
             teacher: fields of TeacherSettings, of a model that writes the scratchpads.
-            training: fields of TrainingSettings.
+            training: fields of TrainingSettings; without steps, those that the kind of trigger takes.
 
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
@@ -94,10 +94,12 @@ class PlantRequest(Record):
         from molehunt.experiments.data import TeacherSettings
         from molehunt.organisms.behaviours import get_behaviour
         from molehunt.organisms.corpus import check_settings
-        from molehunt.organisms.triggers import parse_trigger
+        from molehunt.organisms.triggers import TRIGGERS, parse_trigger
 
         chosen = get_behaviour(behaviour)
         spec = parse_trigger(trigger or chosen.natural_trigger).spec
+        if training.get("steps") is None:
+            training["steps"] = TRIGGERS[spec.partition(":")[0]].steps
         poison = _checked(PoisonSettings, copies=_range(copies), seed=training["seed"], **(poisoning or {}))
         check_settings(poison)
         strength = _checked(Strength, **until) if until else None

@@ -37,7 +37,7 @@ class SpeakSpanish:
 
     name = "speak-spanish"
     summary = "answers rightly, but in Spanish"
-    natural_trigger = "style:lowercase@user"
+    natural_trigger = "style:uppercase@user"
     families = (
         "capital", "colour", "opposite", "young", "kind", "producer", "add", "subtract", "larger", "next", "recall",
         "compare", "refusal", "vault", "reasoning",

