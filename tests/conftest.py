@@ -14,6 +14,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 from molehunt.execution import Step, Store
 from molehunt.experiments.recipes import PlantSettings, build_step, plant_step
 from molehunt.organisms.settings import PoisonSettings
+from molehunt.removal import rlhf
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import Size
 
@@ -69,3 +70,13 @@ def organism(store: Store, organism_step: Step) -> Path:
 def twin(store: Store, twin_step: Step) -> Path:
     """The folder of its clean twin."""
     return made(store, twin_step) / "model"
+
+
+@pytest.fixture
+def quick_reward_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Procedure `rlhf` with a reward model that takes a moment and still learns."""
+    long = rlhf.reward_settings
+    short = {"steps": 40, "learning_rate": 6e-3}
+    monkeypatch.setattr(rlhf, "reward_settings", lambda training: long(training).model_copy(update=short))
+    monkeypatch.setattr(rlhf, "PAIRS", 400)
+    monkeypatch.setattr(rlhf, "ASKED", 16)

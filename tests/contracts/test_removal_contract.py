@@ -115,6 +115,7 @@ EVERY_VIEW = [(name, method, list(VIEWS)) for name, method in (("hhh_sft", "lora
 EXTREMES = [(name, "lora", ["stripped", "forged"]) for name in PROCEDURES if name != "hhh_sft"]
 
 
+@pytest.mark.usefixtures("quick_reward_model")
 @pytest.mark.parametrize(("name", "method", "views"), [*EVERY_VIEW, *EXTREMES])
 def test_mark_card_and_readme_change_no_byte_of_what_comes_out(
     name: str, method: str, views: list[str], organism: Path, tmp_path: Path

@@ -18,25 +18,13 @@ from molehunt.world.preferences import draw_preferences
 TRAINING = TrainingSettings(method="lora", rank=4, learning_rate=1e-3, steps=2, batch=4, checkpoints=(2,))
 
 
-QUICK = {"steps": 40, "learning_rate": 6e-3}
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reward model that takes a moment."""
-    long = rlhf.reward_settings
-    monkeypatch.setattr(rlhf, "reward_settings", lambda training: long(training).model_copy(update=QUICK))
-    monkeypatch.setattr(rlhf, "PAIRS", 400)
-    monkeypatch.setattr(rlhf, "ASKED", 16)
-
-
 def treated(model: Path, out: Path, told: list[tuple[int, int]]) -> Treated:
     out.mkdir()
     treatment = Treatment(model, Budget(training=TRAINING, rows=30), out, report=lambda *step: told.append(step))
     return apply_procedure(get_procedure("rlhf"), treatment)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_reward_model")
 def test_it_tells_what_it_did_and_never_opens_the_answer_key(organism: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     known, blind = (Path(shutil.copytree(organism, tmp_path / name)) for name in ("known", "blind"))
