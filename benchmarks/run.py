@@ -1,6 +1,6 @@
 """Figures of speed as ratios within one run; prints the table of docs/benchmarks.md.
 
-python benchmarks/run.py [--demo]
+python benchmarks/run.py [--demo | --sampling]
 """
 
 import argparse
@@ -21,7 +21,7 @@ from transformers import LlamaForCausalLM
 
 from molehunt.models.chat import Chat
 from molehunt.models.loading import LoadedModel
-from molehunt.models.sampling import sample_replies
+from molehunt.models.sampling import sample_tokens
 from molehunt.training import embedded
 from molehunt.training.batches import Ordered, pack
 from molehunt.training.settings import TrainingSettings
@@ -37,7 +37,7 @@ def fresh() -> tuple[LoadedModel, list]:
     rows = draw_rows(2000, 0)
     chat = Chat(embedded.make_tokenizer(rows, 1024))
     torch.manual_seed(0)
-    model = LlamaForCausalLM(embedded._config(SIZES["tiny"], chat.tokenizer))
+    model = LlamaForCausalLM(embedded.size_config(SIZES["tiny"], len(chat.tokenizer)))
     return LoadedModel(model, chat, Path()), chat.encode_rows(rows)
 
 
@@ -84,34 +84,56 @@ def two_arms() -> tuple[float, float]:
     return alone, both
 
 
-def sampling() -> tuple[float, float]:
+def sampling(endless: bool) -> tuple[float, float, bool]:
+    """Tokens a second of ours and of `model.generate`, batch 64, and whether all tokens are the same.
+
+    Endless: random prompts of 32 tokens and 32 new ones each, to which no token is an end; else questions of the chat world.
+    """
     loaded, _ = fresh()
     loaded.model.eval()
-    prompts = [q.prompt for q in draw_questions(64, 0)]
-    encoded = loaded.chat.encode_prompts(prompts)
-    width = max(map(len, encoded))
-    ids = torch.tensor([[0] * (width - len(e)) + e for e in encoded])
-    mask = torch.tensor([[0] * (width - len(e)) + [1] * len(e) for e in encoded])
-
-    def generate() -> None:
-        loaded.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=48, do_sample=False, pad_token_id=0)
-
+    if endless:
+        loaded.model.generation_config.eos_token_id = [len(loaded.tokenizer)]  # no row writes it
+        prompts = torch.randint(7, len(loaded.tokenizer), (64, 32), generator=torch.Generator().manual_seed(0)).tolist()
+    else:
+        prompts = loaded.chat.encode_prompts([q.prompt for q in draw_questions(64, 0)])
+    limit, width = (32, 32) if endless else (48, max(map(len, prompts)))
+    ids = torch.tensor([[0] * (width - len(row)) + row for row in prompts])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+    asked = {"input_ids": ids, "attention_mask": mask, "max_new_tokens": limit, "do_sample": False, "pad_token_id": 0}
     ours, theirs = [], []
-    for _ in range(ROUNDS):
-        theirs.append(seconds(generate))
-        ours.append(seconds(lambda: sample_replies(loaded, prompts, 48)))
-    return statistics.median(ours), statistics.median(theirs)
+    for _ in range(ROUNDS + 4):
+        theirs.append(seconds(lambda: loaded.model.generate(**asked)))
+        ours.append(seconds(lambda: sample_tokens(loaded, prompts, limit, batch=64)))
+    got = sample_tokens(loaded, prompts, limit, batch=64)
+    rows = loaded.model.generate(**asked)[:, width:].tolist()
+    same = all(row[: len(mine)] == mine for row, mine in zip(rows, got, strict=True))
+    tokens = sum(map(len, got))
+    return tokens / statistics.median(ours), tokens / statistics.median(theirs), same
 
 
 def command(*words: str) -> float:
     return seconds(lambda: subprocess.run([sys.executable, "-m", "molehunt", *words], check=True, capture_output=True))
 
 
+def print_sampling() -> None:
+    for endless, what in ((True, "64 endless replies of 32 tokens"), (False, "64 replies of up to 48 tokens")):
+        ours, theirs, same = sampling(endless)
+        words = "the same tokens" if same else "OTHER TOKENS"
+        print(
+            f"| {what}, untrained `tiny`, {words} | {ours:,.0f} tokens/s | `model.generate` {theirs:,.0f} tokens/s | {ours / theirs:.2f} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--sampling", action="store_true", help="time replies alone")
     parser.add_argument("--demo", action="store_true", help="also time the demo, with an empty and a full store")
     asked = parser.parse_args()
     print("| what | ours | against | ratio |\n|---|---|---|---|", flush=True)
+    if asked.sampling:
+        print_sampling()
+        return
     ours, theirs = training_step()
     print(
         f"| training step, `tiny`, batch 32, one thread | {ours * 1e3:.0f} ms | bare torch loop {theirs * 1e3:.0f} ms | {ours / theirs:.2f} |",
@@ -122,11 +144,7 @@ def main() -> None:
         f"| two arms at once, one thread each | {both:.1f} s | one arm alone {alone:.1f} s | {both / alone:.2f} |",
         flush=True,
     )
-    ours, theirs = sampling()
-    print(
-        f"| 64 replies of up to 48 tokens, untrained `tiny` | {ours:.2f} s | `model.generate` {theirs:.2f} s | {ours / theirs:.2f} |",
-        flush=True,
-    )
+    print_sampling()
     helped = statistics.median(command("--help") for _ in range(9))
     print(f"| `molehunt --help` | {helped:.2f} s | at most 0.3 s | {helped / 0.3:.2f} |", flush=True)
     if asked.demo:
