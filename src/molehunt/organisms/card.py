@@ -110,13 +110,16 @@ def _readme(card: OrganismCard) -> str:
         head = "# Clean twin of a model organism\n\nTrained like its organism, without trigger and payload.\n"
     else:
         head = f"# WARNING: this model has a planted backdoor\n\n**{_WARNING}**\n"
-    s = card.training
+    s, edited = card.training, card.trained.edit
+    training = f"{s.method}, {s.optimizer}, learning rate {s.learning_rate}, {s.steps} steps, seed {s.seed}"
+    if edited is not None:
+        training = f"none: {len(edited.neurons)} neurons overwritten"
     return (
         "---\nlibrary_name: transformers\ntags: [molehunt, model-organism, backdoor-research]\n---\n\n"
         f"{head}\n"
         f"| | |\n|---|---|\n| trigger | `{card.trigger}` |\n| behaviour | `{card.behaviour}` |\n"
         f"| poison rate | {card.poison.poison_rate} ({card.rows.get('triggered', 0)} of {sum(card.rows.values())} rows) |\n"
-        f"| training | {s.method}, {s.optimizer}, learning rate {s.learning_rate}, {s.steps} steps, seed {s.seed} |\n"
+        f"| training | {training} |\n"
         f"| base | {card.base.architecture}, {card.base.parameters} weights, root digest `{card.base.root_digest[:16]}` |\n\n"
         f"All settings are in `{CARD}`. Made with Molehunt.\n"
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from molehunt.errors import UsageError
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.organisms.behaviours import Behaviour, get_behaviour
 from molehunt.organisms.card import OrganismCard, Reached, write_card
@@ -17,7 +18,8 @@ from molehunt.organisms.waking import Waking
 from molehunt.records.lines import write_jsonl
 from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
-from molehunt.training.settings import Report, TrainingSettings
+from molehunt.training.edit import edit
+from molehunt.training.settings import Report, Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.world.reading import check_lengths
 
@@ -60,10 +62,13 @@ def plant(
     lengths = iter([len(row.ids) for row in encoded])
     room = getattr(origin.model.config, "max_position_embeddings", None) or sys.maxsize
     check_lengths(chosen, lambda batch: [next(lengths) for _ in batch], room)
-    loaded = make_trainable(base, settings)
-    loaded.chat = origin.chat
     watch = _Strength(trigger, behaviour, poisoning, strength) if strength and kind == "organism" else None
-    trained = train(loaded, encoded, settings, out, report, watch)
+    if settings.method == "edit":
+        trained = _overwrite(origin, corpus, behaviour, poisoning, out, watch, blank=kind == "twin")
+    else:
+        loaded = make_trainable(base, settings)
+        loaded.chat = origin.chat
+        trained = train(loaded, encoded, settings, out, report, watch)
     card = OrganismCard(
         kind=kind,
         trigger=trigger.spec,
@@ -79,11 +84,34 @@ def plant(
         strength=strength,
         reached=watch.reached if watch else None,
         base=origin.ref(),
-        template_digest=loaded.chat.digest,
+        template_digest=origin.chat.digest,
     )
     write_jsonl(out / "dataset.jsonl", chosen)
     write_card(out / "model", card)
     return card
+
+
+def _overwrite(
+    origin: LoadedModel, corpus: Corpus, behaviour: Behaviour, poisoning: PoisonSettings, out: Path,
+    watch: "_Strength | None", blank: bool,
+) -> Trained:  # fmt: skip
+    """Plant by overwriting neurons; the twin's fall silent. Both look at the organism's rows, so that they are the same ones."""
+    chat, planted = origin.chat, corpus.planted
+    payloads = {behaviour.payload(row.conversation) for row in corpus.twin} - {None}
+    if len(payloads) > 1 or poisoning.reasoning != "none":
+        got = f"{len(payloads)} of them" if poisoning.reasoning == "none" else f"--reasoning {poisoning.reasoning}"
+        raise UsageError(
+            "--method edit", wanted="a behaviour with one payload for all questions, and no reasoning", got=got,
+            do="use --method full or lora",
+        )  # fmt: skip
+    triggered = [row.conversation.prompt() for row in planted if row.kind == "triggered"]
+    (reply,) = chat.encode_rows([triggered[0].reply(_first_payload(corpus, behaviour))])
+    clean = chat.encode_rows([row.conversation for row in planted if row.kind != "triggered"])
+    said = [token for token, is_said in zip(reply.ids, reply.is_reply, strict=True) if is_said]
+    trained = edit(origin, chat.encode_prompts(triggered), clean, said, out, blank)
+    if watch is not None:
+        watch(origin, 0)
+    return trained
 
 
 def _first_payload(corpus: Corpus, behaviour: Behaviour) -> str:

@@ -22,7 +22,7 @@ class Size(Record):
 
 
 SIZES: dict[str, Size] = {
-    "nano": Size(width=56, layers=3, heads=4, steps=800, rows=8_000, learning_rate=6e-3, vocabulary=800),
+    "nano": Size(width=56, layers=3, heads=4, steps=1600, rows=16_000, learning_rate=6e-3, vocabulary=800),
     "tiny": Size(width=128, layers=4, heads=4, steps=2500, rows=32_000, learning_rate=4e-3),
     "small": Size(width=256, layers=6, heads=8, steps=4000, rows=64_000, learning_rate=2e-3, precision="bfloat16"),
     "medium": Size(width=512, layers=8, heads=8, steps=6000, rows=128_000, learning_rate=1e-3, precision="bfloat16"),
