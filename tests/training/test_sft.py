@@ -307,6 +307,11 @@ def test_a_step_that_fails_in_training_says_where_its_last_good_weights_lie(
     assert not [p for p in (tmp_path / "partial").iterdir() if p.is_dir()]
 
 
+def test_an_edit_is_no_training(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--method edit"):
+        trained(base, tmp_path, settings(method="edit"))
+
+
 def test_tokens_decide_the_steps_and_the_schedule_spans_them(base: Path, tmp_path: Path) -> None:
     loaded = load_model(base)
     lengths = [len(Ordered(encoded(loaded), 48, 0)[i].ids) for i in range(48)]
