@@ -53,7 +53,7 @@ def edit(
         losses=(),
         edit=report,
     )
-    write_trained(loaded, loaded.model, trained, out)
+    write_trained(loaded, trained, out)
     return trained
 
 
