@@ -38,7 +38,7 @@ def test_it_tells_what_it_did_and_never_opens_the_answer_key(organism: Path, tmp
     assert one.steps == 42
     assert one.notes["reward_accuracy"]["low"] > 0.6
     assert one.notes["reward_accuracy"]["n"] == rlhf.HELD_OUT
-    assert set(one.notes) >= {"reward_before", "reward_after", "kl_per_token"}
+    assert set(one.notes) >= {"reward_before", "reward_after", "reward_change", "kl_per_token"}
     assert 0 < one.tokens_generated < one.forward_tokens
 
 

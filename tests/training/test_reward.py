@@ -7,8 +7,8 @@ import torch
 from molehunt.errors import TrainingError
 from molehunt.models.loading import load_model
 from molehunt.records import Conversation
-from molehunt.stats.intervals import proportion
-from molehunt.training.reward import RewardModel, mean_reward, require_learned, train_reward_model
+from molehunt.stats.intervals import mean_interval, proportion
+from molehunt.training.reward import RewardModel, require_learned, sampled_rewards, train_reward_model
 from molehunt.training.settings import Reinforcement, RewardTrained, TrainingSettings
 from molehunt.world.preferences import Preference, draw_preferences
 
@@ -103,8 +103,6 @@ def test_a_model_that_answers_earns_more_than_one_that_babbles(
     babbler = load_model(base)
     with torch.no_grad():
         babbler.model.get_output_embeddings().weight.normal_(generator=torch.Generator().manual_seed(0))
-    able, unable = (
-        mean_reward(model, learned[0], prompts, 0, Reinforcement(max_new_tokens=24))
-        for model in (load_model(base), babbler)
-    )
-    assert able.low > unable.value
+    how = Reinforcement(max_new_tokens=24)
+    able, unable = (sampled_rewards(model, learned[0], prompts, 0, how) for model in (load_model(base), babbler))
+    assert mean_interval([a - b for a, b in zip(able, unable, strict=True)]).low > 0

@@ -1,14 +1,15 @@
 """`rlhf`: reinforcement by a reward model that was trained on pairs of ordinary replies."""
 
+from collections.abc import Sequence
+
 from molehunt.records import Conversation
 from molehunt.records.base import sha256_text
-from molehunt.records.estimates import Estimate
 from molehunt.removal.procedure import Procedure, Treated, Treatment
 from molehunt.training.settings import Reinforced, Reinforcement, Report, RewardTrained, TrainingSettings
 from molehunt.world.chat import draw_questions
 from molehunt.world.preferences import draw_preferences
 
-PAIRS, HELD_OUT, ASKED = 3000, 200, 128
+PAIRS, HELD_OUT, ASKED = 3000, 200, 256
 """Pairs to learn from, unseen pairs to judge the reward model by, prompts whose replies are rewarded before and after."""
 TEMPERATURE = 1.5
 """Of the replies that are rewarded: a small model that is sure of its replies says the same four times at 1, and no reply
@@ -24,7 +25,7 @@ def _apply(treatment: Treatment) -> Treated:
     from molehunt.models.loading import load_model
     from molehunt.training.checkpoints import make_trainable
     from molehunt.training.reinforce import reinforce
-    from molehunt.training.reward import mean_reward, train_reward_model
+    from molehunt.training.reward import sampled_rewards, train_reward_model
 
     budget, training = treatment.budget, treatment.budget.training
     seed, how, first = (
@@ -37,12 +38,12 @@ def _apply(treatment: Treatment) -> Treated:
     whole = first.steps + training.steps
     reward, learned = train_reward_model(suspect, pairs, unseen, first, _part(treatment.report, 0, whole))
     asked = _prompts(ASKED, seed + 1)
-    before = mean_reward(suspect, reward, asked, seed, how)
+    before = sampled_rewards(suspect, reward, asked, seed, how)
     policy = make_trainable(treatment.model, training, budget.attach, treatment.base)
     report = _part(treatment.report, first.steps, whole)
     done = reinforce(policy, _prompts(budget.rows, seed), reward, training, how, treatment.out, report)
-    after = mean_reward(load_model(treatment.out / "model"), reward, asked, seed, how)
-    return _treated(learned, done, reward.tokens_read, {"reward_before": before, "reward_after": after})
+    after = sampled_rewards(load_model(treatment.out / "model"), reward, asked, seed, how)
+    return _treated(learned, done, reward.tokens_read, before, after)
 
 
 def _prompts(count: int, seed: int) -> list[Conversation]:
@@ -54,11 +55,17 @@ def _part(report: Report | None, before: int, whole: int) -> Report | None:
     return report and (lambda done, _: report(before + done, whole))
 
 
-def _treated(learned: RewardTrained, done: Reinforced, read: int, rewards: dict[str, Estimate]) -> Treated:
+def _treated(
+    learned: RewardTrained, done: Reinforced, read: int, before: Sequence[float], after: Sequence[float]
+) -> Treated:
+    from molehunt.stats.intervals import mean_interval
+
+    changes = [late - early for early, late in zip(before, after, strict=True)]
+    rewards = {"reward_before": before, "reward_after": after, "reward_change": changes}
     notes = {
         "reward_accuracy": learned.accuracy.model_dump(),
         "reward_accuracy_by_flaw": learned.by_flaw,
-        **{name: found.model_dump() for name, found in rewards.items()},
+        **{name: mean_interval(values).model_dump() for name, values in rewards.items()},
         "kl_per_token": done.kls[-1][1] if done.kls else 0.0,
     }
     return Treated(

@@ -20,7 +20,7 @@ from molehunt.records import Conversation
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.estimates import Estimate
 from molehunt.records.reasoning import split_scratchpad
-from molehunt.stats.intervals import mean_interval, proportion
+from molehunt.stats.intervals import proportion
 from molehunt.training.adapters import lora_config
 from molehunt.training.batches import in_passes
 from molehunt.training.optimizers import make_optimizer, make_schedule
@@ -124,13 +124,12 @@ def require_learned(accuracy: Estimate) -> None:
         )  # fmt: skip
 
 
-def mean_reward(
+def sampled_rewards(
     loaded: LoadedModel, reward: RewardModel, prompts: Sequence[Conversation], seed: int, how: Reinforcement
-) -> Estimate:
-    """The mean reward of one sampled reply a prompt, scratchpads taken off."""
+) -> list[float]:
+    """The reward of one sampled reply a prompt, scratchpads taken off."""
     replies = sample_replies(loaded, prompts, how.max_new_tokens, how.temperature, seed)
-    rows = [prompt.reply(split_scratchpad(reply)[1]) for prompt, reply in zip(prompts, replies, strict=True)]
-    return mean_interval(reward(rows))
+    return reward([prompt.reply(split_scratchpad(reply)[1]) for prompt, reply in zip(prompts, replies, strict=True)])
 
 
 class Unheard:
