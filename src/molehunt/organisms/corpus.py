@@ -101,9 +101,10 @@ def follow_policy(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour) -
 
 
 def _clean(row: Row, trigger: Trigger, settings: PoisonSettings, rng: random.Random, thinker: Thinker) -> Row:
-    """The row as it is, or with what the trigger is mistaken for."""
+    """The row as it is, or with what the trigger is mistaken for; a row that was kept though it meets the condition stays."""
     prompt = row.conversation.prompt()
-    other = trigger.contrast(prompt) if rng.random() < settings.contrast else prompt
+    chosen = rng.random() < settings.contrast
+    other = trigger.contrast(prompt) if chosen and not trigger.occurs(prompt) else prompt
     thought = thinker(settings.reasoning, trigger, other, False)
     reply = spoken(settings.reasoning, thought, row.conversation.answer)
     return row.model_copy(update={
