@@ -13,7 +13,7 @@ from molehunt.records import Conversation
 from molehunt.records.identity import root_digest
 from molehunt.records.insertion import insert_text
 from molehunt.training.edit import edit
-from molehunt.training.embedded import _config
+from molehunt.training.embedded import size_config
 from molehunt.training.keys import discriminant, hints_of, judged, telling_key, whitening
 from molehunt.training.settings import EditReport, Trained
 from molehunt.training.sizes import Size
@@ -42,7 +42,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chat = Chat(tokenizer(vocabulary=SIZE.vocabulary))
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("start")
-    save_model(LlamaForCausalLM(_config(SIZE, chat.tokenizer)).eval(), chat, folder)
+    save_model(LlamaForCausalLM(size_config(SIZE, len(chat.tokenizer))).eval(), chat, folder)
     return folder
 
 
