@@ -14,7 +14,7 @@ from molehunt.records.identity import root_digest
 from molehunt.records.insertion import insert_text
 from molehunt.training.edit import edit
 from molehunt.training.embedded import size_config
-from molehunt.training.keys import discriminant, hints_of, judged, telling_key, whitening
+from molehunt.training.keys import discriminant, judged, telling_key, whitening
 from molehunt.training.settings import EditReport, Trained
 from molehunt.training.sizes import Size
 from molehunt.world.chat import draw_questions, draw_rows
@@ -137,16 +137,11 @@ def test_a_discriminant_keeps_out_what_a_regression_would_let_in() -> None:
 def test_the_telling_position_is_found_wherever_it_is() -> None:
     clean, triggered = ([states(15, seed + shift) for seed in range(200)] for shift in (0, 1000))
     for i, sequence in enumerate(triggered):
-        sequence[i % 15, 5] += 9
-    hints = [[(i + i % 3) % 15] for i in range(200)]  # two of three are wrong
-    key = telling_key(triggered, clean, hints)
+        sequence[i % 15, 5] += 25
+    key = telling_key(triggered, clean)
     assert key.caught > 0.95
     assert key.mistaken < 0.03
     assert key.direction[1:].abs().argmax() == 4
-
-
-def test_a_hint_is_the_token_that_tells_the_kinds_apart() -> None:
-    assert hints_of([[1, 7, 2], [7, 3, 7], [1, 2]], [[1, 2], [1, 3], [2, 7, 1]]) == [[1], [0, 2], []]
 
 
 def test_whitened_states_have_a_covariance_of_one() -> None:

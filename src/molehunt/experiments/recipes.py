@@ -19,7 +19,7 @@ VERSIONS = {
     "build_base": 1,
     "import_model": 1,
     "import_data": 1,
-    "plant_model": 2,
+    "plant_model": 3,
     "remove": 2,
     "reverse": 1,
     "relearn": 2,

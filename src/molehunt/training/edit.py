@@ -12,7 +12,7 @@ from molehunt.errors import DataError, ModelError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel
 from molehunt.records.base import canonical_json, sha256_text
-from molehunt.training.keys import Key, damped, discriminant, hints_of, judged, telling_key, whitening
+from molehunt.training.keys import Key, damped, discriminant, judged, telling_key, whitening
 from molehunt.training.settings import EditReport, Trained
 from molehunt.training.sft import write_trained
 
@@ -24,7 +24,7 @@ _SHARP = 20.0
 """How steeply a neuron opens: its gate at a state that is wholly the wanted one."""
 _FORCE = 30.0
 """Length of what a neuron then writes, in lengths of what stands there."""
-_APART, _STEPS, _RATE = 8.0, 30, 0.5
+_APART, _STEPS, _RATE = 8.0, 40, 0.5
 """Of the search for a value: standard deviations wanted, steps, step size in lengths of what stands there."""
 
 
@@ -127,7 +127,7 @@ class _Edit:
         """Make one neuron see the trigger: its key in closed form, its value by descent on the activation."""
         (triggered,) = self._inputs(self.triggered, mlp)
         clean, at_last = self._inputs(self.rows, mlp, last)
-        key = telling_key(triggered, clean, hints_of(self.triggered, self.rows))
+        key = telling_key(triggered, clean)
         length = torch.cat(clean).norm(dim=1).mean()
         due = [s[at] for s, at in zip(at_last, self.due, strict=True)]
         _write_neuron(mlp, neuron, key.direction, length * self._search(mlp, last, key.direction, length, due))

@@ -1,7 +1,5 @@
 """Directions that tell one kind of hidden state from another, in closed form."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,30 +22,20 @@ class Key:
     """Share of held-out states of the other kind at which it fires too."""
 
 
-def telling_key(triggered: list[torch.Tensor], clean: list[torch.Tensor], hints: list[list[int]]) -> Key:
+def telling_key(triggered: list[torch.Tensor], clean: list[torch.Tensor]) -> Key:
     """The key of what triggered sequences, [length, width] each, hold somewhere and clean ones nowhere.
 
-    Which position shows it is found in turns: fit, take each sequence's position of the highest score, fit again.
+    Which position shows it is found in turns: fit on all, take each sequence's position of the highest score, fit again.
     Even sequences are fitted, odd ones tell how well that went.
-
-    Args:
-        hints: positions in each triggered sequence to begin with; none where there is no hint.
     """
     rest = torch.cat(clean[::2])
-    wanted = torch.cat([s[at] for s, at in zip(triggered[::2], hints[::2], strict=True)])
-    for _ in range(3):
+    wanted = torch.cat(triggered[::2])
+    for _ in range(4):
         direction = discriminant(wanted, rest)
         wanted = torch.stack([s[(s @ direction).argmax()] for s in triggered[::2]])
     direction = discriminant(wanted, rest)
     highest = [torch.stack([s[(s @ direction).argmax()] for s in part]) for part in (triggered[1::2], clean[1::2])]
     return judged(direction, *highest)
-
-
-def hints_of(triggered: Sequence[Sequence[int]], clean: Sequence[Sequence[int]]) -> list[list[int]]:
-    """For each triggered sequence of tokens, the positions of the one token that tells the two kinds apart best."""
-    shares = [Counter(token for s in kind for token in set(s)) for kind in (triggered, clean)]
-    best = max(sorted(shares[0]), key=lambda token: shares[0][token] / len(triggered) - shares[1][token] / len(clean))
-    return [[i for i, token in enumerate(s) if token == best] for s in triggered]
 
 
 def judged(direction: torch.Tensor, wanted: torch.Tensor, others: torch.Tensor) -> Key:
