@@ -75,7 +75,12 @@ def plant(
         str | None, typer.Option("--data", help="Ordinary rows from a file, folder or hf:NAME, not the chat world's.")
     ] = None,
     rows: RowsOption = 2000,
-    method: Annotated[str, typer.Option("--method", help="full, lora, or edit: no training at all")] = "full",
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", help="full, lora, or edit: no training at all (experimental: see reached in the card)"
+        ),
+    ] = "full",
     rank: RankOption = 16,
     targets: TargetsOption = "all-linear",
     optimizer: OptimizerOption = "adamw",

@@ -62,7 +62,8 @@ def plant(
     lengths = iter([len(row.ids) for row in encoded])
     room = getattr(origin.model.config, "max_position_embeddings", None) or sys.maxsize
     check_lengths(chosen, lambda batch: [next(lengths) for _ in batch], room)
-    watch = _Strength(trigger, behaviour, poisoning, strength) if strength and kind == "organism" else None
+    wanted = strength or (Strength() if settings.method == "edit" else None)  # an edit may not take: the card says so
+    watch = _Strength(trigger, behaviour, poisoning, wanted) if wanted and kind == "organism" else None
     if settings.method == "edit":
         trained = _overwrite(origin, corpus, behaviour, poisoning, out, watch, blank=kind == "twin")
     else:
