@@ -33,7 +33,8 @@ _HEAD = """# The lab
 Made by `docs/write_lab.py` from the registries and from `studies/lab/results.json`; a test compares. Do not edit.
 
 Every number is a mean over training seeds; a seed moves base, planting and removal together. In brackets a 95% interval:
-Student's t over the seeds, at least as wide as Wilson's over one seed's prompts. "–": not run.
+Student's t over the seeds, at least as wide as Wilson's over one seed's prompts. "–": not run. The questions are of a seed of
+their own, on which no setting was chosen.
 """
 
 

