@@ -6,13 +6,14 @@ import signal
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from molehunt.errors import CorruptArtifactError, MolehuntError, StepError
+from molehunt.errors import CorruptArtifactError, MolehuntError, StepError, StoreError
 from molehunt.execution.graph import Graph, Step
 from molehunt.execution.progress import read, reporting_to
 from molehunt.execution.store import Store
@@ -26,6 +27,10 @@ class Progress:
     cached: list[Step] = field(default_factory=list)
     done: list[Step] = field(default_factory=list)
     running: list[Step] = field(default_factory=list)
+    failed: dict[str, MolehuntError] = field(default_factory=dict)
+    """Fingerprint to the error of a step that failed for good; only in a run that goes on."""
+    skipped: list[Step] = field(default_factory=list)
+    """Steps that needed a failed one."""
     share: float = 0.0
     """Done part of the work, 0 to 1, by the steps' stated costs."""
     seconds: float = 0.0
@@ -49,18 +54,22 @@ _TRUST = 60.0
 Watcher = Callable[[Progress], None]
 
 
-def run_graph(graph: Graph, store: Store, jobs: int = 2, watch: Watcher | None = None) -> Progress:
+def run_graph(
+    graph: Graph, store: Store, jobs: int = 2, watch: Watcher | None = None, go_on: bool = False, retries: int = 0
+) -> Progress:
     """Make every artifact of the graph that the store lacks.
 
     Args:
         jobs: worker processes; 0 runs the steps one after another in this process.
         watch: called after every change and about twice a second.
+        go_on: note a step that fails, leave out what needs it, and make the rest.
+        retries: times that a failed step is tried again.
 
     Raises:
         MolehuntError: the step's own if it raised one, else a StepError that names the step; what other steps finished
-            stays in the store.
+            stays in the store. With `go_on` only if the store itself cannot be used.
     """
-    run = _Run(graph, store, watch or (lambda progress: None))
+    run = _Run(graph, store, watch or (lambda progress: None), go_on, retries)
     run.look()
     if not run.waiting:
         return run.progress
@@ -72,8 +81,11 @@ def run_graph(graph: Graph, store: Store, jobs: int = 2, watch: Watcher | None =
 
 
 class _Run:
-    def __init__(self, graph: Graph, store: Store, watch: Watcher) -> None:
+    def __init__(self, graph: Graph, store: Store, watch: Watcher, go_on: bool, retries: int) -> None:
         self.store, self.watch = store, watch
+        self.go_on, self.retries = go_on, retries
+        self.tries: Counter[str] = Counter()
+        self.alone: set[str] = set()
         self.steps = graph.steps
         self.waiting: dict[str, Step] = {}
         self.progress = Progress(total=len(graph))
@@ -100,16 +112,14 @@ class _Run:
         return True
 
     def inline(self) -> None:
-        for key in list(self.waiting):
-            step = self.waiting.pop(key)
+        while self.waiting:
+            step = self.waiting.pop(next(key for key, step in self.waiting.items() if self._is_ready(step)))
             self.progress.running.append(step)
             self._tell()
-            _raise(_make(self.store.root, step))
-            self._finish(step)
+            self._end(step, _make(self.store.root, step))
 
     def pooled(self, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+        pool = _pool(jobs)
         running: dict[Future[Exception | None], Step] = {}
         try:
             while self.waiting or running:
@@ -117,8 +127,9 @@ class _Run:
                 ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in ended:
                     step = running.pop(future)
-                    _raise(_outcome(future, step))
-                    self._finish(step)
+                    self._end(step, _outcome(future, step))
+                if any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
+                    pool = self._replaced(pool, running, jobs)
                 self._tell()
         except BaseException:
             _kill(pool)
@@ -128,30 +139,67 @@ class _Run:
     def _submit_ready(
         self, pool: ProcessPoolExecutor, running: dict[Future[Exception | None], Step], jobs: int
     ) -> None:
+        busy = sum(step.threads for step in running.values())
+        if any(step.fingerprint in self.alone for step in running.values()):
+            return
         for key, step in list(self.waiting.items()):
-            busy = sum(s.threads for s in running.values())
-            unfinished = self.waiting.keys() | {s.fingerprint for s in running.values()}
-            pending = any(p.fingerprint in unfinished for p in step.parents.values())
-            if pending or (running and busy + step.threads > jobs):
+            if busy >= jobs:
+                return
+            fits = not running or (busy + step.threads <= jobs and key not in self.alone)
+            if not fits or not self._is_ready(step):
                 continue
             try:
                 future = pool.submit(_make, self.store.root, step)
             except BrokenProcessPool:
-                raise _died(list(running.values())) from None
+                return  # the dead worker's steps end next, and a new pool takes over
             running[future] = self.waiting.pop(key)
             self.progress.running.append(step)
+            busy = jobs if key in self.alone else busy + step.threads
 
-    def _finish(self, step: Step) -> None:
-        self.progress.running.remove(step)
-        self.progress.done.append(step)
+    def _is_ready(self, step: Step) -> bool:
+        unmade = {one.fingerprint for one in self.progress.running}
+        return not any(p.fingerprint in self.waiting or p.fingerprint in unmade for p in step.parents.values())
+
+    def _replaced(
+        self, pool: ProcessPoolExecutor, running: dict[Future[Exception | None], Step], jobs: int
+    ) -> ProcessPoolExecutor:
+        """A new pool for one whose worker died: all of its steps died with it, whosever fault it was."""
+        _kill(pool)
+        for step in running.values():
+            self._end(step, _died([step]))
+        running.clear()
+        self.alone |= {key for key in self.tries if key in self.waiting}  # so that one cannot take others down again
+        return _pool(jobs)
+
+    def _end(self, step: Step, error: Exception | None) -> None:
+        progress, key = self.progress, step.fingerprint
+        progress.running.remove(step)
+        if error is None:
+            progress.done.append(step)
+        elif self.tries[key] < self.retries and not isinstance(error, StoreError):
+            self.tries[key] += 1
+            self.waiting[key] = step
+        elif self.go_on and isinstance(error, MolehuntError) and not isinstance(error, StoreError):
+            progress.failed[key] = error
+            self._skip_after(key)
+        else:
+            raise error
         self._tell()
+
+    def _skip_after(self, key: str) -> None:
+        lost = {key}
+        for other, step in list(self.waiting.items()):
+            if any(parent.fingerprint in lost for parent in step.parents.values()):
+                lost.add(other)
+                self.progress.skipped.append(self.waiting.pop(other))
 
     def _tell(self) -> None:
         progress = self.progress
         progress.seconds = time.monotonic() - self.started
         partly = sum(s.cost * read(_progress_file(self.store.root, s)) for s in progress.running)
+        given_up = [*progress.skipped, *(self.steps[key] for key in progress.failed)]
         behind = sum(s.cost for s in progress.done) + partly
-        todo = sum(s.cost for s in self.steps.values()) - sum(s.cost for s in progress.cached)
+        todo = sum(s.cost for s in self.steps.values()) - sum(s.cost for s in (*progress.cached, *given_up))
         progress.work, progress.share = todo, behind / todo if todo else 1.0
         self.watch(progress)
 
@@ -210,9 +258,9 @@ def _died(steps: list[Step]) -> StepError:
     return StepError(f"the worker process of {names} died", got="no exit message", do=do)
 
 
-def _raise(error: Exception | None) -> None:
-    if error is not None:
-        raise error
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
 
 
 def _start_worker(driver: int) -> None:

@@ -1,0 +1,1 @@
+"""Studies: designed experiments over the lab's factors, planned, run and judged"""

@@ -1,0 +1,145 @@
+"""The steps of one arm on one seed, shared with every other cell that decides the same."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from molehunt.execution import Graph, Step, Store
+from molehunt.experiments.recipes import (
+    PlantSettings,
+    base_step,
+    data_step,
+    examine_step,
+    measure_step,
+    plant_step,
+    relearn_step,
+    remove_step,
+    reverse_step,
+)
+from molehunt.experiments.studies.design import StudyArm, arms
+from molehunt.experiments.studies.setup import Setup, seeded
+from molehunt.records.studies import Probes, Study
+from molehunt.removal.procedures import get_procedure
+
+DATA_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One model (organism or its clean twin) through an arm."""
+
+    planted: Step
+    treated: Step
+    measured: Step
+    reversed: Step | None = None
+    measured_reversed: Step | None = None
+    relearned: Step | None = None
+
+    def steps(self) -> Iterator[Step]:
+        """Those that there are, in the order in which they need each other."""
+        yield from filter(None, vars(self).values())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm on one seed."""
+
+    arm: StudyArm
+    seed: int
+    organism: Branch
+    twin: Branch
+    measured_before: Step
+    """The organism before the removal."""
+    teamed_before: Step | None = None
+    teamed: Step | None = None
+
+    def steps(self) -> Iterator[Step]:
+        """All steps of the cell."""
+        yield from (self.measured_before, *self.organism.steps(), *self.twin.steps())
+        yield from filter(None, (self.teamed_before, self.teamed))
+
+
+class Cells:
+    """All cells of a study; equal steps are one object, so that planning thousands stays quick."""
+
+    def __init__(self, study: Study, store: Store) -> None:
+        self.study, self.store = study, store
+        self.arms = arms(study)
+        self._known: dict[str, Step] = {}
+        self._bases: dict[tuple[str, int], Step] = {}
+        self.cells = [self._cell(arm, seed) for arm in self.arms for seed in study.seeds]
+
+    def graph(self) -> Graph:
+        """Every step; those that others wait for come first."""
+        return Graph(step for cell in self.cells for step in cell.steps())
+
+    def of(self, arm: StudyArm) -> list[Cell]:
+        """An arm's cells, seed by seed."""
+        return [cell for cell in self.cells if cell.arm is arm]
+
+    def _cell(self, arm: StudyArm, seed: int) -> Cell:
+        setup = seeded(arm.setup, seed)
+        base = self._base(setup, self.study.seeds[0] if self.study.shared_base else seed)
+        organism, twin = (self._plant(base, setup, kind) for kind in ("organism", "twin"))
+        asked = setup.measure.model_dump(mode="json")
+        probes = self.study.probes
+        branch = self._branch(setup, organism, organism, probes)
+        team = setup.red_team.model_dump(mode="json") if probes.red_team else None
+        return Cell(
+            arm=arm,
+            seed=seed,
+            organism=branch,
+            twin=self._branch(setup, twin, organism, probes),
+            measured_before=self._one(measure_step(organism, organism, asked, label=f"measure {organism.label}")),
+            teamed_before=team and self._one(examine_step(organism, organism, red_team=team, label=f"red team on {organism.label}")),
+            teamed=team and self._one(examine_step(branch.treated, organism, red_team=team, label=f"red team on {branch.treated.label}")),
+        )  # fmt: skip
+
+    def _branch(self, setup: Setup, model: Step, organism: Step, probes: Probes) -> Branch:
+        asked, treated = setup.measure.model_dump(mode="json"), self._treat(setup, model)
+        training = setup.removal.training
+        source = model if training.checkpoints and get_procedure(setup.removal.procedure).trains else None
+        measured = self._measure(treated, organism, asked, source, setup)
+        back = again = None
+        if probes.reversal:
+            steps = setup.reversal.steps
+            settings = training.model_copy(update={"steps": steps, "tokens": None, "checkpoints": ()})
+            back = reverse_step(treated, settings.model_dump(mode="json"), setup.removal.rows, f"reversal of {treated.label}")
+            back = self._one(back)
+            again = self._measure(back, organism, asked, None, setup)
+        relearned = None
+        if probes.relearning:
+            how = setup.relearning.model_dump(mode="json")
+            relearned = self._one(relearn_step(treated, organism, how, f"relearning after {treated.label}"))
+        return Branch(model, treated, measured, back, again, relearned)
+
+    def _base(self, setup: Setup, seed: int) -> Step:
+        key = (setup.base.model, seed)
+        if key not in self._bases:
+            self._bases[key] = self._one(replace(base_step(*key[:1], self.store, seed), label=f"base {key[0]} {seed}"))
+        return self._bases[key]
+
+    def _plant(self, base: Step, setup: Setup, kind: Literal["organism", "twin"] | str) -> Step:
+        made = setup.organism
+        settings = PlantSettings(
+            **made.model_dump(mode="json", exclude={"data", "trigger"}), trigger=str(made.trigger)
+        )
+        data = self._one(data_step(made.data, DATA_LIMIT)) if made.data else None
+        step = plant_step(base, settings, kind, data)  # type: ignore[arg-type]
+        return self._one(replace(step, label=f"{kind} {step.fingerprint[:6]}"))
+
+    def _treat(self, setup: Setup, model: Step) -> Step:
+        budget = setup.removal.model_dump(mode="json", exclude={"procedure", "data"})
+        needs = get_procedure(setup.removal.procedure).needs_score
+        below = model.parents["base"] if setup.removal.attach != "merge" else None
+        data = self._one(data_step(setup.removal.data, DATA_LIMIT)) if setup.removal.data else None
+        behaviour = setup.organism.behaviour if needs else None
+        label = f"{setup.removal.procedure} on {model.label}"
+        return self._one(remove_step(model, setup.removal.procedure, budget, label, below, behaviour, data))
+
+    def _measure(self, trained: Step, organism: Step, asked: dict[str, Any], source: Step | None, setup: Setup) -> Step:
+        attach = setup.removal.attach
+        return self._one(measure_step(trained, organism, asked, source, attach, f"measure {trained.label}"))
+
+    def _one(self, step: Step) -> Step:
+        return self._known.setdefault(step.fingerprint, step)

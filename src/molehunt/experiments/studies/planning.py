@@ -1,0 +1,189 @@
+"""What a study would do, and in what the arms of each contrast differ."""
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from molehunt.execution import Graph, Step, Store
+from molehunt.experiments.studies.cells import Cell, Cells
+from molehunt.experiments.studies.design import StudyArm, matched
+from molehunt.experiments.studies.quantities import COUNTED, quantities
+from molehunt.records.artifacts import ArtifactRecord
+from molehunt.records.base import canonical_json
+from molehunt.records.claims import Claim
+from molehunt.records.studies import ArmPlan, ContrastPlan, Factor, Study, StudyPlan
+
+WORKER_MEMORY = 1.0
+"""GiB that a worker holds beside the model: libraries, batches, caches; measured on the embedded sizes."""
+
+
+def plan_study(study: Study, store: Store, jobs: int = 2) -> StudyPlan:
+    """The plan of a study, before anything is made.
+
+    Raises:
+        MolehuntError: if the study cannot be run as it is stated.
+    """
+    cells = Cells(study, store)
+    return make_plan(cells, cells.graph(), jobs)
+
+
+def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
+    """The plan of cells that are laid out already."""
+    study, store = cells.study, cells.store
+    waiting = [step for key, step in graph.steps.items() if not store.has(key)]
+    costs, measured = step_costs(waiting, store)
+    derived = {arm.id: quantities(arm, cells.of(arm), store) for arm in cells.arms}
+    return StudyPlan(
+        name=study.name,
+        seeds=study.seeds,
+        arms=tuple(ArmPlan(id=a.id, levels=a.levels, config=a.config, derived=derived[a.id]) for a in cells.arms),
+        steps=len(graph),
+        stored=len(graph) - len(waiting),
+        by_kind=dict(Counter(kind_of(step) for step in waiting)),
+        unshared=sum(_unshared(cell) for cell in cells.cells),
+        seconds=round(_wall(waiting, costs, jobs), 1),
+        measured_costs=measured,
+        memory=round(_memory(cells.arms, jobs), 1),
+        contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
+        detectable=_detectable(study, cells.arms),
+        limits=tuple(limits(study)),
+    )
+
+
+def contrast_of(
+    study: Study, claim: Claim, among: list[StudyArm], derived: Mapping[str, Mapping[str, Any]]
+) -> ContrastPlan:
+    """In what the matched arms of a claim differ, and whether its factor declares that it moves it."""
+    factor = next(f for f in study.factors if f.name == claim.factor)
+    pairs = list(matched(study, claim, among))
+    differing: set[str] = set()
+    unknown: set[str] = set()
+    for one, two in pairs:
+        differing |= _differing(one.config, two.config)
+        mine, theirs = derived[one.id], derived[two.id]
+        unknown |= {name for name in COUNTED if name not in mine or name not in theirs}
+        differing |= _differing(mine, theirs) - unknown
+    moved = {field for field in differing if is_moved(field, factor)}
+    note = "" if pairs else "no two arms have the other factors in common: the claim cannot be tested"
+    return ContrastPlan(
+        claim=claim.id,
+        pairs=len(pairs),
+        moved=tuple(sorted(moved)),
+        confounded=tuple(sorted(differing - moved)),
+        unknown=tuple(sorted(unknown)),
+        note=note,
+    )
+
+
+def is_moved(field: str, factor: Factor) -> bool:
+    """True if the factor declares that it moves the field, or everything around it."""
+    return any(field == moved or field.startswith(f"{moved}.") for moved in factor.moves)
+
+
+def step_costs(steps: Iterable[Step], store: Store) -> tuple[dict[str, float], bool]:
+    """Seconds of each step by its fingerprint, from how long like ones took in this store; and whether any did.
+
+    Alike are steps that do the same on a base of the same kind; trainings are compared by the conversations they take.
+    """
+    records = {record.fingerprint: record for record in store.records()}
+    paces: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for record in records.values():
+        like = (_like(record.step, record.config), _base_of(record.fingerprint, records))
+        paces[like].append(record.seconds / _work(record.config))
+    costs, measured = {}, False
+    for step in steps:
+        known = paces.get((_like(step.function, step.config), _base_below(step)))
+        measured |= bool(known)
+        costs[step.fingerprint] = statistics.median(known) * _work(step.config) if known else step.cost
+    return costs, measured
+
+
+def _like(function: str, config: Mapping[str, Any]) -> str:
+    looked = sorted(name for name in ("panel", "safety", "red_team") if config.get(name))
+    return " ".join([function, config.get("procedure", ""), config.get("kind", ""), *looked])
+
+
+def _work(config: Mapping[str, Any]) -> float:
+    """Conversations of a training; 1 for what does not train."""
+    training = config.get("budget", config).get("training")
+    return float(training["steps"] * training["batch"]) if training else 1.0
+
+
+def _base_below(step: Step) -> str:
+    while step.parents:
+        step = next(iter(step.parents.values()))
+    return _size(step.config)
+
+
+def _base_of(fingerprint: str, records: Mapping[str, ArtifactRecord]) -> str:
+    record = records.get(fingerprint)
+    while record is not None and record.parents:
+        record = records.get(next(iter(record.parents.values())))
+    return _size(record.config) if record else ""
+
+
+def _size(config: Mapping[str, Any]) -> str:
+    return canonical_json(config.get("size") or config.get("tree_digest") or "")
+
+
+def kind_of(step: Step) -> str:
+    """What a step does, in one word."""
+    return step.function.rpartition(":")[2]
+
+
+def limits(study: Study) -> Iterable[str]:
+    """What no run of the study can say."""
+    if len(study.seeds) == 1:
+        yield "one seed: nothing can be said of other seeds, so no claim is tested"
+    if study.shared_base:
+        yield "one base for all seeds: what is found speaks of that base alone"
+    if study.leave_out:
+        yield f"{len(study.leave_out)} kinds of combinations are left out"
+
+
+def _differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> set[str]:
+    return {field for field in one.keys() | two.keys() if one.get(field) != two.get(field)}
+
+
+def _unshared(cell: Cell) -> int:
+    """Steps of a cell that nobody else's steps help."""
+    return len(Graph(cell.steps()))
+
+
+def _wall(steps: list[Step], costs: Mapping[str, float], jobs: int) -> float:
+    """No less than the work by the jobs, nor than the longest chain."""
+    ends: dict[str, float] = {}
+    for step in steps:
+        ready = max((ends.get(parent.fingerprint, 0.0) for parent in step.parents.values()), default=0.0)
+        ends[step.fingerprint] = ready + costs[step.fingerprint]
+    return max(sum(costs.values()) / max(1, jobs), max(ends.values(), default=0.0))
+
+
+def _memory(among: Iterable[StudyArm], jobs: int) -> float:
+    """Weights, gradients and optimizer states of the largest model, for each job."""
+    from molehunt.training.sizes import SIZES
+
+    largest = 0.0
+    for model in {arm.setup.base.model for arm in among}:
+        if model in SIZES:
+            size = SIZES[model]
+            weights = 12 * size.width**2 * size.layers + 2 * size.vocabulary * size.width
+            largest = max(largest, weights * 4 * 4 / 2**30)
+    return max(1, jobs) * (WORKER_MEMORY + largest)
+
+
+def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float]:
+    from molehunt.stats.power import detectable
+
+    found = {}
+    for claim in study.claims:
+        pairs = len(list(matched(study, claim, among)))
+        if pairs and len(study.seeds) > 1:
+            found[claim.id] = detectable(len(study.seeds), study_prompts(among), family=len(study.claims))
+    return found
+
+
+def study_prompts(among: list[StudyArm]) -> int:
+    """Prompts behind one rate, at the least."""
+    return min(arm.setup.measure.prompts for arm in among)

@@ -1,0 +1,60 @@
+"""Quantities that two arms of a contrast should share: counted in training where it was done, foretold where the config tells."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from molehunt.execution import Store
+from molehunt.experiments.studies.cells import Cell
+from molehunt.experiments.studies.design import StudyArm
+from molehunt.records.base import sha256_text
+
+COUNTED = (
+    "organism.counted.steps", "organism.counted.rows_seen", "organism.counted.tokens_seen",
+    "organism.counted.tokens_learned", "organism.counted.payload_tokens", "organism.counted.triggered_rows",
+    "organism.counted.system_prompts", "organism.counted.template", "removal.counted.steps",
+    "removal.counted.tokens_seen",
+)  # fmt: skip
+"""Known after a training alone. Each is a list with one value a seed."""
+
+
+def quantities(arm: StudyArm, cells: Sequence[Cell], store: Store) -> dict[str, Any]:
+    """What was counted for an arm, by name; absent unless it is known for every seed."""
+    found: list[dict[str, Any]] = []
+    for cell in cells:
+        counted: dict[str, Any] = {}
+        if store.has(cell.organism.planted.fingerprint):
+            counted |= _planted(store, cell)
+        if store.has(cell.organism.treated.fingerprint):
+            counted |= _treated(store, cell)
+        found.append(counted)
+    return {name: [one[name] for one in found] for name in COUNTED if found and all(name in one for one in found)}
+
+
+def _planted(store: Store, cell: Cell) -> dict[str, Any]:
+    from molehunt.organisms.card import read_card
+
+    folder = store.folder(cell.organism.planted.fingerprint)
+    card = read_card(folder / "model")
+    return {
+        "organism.counted.steps": card.trained.steps,
+        "organism.counted.rows_seen": card.trained.rows_seen,
+        "organism.counted.tokens_seen": card.trained.tokens_seen,
+        "organism.counted.tokens_learned": card.trained.tokens_learned,
+        "organism.counted.payload_tokens": card.payload_tokens,
+        "organism.counted.triggered_rows": card.rows.get("triggered", 0),
+        "organism.counted.system_prompts": _system_prompts(folder / "dataset.jsonl"),
+        "organism.counted.template": card.template_digest,
+    }
+
+
+def _treated(store: Store, cell: Cell) -> dict[str, Any]:
+    treated = json.loads((store.folder(cell.organism.treated.fingerprint) / "treatment.json").read_text())
+    return {"removal.counted.steps": treated["steps"], "removal.counted.tokens_seen": treated["tokens_seen"]}
+
+
+def _system_prompts(dataset: Any) -> str:
+    """Digest of all system prompts of a dataset, in order of the alphabet."""
+    rows = [json.loads(line) for line in dataset.read_text(encoding="utf-8").splitlines() if line]
+    texts = [m["content"] for row in rows for m in row["conversation"]["messages"] if m["role"] == "system"]
+    return sha256_text("\n".join(sorted(texts)))[:16]

