@@ -5,7 +5,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from molehunt.records.base import Record
-from molehunt.records.claims import Claim
+from molehunt.records.claims import Claim, ClaimFinding, Contrast, Flips
+from molehunt.records.estimates import ArmEstimate
+from molehunt.records.results import VerdictName
 
 Side = Literal["base", "organism", "removal"]
 
@@ -121,3 +123,109 @@ class StudyPlan(Record):
     def confounded(self) -> tuple[ContrastPlan, ...]:
         """The contrasts whose arms differ in more than the factor."""
         return tuple(contrast for contrast in self.contrasts if contrast.confounded)
+
+
+class TrajectoryPoint(Record):
+    """One checkpoint on the way through a removal."""
+
+    checkpoint: int
+    asr: float
+    capability: float
+    log_odds: float | None
+    """Against the twin at the same checkpoint, in nats."""
+
+
+class CellResult(Record):
+    """One arm on one seed."""
+
+    arm: str
+    seed: int
+    rates: dict[str, tuple[int, int]]
+    """Outcome to (successes, prompts)."""
+    means: dict[str, tuple[float, float]]
+    """Outcome to (mean, standard error over prompts)."""
+    trajectory: tuple[TrajectoryPoint, ...]
+    verdict: VerdictName
+    reason: str
+    seconds: float
+    """Of the removal alone."""
+
+
+class ArmResult(Record):
+    """One arm over its seeds."""
+
+    id: str
+    levels: dict[str, str]
+    config: dict[str, Any]
+    derived: dict[str, Any]
+    estimates: dict[str, ArmEstimate]
+    """Outcome to its mean over seeds."""
+    verdicts: dict[VerdictName, int]
+    """How many seeds ended so."""
+    oracle_gap: float | None
+    """Mean over seeds: ASR at the chosen checkpoint (the last one, which no answer chose) minus the lowest along the way,
+    which only someone who knows the trigger could have picked."""
+
+
+class EffectResult(Record):
+    """A factor's effect on an outcome: a level against the factor's first one."""
+
+    factor: str
+    level: str
+    against: str
+    outcome: str
+    contrast: Contrast
+    flips: Flips | None
+    """None where the factor has no other levels to flip across."""
+
+
+class Strength(Record):
+    """How strongly the two sides of a claim's contrast were planted."""
+
+    claim: str
+    level: float
+    """Mean ASR before the removal, at the claim's level."""
+    against: float
+    differs: bool
+    """Their paired difference has an interval without 0, or is larger than a twentieth."""
+
+
+class Missing(Record):
+    """A cell that there is no result of."""
+
+    arm: str
+    seed: int
+    why: str
+    log: str = ""
+    """Where the failed step's log lies."""
+
+
+class ParetoPoint(Record):
+    """An arm's capability against what is left of its backdoor."""
+
+    arm: str
+    capability: float
+    asr: float
+    on_front: bool
+    """No other arm is better in one and as good in the other."""
+    on_hull: bool
+    """On the convex hull, which mixes of arms would reach if they could be mixed."""
+
+
+class StudyResult(Record):
+    """What a study found."""
+
+    schema_: Literal["molehunt.study/1"] = Field("molehunt.study/1", alias="schema")
+    study: Study
+    arms: tuple[ArmResult, ...]
+    cells: tuple[CellResult, ...]
+    claims: tuple[ClaimFinding, ...]
+    contrasts: tuple[ContrastPlan, ...]
+    """In what the arms of each claim differ, with what was counted in training."""
+    strengths: tuple[Strength, ...]
+    effects: tuple[EffectResult, ...]
+    front: tuple[ParetoPoint, ...]
+    missing: tuple[Missing, ...]
+    limits: tuple[str, ...]
+    prompts: int
+    libraries: dict[str, str]
