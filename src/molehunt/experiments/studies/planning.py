@@ -8,12 +8,15 @@ from typing import Any
 from molehunt.execution import Graph, Step, Store
 from molehunt.experiments.studies.cells import Cell, Cells
 from molehunt.experiments.studies.design import StudyArm, matched
+from molehunt.experiments.studies.outcomes import OUTCOMES
 from molehunt.experiments.studies.quantities import COUNTED, quantities
 from molehunt.records.artifacts import ArtifactRecord
 from molehunt.records.base import canonical_json
 from molehunt.records.claims import Claim
 from molehunt.records.studies import ArmPlan, ContrastPlan, Factor, Study, StudyPlan
 
+SPREAD = 0.1
+"""Standard deviation between seeds of a difference of rates that the power is computed with: a guess, stated as such."""
 WORKER_MEMORY = 1.0
 """GiB that a worker holds beside the model: libraries, batches, caches; measured on the embedded sizes."""
 
@@ -174,13 +177,14 @@ def _memory(among: Iterable[StudyArm], jobs: int) -> float:
 
 
 def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float]:
-    from molehunt.stats.power import detectable
+    """By claim on a rate; for means nobody can say before the run how far prompts scatter."""
+    from molehunt.stats.power import smallest_effect
 
-    found = {}
+    found, seeds, prompts = {}, len(study.seeds), study_prompts(among)
     for claim in study.claims:
         pairs = len(list(matched(study, claim, among)))
-        if pairs and len(study.seeds) > 1:
-            found[claim.id] = detectable(len(study.seeds), study_prompts(among), family=len(study.claims))
+        if pairs and seeds > 1 and OUTCOMES[claim.outcome].is_rate:
+            found[claim.id] = smallest_effect(seeds, prompts, SPREAD, family=len(study.claims), pairs=pairs)
     return found
 
 
