@@ -68,7 +68,7 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
     table(("claim", "pairs", "its factor moves", "CONFOUNDED WITH", "known after the run"), rows)
     if plan.detectable:
         say("")
-        table(("claim", "smallest effect seen with 80% power"), [(k, f"{v:.3g}") for k, v in plan.detectable.items()])
+        table(("claim", "smallest effect seen with 80% power"), [(k, "none" if v is None else f"{v:.2f}") for k, v in plan.detectable.items()])
     for limit in plan.limits:
         say(f"limit: {limit}")
 

@@ -32,7 +32,7 @@ from molehunt.records.studies import (
     StudyResult,
     TrajectoryPoint,
 )
-from molehunt.stats import contrasts, hierarchy, ledger, pareto, proportion
+from molehunt.stats import contrasts, families, hierarchy, ledger, pareto, proportion
 from molehunt.stats.cells import Cell as Counted
 from molehunt.stats.cells import Mean, Rate
 
@@ -68,7 +68,7 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         effects=tuple(found.effects()),
         front=tuple(_front(cells.arms, found)),
         missing=tuple(_missing(cells, done, failures)),
-        limits=tuple(limits(study)),
+        limits=tuple(limits(study, cells.arms)),
         prompts=study_prompts(cells.arms),
         libraries=store.record(done[0].organism.treated.fingerprint).provenance.libraries,
     )
@@ -112,7 +112,7 @@ class _Found:
                 others = [({f: v for f, v in one.levels.items() if f != factor.name}, one, two) for one, two in pairs]
                 apart = [(levels, self._paired([(one, two)], outcome)) for levels, one, two in others]
                 known = [(levels, one) for levels, one in apart if one is not None]
-                flips = contrasts.flips(known) if len(known) > 1 and len(self.study.seeds) > 1 else None
+                flips = families.flips(known) if len(known) > 1 and len(self.study.seeds) > 1 else None
                 yield EffectResult(
                     factor=factor.name, level=level.name, against=claim.against, outcome=outcome, contrast=whole, flips=flips
                 )  # fmt: skip
@@ -121,7 +121,7 @@ class _Found:
         self, pairs: Sequence[tuple[StudyArm, StudyArm]], outcome: str, against_zero: bool = False
     ) -> Contrast | None:
         seeds = [s for s in self.study.seeds if all(self._counted(arm, s, outcome) for pair in pairs for arm in pair)]
-        if not pairs or len(seeds) < 2:
+        if not pairs or not seeds:
             return None
         sides = [[[self._must(arm, seed, outcome) for seed in seeds] for arm in side] for side in zip(*pairs, strict=True)]
         zeros = [[Mean(0.0, 0.0)] * len(seeds) for _ in pairs]
