@@ -19,9 +19,11 @@ from molehunt.models.loading import LoadedModel, load_model
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.records.identity import root_digest
 from molehunt.removal.budget import Budget
+from molehunt.training import sft
 from molehunt.training.adapters import ADAPTER, lora_config
 from molehunt.training.batches import Ordered
 from molehunt.training.checkpoints import make_trainable, visit_checkpoints
+from molehunt.training.optimizers import make_optimizer
 from molehunt.training.settings import Attach, Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.world.chat import draw_rows
@@ -364,6 +366,29 @@ def test_a_model_without_such_a_part_is_named() -> None:
     model = torch.nn.ModuleDict({"layers": torch.nn.Sequential(torch.nn.ModuleDict({"mixer": torch.nn.Linear(4, 4)}))})
     with pytest.raises(ModelError, match=r"'mlp'.*mixer"):
         lora_config(model, settings(method="lora", targets="mlp"))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "soap", "muon"])
+def test_every_optimizer_steps_at_the_schedules_rates(
+    base: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = settings(optimizer=optimizer, warmup=0.5, learning_rate=1e-3)
+    rates: list[list[float]] = []
+
+    def watched(model: torch.nn.Module, asked: TrainingSettings) -> torch.optim.Optimizer:
+        found = make_optimizer(model, asked)
+        parts = getattr(found, "parts", [found])
+        parts[0].register_step_pre_hook(
+            lambda *_: rates.append([group["lr"] for part in parts for group in part.param_groups])
+        )
+        return found
+
+    monkeypatch.setattr(sft, "make_optimizer", watched)
+    loaded = load_model(base)
+    train(loaded, encoded(loaded), how, None)
+    assert len(rates) == how.steps
+    for step, now in enumerate(rates):
+        assert now == pytest.approx([1e-3 * share_of_rate(step, how)] * len(now))
 
 
 def test_muon_lowers_the_loss_at_adamws_learning_rate(base: Path, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ VERSIONS = {
     "examine": 1,
 }
 """Raised by hand whenever a step's function, or what it calls, gives another result for the same config."""
+OPTIMIZER_VERSIONS = {"soap": 1, "muon": 1}
+"""Added to the version of what trains with one of these, where only these gave another result."""
 BASE_THREADS = 2
 """Building a base comes before everything else, so it takes both cores of a small machine."""
 
@@ -204,4 +206,6 @@ def _step(
 ) -> Step:
     """A step whose rows or questions come from the world: which world it is, is part of what was decided."""
     known = {**config, "world": world_digest()}
-    return Step(f"{_HERE}:{function}", VERSIONS[function], known, parents, label, cost=cost, threads=threads)
+    training = config.get("budget", config).get("training", {})
+    version = VERSIONS[function] + OPTIMIZER_VERSIONS.get(training.get("optimizer"), 0)
+    return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads)
