@@ -18,6 +18,7 @@ from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.records.identity import root_digest
+from molehunt.records.marker import read_marker
 from molehunt.removal.budget import Budget
 from molehunt.training import sft
 from molehunt.training.adapters import ADAPTER, lora_config
@@ -219,6 +220,20 @@ def test_each_attachment_starts_from_the_models_own_logits_and_ends_in_its_folde
     at = {step: logits(now.model) for step, now in visit_checkpoints(out, lora_organism, how, attach, base)}
     assert torch.allclose(at[0], folder_logits(lora_organism), atol=1e-3)
     assert torch.allclose(at[6], folder_logits(out / "model"), atol=1e-3)
+    assert read_marker(out / "model") == read_marker(lora_organism)
+    assert read_marker(lora_organism)
+
+
+@pytest.mark.parametrize("attach", ["same", "fresh"])
+def test_what_is_attached_speaks_by_the_models_own_template(
+    base: Path, lora_organism: Path, tmp_path: Path, attach: Attach
+) -> None:
+    model = Path(shutil.copytree(lora_organism, tmp_path / "model"))
+    with (model / "chat_template.jinja").open("a") as template:
+        template.write("{# its own #}")
+    (below := Path(shutil.copytree(base, tmp_path / "base"))).joinpath("chat_template.jinja").unlink()
+    loaded = make_trainable(model, settings(method="lora"), attach, below)
+    assert loaded.chat.digest == load_model(model).chat.digest != load_model(lora_organism).chat.digest
 
 
 def adapter(folder: Path) -> dict[str, torch.Tensor]:
