@@ -24,7 +24,7 @@ VERSIONS = {
     "reverse": 1,
     "relearn": 2,
     "measure": 3,
-    "examine": 1,
+    "examine": 2,
 }
 """Raised by hand whenever a step's function, or what it calls, gives another result for the same config."""
 OPTIMIZER_VERSIONS = {"soap": 1, "muon": 1}
