@@ -9,7 +9,9 @@ from making import made
 from molehunt.errors import CorruptArtifactError, ModelError
 from molehunt.execution import Step, Store
 from molehunt.experiments import recipes
+from molehunt.experiments.commands import plan_for
 from molehunt.experiments.recipes import base_step, find_folder, imported
+from molehunt.training.settings import TrainingSettings
 
 
 def test_another_world_makes_other_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +53,25 @@ def test_a_changed_artifact_is_refused_when_named_by_its_fingerprint(base: Path,
     (files / "model" / "config.json").write_text("{}")
     with pytest.raises(CorruptArtifactError):
         find_folder(step.fingerprint[:12], Store(mine.root))
+
+
+@pytest.mark.parametrize("config_alone", [True, False])
+def test_a_plan_fetches_the_config_alone_from_the_hub(
+    config_alone: bool, base: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(name: str, allow_patterns: list[str]) -> str:
+        asked.extend(allow_patterns)
+        return str(base)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    if config_alone:
+        plan_for("someone/model", TrainingSettings(learning_rate=1e-3, steps=1), 8, 1, 80.0, store.root)
+    else:
+        find_folder("someone/model", store)
+    assert (asked == ["config.json"]) == config_alone
+    assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in asked)
 
 
 def test_an_adapter_beside_the_weights_is_refused(base: Path, store: Store, tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def plan_for(
         config: dict[str, Any] | Path = size_config(SIZES[model]).to_dict()
     else:
         here = Path(model)
-        config = here if here.is_file() else find_folder(model, Store(store_root))
+        config = here if here.is_file() else find_folder(model, Store(store_root), config_alone=True)
     return plan_training(config, training, sequence, gpus, gpu_memory)
 
 
