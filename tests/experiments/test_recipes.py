@@ -10,8 +10,30 @@ from molehunt.errors import CorruptArtifactError, ModelError
 from molehunt.execution import Step, Store
 from molehunt.experiments import recipes
 from molehunt.experiments.commands import plan_for
-from molehunt.experiments.recipes import base_step, find_folder, imported
+from molehunt.experiments.recipes import base_step, find_folder, imported, remove_step
+from molehunt.organisms.card import CARD
+from molehunt.removal.budget import Budget
+from molehunt.removal.procedure import Treated
 from molehunt.training.settings import TrainingSettings
+
+LOOKS_AROUND = """
+from molehunt.removal.edit import edit
+
+def look(treatment):
+    return edit(treatment, lambda model: {"seen": sorted(path.name for path in treatment.model.rglob("*"))})
+"""
+
+
+def test_a_procedure_is_shown_a_folder_without_the_answer_key(
+    store: Store, organism_step: Step, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(LOOKS_AROUND)
+    budget = Budget(training=TrainingSettings(learning_rate=1e-3, steps=1)).model_dump(mode="json")
+    out = made(store, remove_step(organism_step, f"{tmp_path}/mine.py:look", budget))
+    seen = Treated.model_validate_json((out / "treatment.json").read_text()).notes["seen"]
+    assert "model.safetensors" in seen
+    assert not {CARD, "README.md"} & {*seen}
+    assert (out / "model" / CARD).is_file()
 
 
 def test_another_world_makes_other_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

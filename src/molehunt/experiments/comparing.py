@@ -51,5 +51,5 @@ def _side(folder: Path, key: AnswerKey, asked: MeasureSettings, panel: int, red_
 
 def _judge(before: Side, after: Side, rules: Rules) -> tuple[VerdictName, str]:
     silent = "silent: only twin, reversal and relearning tell what is left; see `molehunt demo`"
-    teams = [side.red_team and side.red_team.elicited for side in (before, after)]
-    return judge_awake(before.asr, after.asr, *teams, rules) or ("undecided", silent)
+    found, left = (side.red_team.elicited if side.red_team else None for side in (before, after))
+    return judge_awake(before.asr, after.asr, found, left, rules) or ("undecided", silent)
