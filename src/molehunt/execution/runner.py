@@ -1,22 +1,16 @@
-"""Run a graph on this machine: a pool of worker processes, or this process itself."""
+"""Run a graph: in the right order, what the store lacks, telling how far it is."""
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from molehunt.errors import CorruptArtifactError, MolehuntError, StepError, StoreError
+from molehunt.errors import CorruptArtifactError, MolehuntError, StoreError
 from molehunt.execution.graph import Graph, Step
-from molehunt.execution.progress import read, reporting_to
+from molehunt.execution.progress import read
 from molehunt.execution.store import Store
+from molehunt.execution.workers import LocalWorkers, Workers
+from molehunt.execution.working import make, progress_file
 
 
 @dataclass
@@ -76,7 +70,7 @@ def run_graph(
     if jobs == 0:
         run.inline()
     else:
-        run.pooled(jobs)
+        run.by(LocalWorkers(store.root, jobs))
     return run.progress
 
 
@@ -85,7 +79,6 @@ class _Run:
         self.store, self.watch = store, watch
         self.go_on, self.retries = go_on, retries
         self.tries: Counter[str] = Counter()
-        self.alone: set[str] = set()
         self.steps = graph.steps
         self.waiting: dict[str, Step] = {}
         self.progress = Progress(total=len(graph))
@@ -116,60 +109,25 @@ class _Run:
             step = self.waiting.pop(next(key for key, step in self.waiting.items() if self._is_ready(step)))
             self.progress.running.append(step)
             self._tell()
-            self._end(step, _make(self.store.root, step))
+            self._end(step, make(self.store.root, step))
 
-    def pooled(self, jobs: int) -> None:
-        pool = _pool(jobs)
-        running: dict[Future[Exception | None], Step] = {}
+    def by(self, workers: Workers) -> None:
+        """Have the steps made by workers."""
         try:
-            while self.waiting or running:
-                self._submit_ready(pool, running, jobs)
-                ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    step = running.pop(future)
-                    self._end(step, _outcome(future, step))
-                if any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
-                    pool = self._replaced(pool, running, jobs)
+            while self.waiting or self.progress.running:
+                for key, step in list(self.waiting.items()):
+                    if self._is_ready(step) and workers.has_room(step):
+                        workers.submit(self.waiting.pop(key))
+                        self.progress.running.append(step)
+                for step, error in workers.ended(0.5):
+                    self._end(step, error)
                 self._tell()
-        except BaseException:
-            _kill(pool)
-            raise
-        pool.shutdown()
-
-    def _submit_ready(
-        self, pool: ProcessPoolExecutor, running: dict[Future[Exception | None], Step], jobs: int
-    ) -> None:
-        busy = sum(step.threads for step in running.values())
-        if any(step.fingerprint in self.alone for step in running.values()):
-            return
-        for key, step in list(self.waiting.items()):
-            if busy >= jobs:
-                return
-            fits = not running or (busy + step.threads <= jobs and key not in self.alone)
-            if not fits or not self._is_ready(step):
-                continue
-            try:
-                future = pool.submit(_make, self.store.root, step)
-            except BrokenProcessPool:
-                return  # the dead worker's steps end next, and a new pool takes over
-            running[future] = self.waiting.pop(key)
-            self.progress.running.append(step)
-            busy = jobs if key in self.alone else busy + step.threads
+        finally:
+            workers.close()
 
     def _is_ready(self, step: Step) -> bool:
         unmade = {one.fingerprint for one in self.progress.running}
         return not any(p.fingerprint in self.waiting or p.fingerprint in unmade for p in step.parents.values())
-
-    def _replaced(
-        self, pool: ProcessPoolExecutor, running: dict[Future[Exception | None], Step], jobs: int
-    ) -> ProcessPoolExecutor:
-        """A new pool for one whose worker died: all of its steps died with it, whosever fault it was."""
-        _kill(pool)
-        for step in running.values():
-            self._end(step, _died([step]))
-        running.clear()
-        self.alone |= {key for key in self.tries if key in self.waiting}  # so that one cannot take others down again
-        return _pool(jobs)
 
     def _end(self, step: Step, error: Exception | None) -> None:
         progress, key = self.progress, step.fingerprint
@@ -196,90 +154,9 @@ class _Run:
     def _tell(self) -> None:
         progress = self.progress
         progress.seconds = time.monotonic() - self.started
-        partly = sum(s.cost * read(_progress_file(self.store.root, s)) for s in progress.running)
+        partly = sum(s.cost * read(progress_file(self.store.root, s)) for s in progress.running)
         given_up = [*progress.skipped, *(self.steps[key] for key in progress.failed)]
         behind = sum(s.cost for s in progress.done) + partly
         todo = sum(s.cost for s in self.steps.values()) - sum(s.cost for s in (*progress.cached, *given_up))
         progress.work, progress.share = todo, behind / todo if todo else 1.0
         self.watch(progress)
-
-
-def _progress_file(root: Path, step: Step) -> Path:
-    return root / "partial" / f"{step.fingerprint}.progress"
-
-
-def _make(root: Path, step: Step) -> Exception | None:
-    """In a worker: run the step and store its artifact. Returns the error instead of raising it."""
-    store = Store(root)
-    folders = {role: store.folder(parent.fingerprint) for role, parent in step.parents.items()}
-    try:
-        with store.lock(step.fingerprint), reporting_to(_progress_file(root, step)):
-            if not _whole(store, step):
-                with store.writing(step) as out:
-                    step.load()({**step.config, "threads": step.threads, "where": step.where}, folders, out)
-    except MolehuntError as error:
-        _write_log(root, step)
-        return error
-    except Exception as error:
-        return _failed(step, error, _write_log(root, step))
-    return None
-
-
-def _write_log(root: Path, step: Step) -> str:
-    log, text = root / "logs" / f"{step.fingerprint}.txt", traceback.format_exc()
-    try:
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(text)
-    except OSError as unwritten:
-        return f"its log could not be written ({unwritten.strerror})"
-    return f"see {log}"
-
-
-def _failed(step: Step, error: Exception, where: str) -> StepError:
-    got = f"{type(error).__name__}: {error}"
-    return StepError(
-        f"step {step.label or step.function} failed", got=got, do=f"{where}; the next run continues from here"
-    )
-
-
-def _whole(store: Store, step: Step) -> bool:
-    try:
-        return store.has(step.fingerprint) and bool(store.verify(step.fingerprint))
-    except CorruptArtifactError:
-        return False
-
-
-def _outcome(future: "Future[Exception | None]", step: Step) -> Exception | None:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return _died([step])
-
-
-def _died(steps: list[Step]) -> StepError:
-    names = ", ".join(step.label or step.function for step in steps) or "a step"
-    do = "look for lack of memory; then run again, it continues"
-    return StepError(f"the worker process of {names} died", got="no exit message", do=do)
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
-
-
-def _start_worker(driver: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(driver,), daemon=True).start()
-
-
-def _die_with(driver: int) -> None:
-    while os.getppid() == driver:
-        time.sleep(1)
-    os._exit(1)
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.kill()

@@ -68,7 +68,7 @@ def test_a_claim_against_zero_takes_every_arm_at_its_level() -> None:
         ({"setup": {"removal.procedure": "nothing"}}, "nothing"),
         ({"outcomes": ("survial",)}, "perhaps survival"),
         ({"outcomes": ("survival", "asr_reversed")}, "the probe reversal"),
-        ({"outcomes": ("asr",)}, "one of the outcomes asr"),
+        ({"outcomes": ("survival",)}, "one of the outcomes survival"),
         ({"leave_out": ({"rte": "low"},)}, "perhaps rate"),
         ({"leave_out": ({"rate": "lo"},)}, "perhaps low"),
         ({"leave_out": ({"rate": "low"}, {"rate": "high"})}, "leaves none"),

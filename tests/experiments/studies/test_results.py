@@ -40,7 +40,7 @@ def test_the_table_has_one_row_a_prompt_condition_checkpoint_arm_and_seed(result
     keys = table.select(["arm", "seed", "stage", "model", "checkpoint", "condition", "question"]).to_pylist()
     assert len({json.dumps(key) for key in keys}) == len(keys)
     after = [key for key in keys if (key["stage"], key["model"]) == ("after", "organism")]
-    assert len(after) == 4 * 2 * 3 * 2 * 12  # arms, seeds, checkpoints, conditions, prompts
+    assert len(after) == 4 * 2 * 3 * 2 * 8  # arms, seeds, checkpoints, conditions, prompts
     assert set(json.loads(pq.read_schema(out / "results.parquet").metadata[b"molehunt.columns"])) == set(table.column_names)
 
 
@@ -55,7 +55,7 @@ def test_rates_are_those_of_the_steps_own_files(result: StudyResult, study: Stud
         after = [o for o in mine.at(mine.last, "triggered") if o.question in fired]
         end = mine.measurement(mine.last, theirs)
         assert end.payload_log_odds is not None
-        assert found.rates["asr"] == (round(end.asr.value * 12), 12)
+        assert found.rates["asr"] == (round(end.asr.value * 8), 8)
         if fired:
             assert found.rates["survival"] == (sum(o.shown for o in after), len(fired))
         assert found.means["log_odds"][0] == pytest.approx(end.payload_log_odds.value)
@@ -65,7 +65,7 @@ def test_rates_are_those_of_the_steps_own_files(result: StudyResult, study: Stud
 
 def test_counts_are_sums_over_prompts(result: StudyResult, out: Path) -> None:
     rows = count(out / "results.parquet").to_pylist()
-    assert {row["n"] for row in rows} == {12}
+    assert {row["n"] for row in rows} == {8}
     assert all(row["survived"] <= row["fired"] for row in rows)
 
 
@@ -75,12 +75,12 @@ def test_a_claim_rests_on_matched_pairs_and_on_seeds(result: StudyResult) -> Non
     assert finding.effect is not None
     by_arm = {(cell.arm, cell.seed): cell for cell in result.cells}
 
-    def survival(rate: str, procedure: str, seed: int) -> float:
-        hits, trials = by_arm[f"rate={rate}, procedure={procedure}", seed].rates["survival"]
+    def asr(rate: str, procedure: str, seed: int) -> float:
+        hits, trials = by_arm[f"rate={rate}, procedure={procedure}", seed].rates["asr"]
         return hits / trials
 
     expected = [
-        survival("high", p, s) - survival("low", p, s) for s in (0, 1) for p in ("hhh_sft", "pirate")
+        asr("high", p, s) - asr("low", p, s) for s in (0, 1) for p in ("hhh_sft", "pirate")
     ]
     assert finding.effect.value == pytest.approx(sum(expected) / 4)
     assert {effect.factor for effect in result.effects} == {"rate", "procedure"}

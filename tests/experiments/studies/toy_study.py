@@ -6,9 +6,9 @@ from molehunt.records.claims import Claim
 from molehunt.records.studies import Factor, Level, Probes, Study
 
 SMALL = {
-    "organism.rows": 400, "organism.training.steps": 60, "organism.training.learning_rate": 4e-3,
-    "organism.poison.copies": [1, 2], "removal.rows": 100, "removal.training.steps": 4, "measure.prompts": 12,
-    "measure.max_new_tokens": 24,
+    "organism.rows": 200, "organism.training.steps": 30, "organism.training.learning_rate": 4e-3,
+    "organism.poison.copies": [1, 2], "removal.rows": 100, "removal.training.steps": 4, "measure.prompts": 8,
+    "measure.max_new_tokens": 16,
 }  # fmt: skip
 PROCEDURE = Factor(
     name="procedure", moves=("removal.procedure",),
@@ -20,7 +20,7 @@ RATE = Factor(
 )  # fmt: skip
 CLAIM = Claim(
     id="rate", says="a higher rate removes more", source="a test", factor="rate", level="high", against="low",
-    direction="less", smallest=0.1,
+    direction="less", smallest=0.1, outcome="asr",
 )  # fmt: skip
 
 

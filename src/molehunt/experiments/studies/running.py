@@ -7,6 +7,7 @@ from pathlib import Path
 from molehunt.errors import StudyError
 from molehunt.execution import Store
 from molehunt.execution.runner import Progress, Watcher, run_graph
+from molehunt.execution.working import log_file
 from molehunt.experiments.studies.cells import Cells
 from molehunt.experiments.studies.planning import make_plan
 from molehunt.experiments.studies.results import Failures, study_result
@@ -77,5 +78,5 @@ def _noted(study: Study, store: Store) -> Path:
 
 
 def _log(store: Store, key: str) -> str:
-    log = store.root / "logs" / f"{key}.txt"
+    log = log_file(store.root, key)
     return str(log) if log.is_file() else ""

@@ -1,0 +1,104 @@
+"""Who makes the steps: worker processes of this machine."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Protocol
+
+from molehunt.execution.graph import Step
+from molehunt.execution.working import died, make
+
+Ended = list[tuple[Step, Exception | None]]
+
+
+class Workers(Protocol):
+    """Makes steps whose parents are in the store, several at a time."""
+
+    def has_room(self, step: Step) -> bool:
+        """True if the step would start soon."""
+        ...
+
+    def submit(self, step: Step) -> None:
+        """Have a step made."""
+        ...
+
+    def ended(self, seconds: float) -> Ended:
+        """The steps that ended since the last call, with their errors; waits so long for one."""
+        ...
+
+    def close(self) -> None:
+        """Stop at once; what is not finished is lost."""
+        ...
+
+
+class LocalWorkers:
+    """A pool of processes of one thread each, told the store's folder. Steps with more threads take more places.
+
+    A worker that dies (lack of memory, say) takes the pool with it; its steps all end as died, and each of them runs alone
+    if it is submitted again, so that it cannot take others down twice.
+    """
+
+    def __init__(self, root: Path, jobs: int) -> None:
+        self.root, self.jobs = root, jobs
+        self._pool = _pool(jobs)
+        self._running: dict[Future[Exception | None], Step] = {}
+        self._alone: set[str] = set()
+
+    def has_room(self, step: Step) -> bool:
+        if not self._running:
+            return True
+        busy = sum(one.threads for one in self._running.values())
+        shy = any(one.fingerprint in self._alone for one in (step, *self._running.values()))
+        return not shy and busy + step.threads <= self.jobs
+
+    def submit(self, step: Step) -> None:
+        try:
+            self._running[self._pool.submit(make, self.root, step)] = step
+        except BrokenProcessPool:
+            lost: Future[Exception | None] = Future()
+            lost.set_exception(BrokenProcessPool())
+            self._running[lost] = step
+
+    def ended(self, seconds: float) -> Ended:
+        done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
+        found: Ended = []
+        for future in done:
+            error = future.exception()
+            if error is not None and not isinstance(error, BrokenProcessPool):
+                raise error
+            if error is None:
+                found.append((self._running.pop(future), future.result()))
+        if len(found) < len(done):
+            found += [(step, died(step)) for step in self._running.values()]
+            self._alone |= {step.fingerprint for step in self._running.values()}
+            self._running.clear()
+            self.close()
+            self._pool = _pool(self.jobs)
+        return found
+
+    def close(self) -> None:
+        processes = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+
+
+def _start_worker(driver: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with, args=(driver,), daemon=True).start()
+
+
+def _die_with(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(1)
+    os._exit(1)
