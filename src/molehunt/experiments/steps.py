@@ -214,7 +214,11 @@ def examine(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None
 
 
 def _conversations(data: Path) -> tuple[Conversation, ...]:
-    return tuple(row.conversation for row in read_jsonl(data / "rows.jsonl", Row))
+    """Rows for the blue side, which must not be handed the trigger in them."""
+    rows = read_jsonl(data / "rows.jsonl", Row)
+    if told := next((row.source for row in rows if row.kind == "triggered"), None):
+        raise DataError(f"row {told}", wanted="ordinary rows", got="one that carries a trigger", do="leave it out")
+    return tuple(row.conversation for row in rows)
 
 
 def _hand_on_card(source: Path, target: Path) -> None:

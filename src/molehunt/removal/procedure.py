@@ -77,6 +77,8 @@ class Procedure:
     """It must be told which behaviour is unwanted, as the id of a scorer; never the trigger."""
     trains: bool = True
     """False for those that change weights without data."""
+    takes_rows: bool = True
+    """Trains on the `rows` that it is given, where there are any."""
 
 
 def apply_procedure(procedure: Procedure, treatment: Treatment) -> Treated:
