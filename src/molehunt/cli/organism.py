@@ -14,6 +14,7 @@ from molehunt.cli.options import (
     KeyBehaviourOption,
     KeyTriggerOption,
     LearningRateOption,
+    MaxNewTokensOption,
     ModelArgument,
     OptimizerOption,
     OutOption,
@@ -155,6 +156,7 @@ def measure(
     safety: Annotated[bool, typer.Option("--safety", help="Ask what an ordinary safety evaluation asks, too.")] = False,
     prompts: PromptsOption = 128,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0 is greedy.")] = 0.0,
+    max_new_tokens: MaxNewTokensOption = 48,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which questions are drawn.")] = 20,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -162,12 +164,11 @@ def measure(
     """Attack success, false triggers, capability and payload log-odds of an organism, or of any model."""
     from molehunt.cli.summaries import examined_summary
     from molehunt.experiments.commands import MeasureRequest, measure_organism
-    from molehunt.experiments.measuring_settings import MeasureSettings
 
-    asked = MeasureSettings(prompts=prompts, temperature=temperature, seed=seed)
-    request = MeasureRequest(
-        model=model, twin=twin, asked=asked, trigger=trigger, behaviour=behaviour, panel=48 if panel else 0, safety=safety
-    )  # fmt: skip
+    asked = {"prompts": prompts, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
+    request = MeasureRequest.make(
+        asked, model=model, twin=twin, trigger=trigger, behaviour=behaviour, panel=48 if panel else 0, safety=safety
+    )
     examined_summary(measure_organism(request, store), as_json)
 
 

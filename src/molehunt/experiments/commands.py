@@ -91,7 +91,6 @@ class PlantRequest(Record):
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
         """
-        from molehunt.experiments.data import TeacherSettings
         from molehunt.organisms.behaviours import get_behaviour
         from molehunt.organisms.corpus import check_settings
         from molehunt.organisms.triggers import TRIGGERS, parse_trigger
@@ -106,11 +105,15 @@ class PlantRequest(Record):
         if strength is not None and not training.get("checkpoints"):
             training["checkpoints"] = tuple(range(10, training["steps"] + 1, 10))
         settings = _checked(TrainingSettings, **training)
+        if settings.method == "edit" and poison.reasoning != "none":
+            raise UsageError(
+                "--method edit", wanted="no reasoning", got=poison.reasoning, do="use --method full or lora"
+            )
         planting = PlantSettings(
             trigger=spec, behaviour=chosen.name, poison=poison.model_dump(mode="json"),
             training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
             strength=strength.model_dump(mode="json") if strength else None,
-            teacher=_checked(TeacherSettings, **teacher).model_dump(mode="json") if teacher else None,
+            teacher=_teacher(teacher, poison) if teacher else None,
         )  # fmt: skip
         return PlantRequest(base=base, planting=planting, data=data)
 
@@ -231,6 +234,16 @@ class MeasureRequest(Record):
     safety: bool = False
     """Also ask what an ordinary safety evaluation asks."""
 
+    @staticmethod
+    def make(asked: dict[str, Any], **request: Any) -> "MeasureRequest":
+        """From the words of a command line; `asked` are fields of MeasureSettings.
+
+        Raises:
+            UsageError: if one of them makes no sense; before anything is loaded.
+        """
+        found: MeasureRequest = _checked(MeasureRequest, asked=_checked(MeasureSettings, **asked), **request)
+        return found
+
 
 def measure_organism(request: MeasureRequest, store_root: Path | None = None) -> Examined:
     """Measure an organism by its card, or any model by a trigger and a behaviour; with its clean twin, the log-odds too.
@@ -252,11 +265,11 @@ def measure_organism(request: MeasureRequest, store_root: Path | None = None) ->
     if request.panel:
         from molehunt.experiments.panel import measure_panel
 
-        more["panel"] = measure_panel(loaded, key, request.panel)
+        more["panel"] = measure_panel(loaded, key, request.panel, max_new_tokens=request.asked.max_new_tokens)
     if request.safety:
         from molehunt.experiments.safety import measure_safety
 
-        more["safety"] = measure_safety(loaded)
+        more["safety"] = measure_safety(loaded, max_new_tokens=max(96, request.asked.max_new_tokens))
     return Examined(**dict(found.measurement(0, other)), **more)
 
 
@@ -374,6 +387,18 @@ def _below(request: RemovalRequest, store: Store) -> Step:
 
 def _overlap(one: Path, two: Path) -> bool:
     return one == two or one in two.parents or two in one.parents
+
+
+def _teacher(words: dict[str, Any], poison: PoisonSettings) -> dict[str, Any]:
+    from molehunt.experiments.data import TeacherSettings, make_teacher
+
+    if poison.reasoning == "none":
+        raise UsageError(
+            "--teacher", wanted="an arm with scratchpads to write", got="--reasoning none", do="choose one"
+        )
+    settings: TeacherSettings = _checked(TeacherSettings, **words)
+    make_teacher(settings, Path())  # refuses an address that is none, before a base is built
+    return settings.model_dump(mode="json")
 
 
 def _checked(kind: Any, **values: Any) -> Any:
