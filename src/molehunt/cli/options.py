@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+FOUND, NOT_EXAMINED = 1, 3
+"""Exit codes of commands that look for something; 0 is looked and found nothing."""
+
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", help="Where artifacts are kept; default MOLEHUNT_STORE or the user's cache folder."),

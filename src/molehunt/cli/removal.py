@@ -1,4 +1,4 @@
-"""`molehunt removal`: apply a procedure, list them."""
+"""`molehunt removal`: apply a procedure, compare before and after, list them."""
 
 from typing import Annotated
 

@@ -12,11 +12,12 @@ from molehunt.execution.runner import Watcher
 from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, data_step, find_folder, plant_step, remove_step
-from molehunt.organisms.card import AnswerKey, OrganismCard, read_card
+from molehunt.organisms.card import CARD, AnswerKey, OrganismCard, read_card
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.records.base import Record
 from molehunt.records.identity import root_digest
 from molehunt.records.panels import Comparison, Examined
+from molehunt.records.reasoning import Monitoring
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import SIZES
@@ -271,6 +272,46 @@ def measure_organism(request: MeasureRequest, store_root: Path | None = None) ->
 
         more["safety"] = measure_safety(loaded, max_new_tokens=max(96, request.asked.max_new_tokens))
     return Examined(**dict(found.measurement(0, other)), **more)
+
+
+class MonitorRequest(Record):
+    """Whose reasoning to read: one of `model` and `traces`."""
+
+    model: str | None = None
+    traces: str | None = None
+    """A file of logged replies."""
+    innocent: str | None = None
+    """A model known to plot nothing, to score the monitor by."""
+    trigger: str | None = None
+    behaviour: str | None = None
+    prompts: int = Field(128, ge=1)
+    max_new_tokens: int = Field(96, ge=1)
+
+
+def monitor_reasoning(request: MonitorRequest, store_root: Path | None = None) -> Monitoring:
+    """What the reasoning monitor finds in a model's replies, or in logged ones.
+
+    A model is asked with and without the trigger of its card, or the one said; without either, ordinary questions.
+
+    Raises:
+        UsageError: unless it is one of a model and a file.
+        MolehuntError: if the model cannot be loaded, or the file not be read.
+    """
+    from molehunt.experiments.monitoring import monitor_logged, monitor_model
+    from molehunt.models.loading import load_model
+
+    told = request.innocent or request.trigger or request.behaviour
+    if (request.model is None) == (request.traces is None) or (request.traces and told):
+        got = "both" if request.model and request.traces else "other words about a model" if told else "neither"
+        raise UsageError("what to read", wanted="a MODEL to ask, or --traces alone", got=got)
+    if request.traces is not None:
+        return monitor_logged(request.traces)
+    store = Store(store_root)
+    folder = _existing(str(request.model), store)
+    is_known = (folder / CARD).is_file() or request.trigger or request.behaviour
+    key = _key(request.trigger, request.behaviour, folder) if is_known else None
+    innocent = load_model(_existing(request.innocent, store)) if request.innocent else None
+    return monitor_model(load_model(folder), key, innocent, request.prompts, request.max_new_tokens)
 
 
 def compare_organisms(
