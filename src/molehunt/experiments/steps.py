@@ -67,7 +67,7 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
     """An organism, or its clean twin."""
     from molehunt.models.compute import use_threads
     from molehunt.organisms.behaviours import get_behaviour
-    from molehunt.organisms.corpus import world_rows
+    from molehunt.organisms.corpus import with_ways, world_rows
     from molehunt.organisms.planting import plant
     from molehunt.organisms.settings import PoisonSettings, Strength
     from molehunt.organisms.triggers import parse_trigger
@@ -77,7 +77,8 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
     settings, poisoning = TrainingSettings(**config["training"]), PoisonSettings(**config["poison"])
     behaviour, trigger = get_behaviour(config["behaviour"]), parse_trigger(config["trigger"])
     if "data" in parents:
-        rows = read_jsonl(parents["data"] / "rows.jsonl", Row)
+        elsewhere = read_jsonl(parents["data"] / "rows.jsonl", Row)
+        rows = with_ways(elsewhere, behaviour, poisoning, settings.seed + 5_000)
     else:
         rows = world_rows(behaviour, poisoning, config["rows"], settings.seed + 5_000)
     plant(
