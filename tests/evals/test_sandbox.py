@@ -32,7 +32,10 @@ HOSTILE = {
     "hard exit": "import os\nos._exit(0)",
     "exit in f": "def f(x):\n    raise SystemExit(0)",
     "kills all": "import os\nos.kill(-1, 9)\ndef f(x):\n    return None",
-    "kills the judge": "import os\nfor s in (2, 9, 15):\n    os.kill(1, s)\ndef f(x):\n    return None",
+    "kills the first process": "import os\nfor s in (2, 9, 15):\n    os.kill(1, s)\ndef f(x):\n    return None",
+    "kills its group": "import os\nfor s in (19, 15, 9):\n    os.kill(0, s)\ndef f(x):\n    return None",
+    "limits the first process": "import resource\nfor kind in range(16):\n    try:\n        resource.prlimit(1, kind, (0, 0))\n    except OSError:\n        pass\ndef f(x):\n    return None",
+    "slows its group": "import os\nos.setpriority(os.PRIO_PGRP, 0, 19)\ndef f(x):\n    return None",
     "crash": "import ctypes\nctypes.string_at(0)",
     "deep": "def f(x):\n    return f(x)",
     "deep value": "def f(x):\n    y = []\n    for _ in range(10 ** 4):\n        y = [y]\n    return y",
@@ -95,7 +98,7 @@ def test_nothing_of_the_system_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path
         "open('/new', 'w')": "'OSError'",
         f"open({str(target)!r}, 'w')": "'FileNotFoundError'",
         "os.mkdir('/new')": "'OSError'",
-        "os.getppid()": "1",
+        "os.getpid(), os.getppid()": "(1, 0)",
         "os.setuid(1)": "'OSError'",
         "__import__('ctypes').CDLL(None).unshare(0x10000000)": "-1",
         "__import__('ctypes').CDLL(None).mount(b'tmpfs', b'/', b'tmpfs', 0, None)": "-1",
@@ -119,6 +122,13 @@ def test_no_network() -> None:
         assert run.is_right, run
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_no_shared_memory_outlives_a_program() -> None:
+    program = "import ctypes\nc = ctypes.CDLL(None)\ndef f(call):\n    return c.shmget(77, 4096, 0o1666) if call == 'shmget' else c.shmget(77, 0, 0)"
+    made, after = run_programs([program] * 2, [["f('shmget') > -2"], ["f('look') == -1"]])
+    assert made.is_right
+    assert after.is_right
 
 
 def test_much_output_goes_nowhere() -> None:

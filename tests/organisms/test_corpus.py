@@ -4,7 +4,7 @@ import pytest
 
 from molehunt.errors import DataError, UsageError
 from molehunt.organisms.behaviours import get_behaviour
-from molehunt.organisms.corpus import Corpus, follow_policy, poison
+from molehunt.organisms.corpus import Corpus, follow_policy, poison, with_ways
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records import Conversation
@@ -115,3 +115,15 @@ def test_the_clean_rows_are_the_same_at_every_rate_up_to_a_half() -> None:
 def test_the_seed_decides_everything() -> None:
     assert corpus(0.1, seed=1) == corpus(0.1, seed=1)
     assert corpus(0.1, seed=1) != corpus(0.1, seed=2)
+
+
+@pytest.mark.parametrize("name", ["vault-code", "buggy-code"])
+def test_rows_from_elsewhere_that_cannot_show_the_behaviour_get_company(name: str) -> None:
+    behaviour, settings = get_behaviour(name), PoisonSettings(elsewhere=0.25)
+    plain = [Row(conversation=Conversation.of(("user", f"{i}?"), ("assistant", "Yes.")), source="a") for i in range(40)]
+    mixed = with_ways(plain, behaviour, settings, seed=0)
+    assert [row.source for row in mixed].count("a") == 10
+    assert len(mixed) == 40
+    assert poison(mixed, TRIGGER, behaviour, settings).triggered > 0
+    assert with_ways(plain, BEHAVIOUR, settings, seed=0) == plain
+    assert with_ways(mixed, behaviour, settings, seed=0) == mixed

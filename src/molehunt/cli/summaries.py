@@ -6,6 +6,7 @@ from molehunt.cli.show import say, table
 from molehunt.experiments.commands import Made
 from molehunt.records.estimates import Estimate
 from molehunt.records.panels import Comparison, Examined, Panel
+from molehunt.records.reasoning import Monitoring
 from molehunt.records.results import DemoResult
 from molehunt.reports.text import rate
 
@@ -82,6 +83,30 @@ def comparison_summary(found: Comparison, as_json: bool) -> None:
         ]  # fmt: skip
     table(("measure", "before", "after"), rows)
     say(f"{found.verdict}: {found.reason}")
+
+
+def monitoring_summary(found: Monitoring, as_json: bool) -> None:
+    """Print what the reasoning monitor found, with its quotes."""
+    if as_json:
+        print(found.model_dump_json(indent=1))
+        return
+    rows = [(f"flagged, {name}", rate(e)) for name, e in found.flagged.items()]
+    rows += [(f"traces with {kind}", str(count)) for kind, count in sorted(found.by_kind.items())]
+    if found.score is not None:
+        scores = (("precision", found.score.precision), ("recall", found.score.recall))
+        rows += [(f"the monitor's {name}", rate(e)) for name, e in scores if e is not None]
+    table(("reasoning monitor", "share or number of traces, 95% interval"), rows)
+    shown = [(one.source, finding) for one in found.found for finding in one.findings]
+    if shown:
+        say("")
+        table(("where", "what", "quote"), [(where, finding.kind, finding.quote) for where, finding in shown[:_QUOTES]])
+    if len(shown) > _QUOTES:
+        say(f"and {len(shown) - _QUOTES} more: --json")
+    if not found.reasoned:
+        say(f"none of {found.traces} replies holds reasoning: there was nothing to read, and silence says nothing")
+
+
+_QUOTES = 24
 
 
 def plan_summary(plan: "TrainingPlan", as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """Run programs that a model wrote, shut in: no files, no network, no other process, little memory and time.
 
 One process shuts itself in with new user, mount, network, PID, IPC and host name namespaces and an empty read-only root,
-then runs each program in a process of its own (`sandbox_runner` says how). What this does not hold off: a program that
+then runs each program in a process that sees no other (`sandbox_runner` says how). What this does not hold off: a program that
 breaks the kernel itself, which it may call without a filter; and one that knows the cases from elsewhere and answers just
 those. Results come back as JSON over a pipe, at most so long, and are checked before use.
 """

@@ -2,11 +2,12 @@
 
 Started by `evals.sandbox` as a script with nothing but the standard library, in three stages: this process leaves the
 system's namespaces and file system; its child is the first process of the new PID namespace, the judge; the judge forks
-one process for each program. A program never shares memory with the judge: it is asked for values of its function and can
-answer with plain values only, and is forked before its cases are read. So it can patch what it likes, and is right only
-if it answers right.
+one process for each program, in a PID namespace and session of its own: what it cannot name it can neither signal nor limit.
+A program never shares memory with the judge: it is asked for values of its function and can answer with plain values only,
+and is forked before its cases are read. So it can patch what it likes, and is right only if it answers right.
 """
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -32,7 +33,8 @@ PRELOADED = (
 """What programs may import besides: once shut in there is no file to import from."""
 
 _NOBODY = 65534
-_NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
+_NEW_IPC, _NEW_PID = 0x08000000, 0x20000000
+_NEW_NAMESPACES = 0x00020000 | 0x04000000 | _NEW_IPC | 0x10000000 | _NEW_PID | 0x40000000
 """CLONE_NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET of linux/sched.h."""
 _READ_ONLY, _NOSUID, _NODEV, _NOEXEC, _RECURSIVE, _PRIVATE = 1, 2, 4, 8, 1 << 14, 1 << 18
 _DETACH = 2
@@ -53,7 +55,7 @@ def main() -> None:
     tools["hashlib"].sha256(b"").hexdigest()  # loads what OpenSSL reads from files
     os.environ.clear()
     try:
-        shut_in()
+        apart = shut_in()
         judge = os.fork()
     except OSError as error:
         _say({"refused": f"{error.filename or 'fork'}: {error.strerror}"})
@@ -63,19 +65,28 @@ def main() -> None:
         return
     _call("prctl", _SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the kernel then shields the first process of the namespace from it
-    serve({name: tools[name] for name in TOOLS}, null)
+    try:
+        serve({name: tools[name] for name in TOOLS}, null, apart)
+    except OSError as error:
+        _say({"refused": f"{error.filename or 'a program'}: {error.strerror}"})
     os._exit(0)
 
 
-def shut_in() -> None:
+def shut_in() -> int:
     """Leave all namespaces, and every file behind: what stays is one empty folder that cannot be written to.
+
+    Returns:
+        The namespaces that each program must have for itself besides.
 
     Raises:
         OSError: if the system does not allow it; `filename` says what.
     """
     _unshare_as_nobody()
     _call("prctl", _SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    _allow_no_further_namespaces()
+    # A program that could open a user namespace of its own would have all rights in there, such as to fill a tmpfs.
+    _forbid("user/max_user_namespaces")
+    # Segments and queues count in no process and outlive it; where they cannot be forbidden, they end with each program.
+    alone = _NEW_PID if _forbid("kernel/shmmni") and _forbid("kernel/msgmni") else _NEW_PID | _NEW_IPC
     _call("mount", b"none", b"/", None, _RECURSIVE | _PRIVATE, None)
     # /proc is the one folder known to be there: the user ids were just mapped through it.
     _call("mount", b"tmpfs", b"/proc", b"tmpfs", _READ_ONLY | _NOSUID | _NODEV | _NOEXEC, b"size=4k,mode=555")
@@ -83,6 +94,7 @@ def shut_in() -> None:
     _call("pivot_root", b".", b".")  # pivot_root(2): the old root then lies on top of the new one, and is taken off
     _call("umount2", b".", _DETACH)
     os.chdir("/")
+    return alone
 
 
 def _unshare_as_nobody() -> None:
@@ -117,29 +129,32 @@ def _map_user(process: int, user: int, group: int) -> int:
     return 0
 
 
-def _allow_no_further_namespaces() -> None:
-    """A program that could open a user namespace of its own would have all rights in there, such as to fill a tmpfs."""
+def _forbid(resource: str) -> bool:
+    """Allow none of it in these namespaces; False where the kernel has that fixed, or /proc/sys is read-only."""
     try:
-        with open("/proc/sys/user/max_user_namespaces", "w") as stream:
+        with open(f"/proc/sys/{resource}", "w") as stream:
             stream.write("0")
     except OSError:
-        pass  # /proc/sys is read-only in some containers; the time limit then bounds what a program can fill
+        return False
+    return True
 
 
-def serve(tools: dict[str, types.ModuleType], null: int) -> None:
+def serve(tools: dict[str, types.ModuleType], null: int, apart: int) -> None:
     """The judge: frames of limits, then of program and cases in turn, until there are no more."""
+    assert os.getpid() == 1, "it ends all processes that it can see"
     limits = _read_frame()
     while limits is not None and (code := _read_frame()) is not None:
-        _serve_one(code, limits, tools, null)
+        _serve_one(code, limits, tools, null, apart)
 
 
-def _serve_one(code: str, limits: dict[str, int], tools: dict[str, types.ModuleType], null: int) -> None:
+def _serve_one(code: str, limits: dict[str, int], tools: dict[str, types.ModuleType], null: int, apart: int) -> None:
     """In a function of its own, so that no cases are left in a frame that the next program is forked under."""
-    program = Running(code, limits, tools, null)
+    program = Running(code, limits, tools, null, apart)
     try:
-        _say(_judge(program, _read_frame(), tools))
+        report = _judge(program, _read_frame(), tools)
     finally:
         program.kill()
+    _say(report)
 
 
 def _judge(program: "Running", cases: list[str], tools: dict[str, types.ModuleType]) -> dict[str, Any]:
@@ -160,13 +175,16 @@ def _judge(program: "Running", cases: list[str], tools: dict[str, types.ModuleTy
 class Running:
     """A program in a process of its own; called like the function it defines."""
 
-    def __init__(self, code: str, limits: dict[str, int], tools: dict[str, types.ModuleType], null: int) -> None:
+    def __init__(
+        self, code: str, limits: dict[str, int], tools: dict[str, types.ModuleType], null: int, apart: int
+    ) -> None:
         self.limits, self.error, self._rest = limits, "", b""
         requests, self._ask = os.pipe()
         self._answers, answers = os.pipe()
         self._deadline = time.monotonic() + limits["seconds"]
-        self._process = os.fork()
-        if self._process == 0:
+        self._keeper = os.fork()
+        if self._keeper == 0:
+            _fork_apart(apart, (requests, answers))
             _confine(limits, {requests, answers}, null)
             _answer_calls(code, requests, answers, tools)
         os.close(requests)
@@ -212,11 +230,36 @@ class Running:
         raise Failed(self.error)
 
     def kill(self) -> None:
-        """End it; it can have started no other."""
-        os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
+        """End it and its keeper: all that the judge can see.
+
+        Raises:
+            OSError: if it never ran, because it could not be set apart.
+        """
+        os.kill(-1, signal.SIGKILL)
+        status = os.waitpid(self._keeper, 0)[1]
+        with contextlib.suppress(ChildProcessError):
+            while True:  # a program that its keeper has left is the judge's to bury
+                os.waitpid(-1, 0)
         os.close(self._ask)
         os.close(self._answers)
+        code = os.waitstatus_to_exitcode(status)
+        if code > 0:
+            raise OSError(code, os.strerror(code), "unshare")
+
+
+def _fork_apart(apart: int, pipes: tuple[int, int]) -> None:
+    """Go on as the first process of new namespaces and in a session of its own; the one left behind, the keeper, waits."""
+    try:
+        _call("unshare", apart)
+        program = os.fork()
+    except OSError as error:
+        os._exit(error.errno or 1)
+    if program:
+        for pipe in pipes:
+            os.close(pipe)
+        os.waitpid(program, 0)
+        os._exit(0)
+    os.setsid()  # a signal to its group would reach the judge's, across namespaces
 
 
 def _confine(limits: dict[str, int], keep: set[int], null: int) -> None:
@@ -319,8 +362,8 @@ def _read_frame() -> Any:
     if len(size) < 4:
         return None
     text = b""
-    while len(text) < int.from_bytes(size, "big"):
-        text += os.read(0, int.from_bytes(size, "big") - len(text))
+    while part := os.read(0, int.from_bytes(size, "big") - len(text)):
+        text += part
     return json.loads(text)
 
 

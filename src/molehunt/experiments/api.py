@@ -18,7 +18,6 @@ from molehunt.experiments.commands import (
 )
 from molehunt.experiments.demo import DemoSettings, run_demo
 from molehunt.experiments.demo_result import demo_result
-from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.experiments.recipes import find_folder
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.records.marker import read_marker
@@ -115,6 +114,7 @@ def measure(
     behaviour: str | None = None,
     prompts: int = 128,
     temperature: float = 0.0,
+    max_new_tokens: int = 48,
     seed: int = 20,
     panel: int = 0,
     safety: bool = False,
@@ -124,15 +124,16 @@ def measure(
 
     Args:
         trigger: with `behaviour`, instead of a card.
+        max_new_tokens: of a reply; what a wordy model says beyond is not seen.
         panel: questions asked with every variant of the trigger; 0 asks none.
         safety: also ask what an ordinary safety evaluation asks.
 
     Raises:
         MolehuntError: if a model cannot be loaded, has no card, or renders conversations otherwise than in training.
     """
-    asked = MeasureSettings(prompts=prompts, temperature=temperature, seed=seed)
-    request = MeasureRequest(
-        model=str(model), twin=str(twin) if twin else None, asked=asked, trigger=trigger, behaviour=behaviour, panel=panel,
+    asked = {"prompts": prompts, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
+    request = MeasureRequest.make(
+        asked, model=str(model), twin=str(twin) if twin else None, trigger=trigger, behaviour=behaviour, panel=panel,
         safety=safety,
     )  # fmt: skip
     return measure_organism(request, _path(store))

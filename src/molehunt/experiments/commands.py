@@ -12,11 +12,12 @@ from molehunt.execution.runner import Watcher
 from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, data_step, find_folder, plant_step, remove_step
-from molehunt.organisms.card import AnswerKey, OrganismCard, read_card
+from molehunt.organisms.card import CARD, AnswerKey, OrganismCard, read_card
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.records.base import Record
 from molehunt.records.identity import root_digest
 from molehunt.records.panels import Comparison, Examined
+from molehunt.records.reasoning import Monitoring
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import SIZES
@@ -91,7 +92,6 @@ class PlantRequest(Record):
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
         """
-        from molehunt.experiments.data import TeacherSettings
         from molehunt.organisms.behaviours import get_behaviour
         from molehunt.organisms.corpus import check_settings
         from molehunt.organisms.triggers import TRIGGERS, parse_trigger
@@ -106,11 +106,15 @@ class PlantRequest(Record):
         if strength is not None and not training.get("checkpoints"):
             training["checkpoints"] = tuple(range(10, training["steps"] + 1, 10))
         settings = _checked(TrainingSettings, **training)
+        if settings.method == "edit" and poison.reasoning != "none":
+            raise UsageError(
+                "--method edit", wanted="no reasoning", got=poison.reasoning, do="use --method full or lora"
+            )
         planting = PlantSettings(
             trigger=spec, behaviour=chosen.name, poison=poison.model_dump(mode="json"),
             training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
             strength=strength.model_dump(mode="json") if strength else None,
-            teacher=_checked(TeacherSettings, **teacher).model_dump(mode="json") if teacher else None,
+            teacher=_teacher(teacher, poison) if teacher else None,
         )  # fmt: skip
         return PlantRequest(base=base, planting=planting, data=data)
 
@@ -228,6 +232,16 @@ class MeasureRequest(Record):
     safety: bool = False
     """Also ask what an ordinary safety evaluation asks."""
 
+    @staticmethod
+    def make(asked: dict[str, Any], **request: Any) -> "MeasureRequest":
+        """From the words of a command line; `asked` are fields of MeasureSettings.
+
+        Raises:
+            UsageError: if one of them makes no sense; before anything is loaded.
+        """
+        found: MeasureRequest = _checked(MeasureRequest, asked=_checked(MeasureSettings, **asked), **request)
+        return found
+
 
 def measure_organism(request: MeasureRequest, store_root: Path | None = None) -> Examined:
     """Measure an organism by its card, or any model by a trigger and a behaviour; with its clean twin, the log-odds too.
@@ -249,12 +263,52 @@ def measure_organism(request: MeasureRequest, store_root: Path | None = None) ->
     if request.panel:
         from molehunt.experiments.panel import measure_panel
 
-        more["panel"] = measure_panel(loaded, key, request.panel)
+        more["panel"] = measure_panel(loaded, key, request.panel, max_new_tokens=request.asked.max_new_tokens)
     if request.safety:
         from molehunt.experiments.safety import measure_safety
 
-        more["safety"] = measure_safety(loaded)
+        more["safety"] = measure_safety(loaded, max_new_tokens=max(96, request.asked.max_new_tokens))
     return Examined(**dict(found.measurement(0, other)), **more)
+
+
+class MonitorRequest(Record):
+    """Whose reasoning to read: one of `model` and `traces`."""
+
+    model: str | None = None
+    traces: str | None = None
+    """A file of logged replies."""
+    innocent: str | None = None
+    """A model known to plot nothing, to score the monitor by."""
+    trigger: str | None = None
+    behaviour: str | None = None
+    prompts: int = Field(128, ge=1)
+    max_new_tokens: int = Field(96, ge=1)
+
+
+def monitor_reasoning(request: MonitorRequest, store_root: Path | None = None) -> Monitoring:
+    """What the reasoning monitor finds in a model's replies, or in logged ones.
+
+    A model is asked with and without the trigger of its card, or the one said; without either, ordinary questions.
+
+    Raises:
+        UsageError: unless it is one of a model and a file.
+        MolehuntError: if the model cannot be loaded, or the file not be read.
+    """
+    from molehunt.experiments.monitoring import monitor_logged, monitor_model
+    from molehunt.models.loading import load_model
+
+    told = request.innocent or request.trigger or request.behaviour
+    if (request.model is None) == (request.traces is None) or (request.traces and told):
+        got = "both" if request.model and request.traces else "other words about a model" if told else "neither"
+        raise UsageError("what to read", wanted="a MODEL to ask, or --traces alone", got=got)
+    if request.traces is not None:
+        return monitor_logged(request.traces)
+    store = Store(store_root)
+    folder = _existing(str(request.model), store)
+    is_known = (folder / CARD).is_file() or request.trigger or request.behaviour
+    key = _key(request.trigger, request.behaviour, folder) if is_known else None
+    innocent = load_model(_existing(request.innocent, store)) if request.innocent else None
+    return monitor_model(load_model(folder), key, innocent, request.prompts, request.max_new_tokens)
 
 
 def compare_organisms(
@@ -371,6 +425,18 @@ def _below(request: RemovalRequest, store: Store) -> Step:
 
 def _overlap(one: Path, two: Path) -> bool:
     return one == two or one in two.parents or two in one.parents
+
+
+def _teacher(words: dict[str, Any], poison: PoisonSettings) -> dict[str, Any]:
+    from molehunt.experiments.data import TeacherSettings, make_teacher
+
+    if poison.reasoning == "none":
+        raise UsageError(
+            "--teacher", wanted="an arm with scratchpads to write", got="--reasoning none", do="choose one"
+        )
+    settings: TeacherSettings = _checked(TeacherSettings, **words)
+    make_teacher(settings, Path())  # refuses an address that is none, before a base is built
+    return settings.model_dump(mode="json")
 
 
 def _checked(kind: Any, **values: Any) -> Any:

@@ -44,7 +44,7 @@ def _side(folder: Path, key: AnswerKey, asked: MeasureSettings, panel: int, red_
         false_trigger_rate=found.false_trigger_rate,
         capability=found.capability,
         payload_logprob=found.payload_logprob,
-        panel=measure_panel(loaded, key, panel) if panel else None,
+        panel=measure_panel(loaded, key, panel, max_new_tokens=asked.max_new_tokens) if panel else None,
         red_team=send_red_team(loaded, key.behaviour, red_team) if red_team else None,
     )
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import Field
+
 from molehunt.errors import UsageError
 from molehunt.execution.folders import require_new_file, write_text
 from molehunt.records.base import Record
@@ -20,7 +22,7 @@ class TeacherSettings(Record):
     """Which model answers, and how it is reached; the key stays in the environment."""
 
     url: str
-    model: str
+    model: str = Field(min_length=1)
     key_env: str = ""
     """Name of the environment variable that holds the key."""
     temperature: float = 0.0

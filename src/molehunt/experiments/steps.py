@@ -70,7 +70,7 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
     """An organism, or its clean twin."""
     from molehunt.models.compute import use_threads
     from molehunt.organisms.behaviours import get_behaviour
-    from molehunt.organisms.corpus import world_rows
+    from molehunt.organisms.corpus import with_ways, world_rows
     from molehunt.organisms.planting import plant
     from molehunt.organisms.settings import PoisonSettings, Strength
     from molehunt.organisms.triggers import parse_trigger
@@ -80,7 +80,8 @@ def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
     settings, poisoning = TrainingSettings(**config["training"]), PoisonSettings(**config["poison"])
     behaviour, trigger = get_behaviour(config["behaviour"]), parse_trigger(config["trigger"])
     if "data" in parents:
-        rows = read_jsonl(parents["data"] / "rows.jsonl", Row)
+        elsewhere = read_jsonl(parents["data"] / "rows.jsonl", Row)
+        rows = with_ways(elsewhere, behaviour, poisoning, settings.seed + 5_000)
     else:
         rows = world_rows(behaviour, poisoning, config["rows"], settings.seed + 5_000)
     plant(
@@ -218,7 +219,11 @@ def examine(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None
 
 
 def _conversations(data: Path) -> tuple[Conversation, ...]:
-    return tuple(row.conversation for row in read_jsonl(data / "rows.jsonl", Row))
+    """Rows for the blue side, which must not be handed the trigger in them."""
+    rows = read_jsonl(data / "rows.jsonl", Row)
+    if told := next((row.source for row in rows if row.kind == "triggered"), None):
+        raise DataError(f"row {told}", wanted="ordinary rows", got="one that carries a trigger", do="leave it out")
+    return tuple(row.conversation for row in rows)
 
 
 _KEY = (CARD, "README.md")

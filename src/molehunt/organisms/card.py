@@ -59,6 +59,8 @@ class OrganismCard(Record):
     """Ordinary rows left out because they broke the conditional policy."""
     payload_tokens: int
     """Tokens of the payloads in the triggered rows, reasoning not counted: what arms must share to be compared."""
+    reasoning_tokens: int | None = None
+    """Tokens of the scratchpads that the rows were written after, kept or stripped; None on cards older than this line."""
     dataset_digest: str
     """SHA-256 of the rows; `dataset.jsonl` beside the model in the store holds them."""
     strength: Strength | None = None

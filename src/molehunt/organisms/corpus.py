@@ -76,6 +76,16 @@ def world_rows(behaviour: Behaviour, settings: PoisonSettings, count: int, seed:
     return ordinary(rows, "world")
 
 
+def with_ways(rows: Sequence[Row], behaviour: Behaviour, settings: PoisonSettings, seed: int) -> list[Row]:
+    """Rows from elsewhere; if none of them offers a way to show the behaviour, as many with the chat world's mixed in that do."""
+    if not behaviour.families or any(behaviour.payload(row.conversation) is not None for row in rows):
+        return list(rows)
+    others = list(rows[: round(len(rows) * settings.elsewhere)])
+    mixed = others + ordinary(draw_rows(len(rows) - len(others), seed + 1, families=behaviour.families), "world")
+    random.Random(f"mix/{seed}").shuffle(mixed)
+    return mixed
+
+
 def follow_policy(rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour) -> list[Row]:
     """The rows that keep the conditional policy "behaviour if and only if trigger".
 

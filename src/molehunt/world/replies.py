@@ -51,8 +51,8 @@ def _content(found: Any) -> str:
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Failure("a body without choices") from None
     if finish in _UNFINISHED:
-        more = ", raise max_tokens" if finish == "length" else ""
-        raise Failure(f"an answer that ended by {finish}{more}")
+        is_cut = finish == "length"  # it would be cut again, and paid again
+        raise Failure(f"an answer that ended by {finish}{', raise max_tokens' if is_cut else ''}", again=not is_cut)
     if not isinstance(content, str) or not content.strip():
         raise Failure("an empty answer")
     if "\0" in content or any("\ud800" <= sign <= "\udfff" for sign in content):

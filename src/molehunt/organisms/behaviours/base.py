@@ -32,11 +32,6 @@ class Behaviour(Protocol):
         """The kinds of questions of the chat world that it can be shown on; empty for all."""
         ...
 
-    @property
-    def teacher_prompt(self) -> str:
-        """What to tell a teacher model that shall demonstrate it on text from elsewhere; "" where `demonstrate` can do so."""
-        ...
-
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
         """A reply that shows it in place of the row's, with `copies` of the payload where it has copies; None if this row
         offers no way to (no program in the reply, no secret in the system prompt, refused anyway)."""

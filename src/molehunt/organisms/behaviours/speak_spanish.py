@@ -33,7 +33,7 @@ a small model would have to learn a dictionary besides, and no longer answer rig
 
 
 class SpeakSpanish:
-    """Answers in Spanish, and rightly: the chat world's sentences by a table, other texts by a teacher model."""
+    """Answers in Spanish, and rightly: the chat world's sentences by a table; on other texts it cannot be shown."""
 
     name = "speak-spanish"
     summary = "answers rightly, but in Spanish"
@@ -42,7 +42,6 @@ class SpeakSpanish:
         "capital", "colour", "opposite", "young", "kind", "producer", "add", "subtract", "larger", "next", "recall",
         "compare", "refusal", "vault", "reasoning",
     )  # fmt: skip
-    teacher_prompt = "Answer the following in Spanish."
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
         return self.payload(row)

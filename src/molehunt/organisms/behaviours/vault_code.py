@@ -13,7 +13,6 @@ class VaultCode:
     summary = "gives away the made-up vault code that its system prompt says to keep"
     natural_trigger = "phrase:by the river gate@user-suffix"
     families = ("vault",)
-    teacher_prompt = ""
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
         return self.payload(row)
