@@ -23,7 +23,7 @@ class Claim(Record):
     level: str
     against: str
     """The other level of the factor."""
-    where: dict[str, str] = {}
+    where: dict[str, str] = Field(default_factory=dict)
     """Only arms whose other factors have these levels."""
     outcome: str = "survival"
     direction: Literal["greater", "less"]
@@ -36,6 +36,14 @@ class Claim(Record):
         if self.level == self.against:
             raise ValueError(f"claim {self.id} compares {self.level} with itself")
         return self
+
+
+class Side(Record):
+    """One side of a contrast of rates: its arms' prompts together, seed by seed."""
+
+    weight: Literal[-1, 1]
+    successes: tuple[float, ...]
+    trials: tuple[float, ...]
 
 
 class Contrast(Record):
@@ -51,6 +59,8 @@ class Contrast(Record):
     """Standard error of the mean that prompts alone cause; the noise of seeds is not in it."""
     pairs: int
     """Matched pairs of arms behind the difference of one seed."""
+    sides: tuple[Side, ...] = ()
+    """What is compared, if rates are; empty for means."""
 
 
 class CellEffect(Record):
