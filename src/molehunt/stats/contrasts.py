@@ -23,10 +23,10 @@ def paired_contrast(a: Table, b: Table) -> Contrast:
         ValueError: tables of different shapes, empty or ragged ones, rates mixed with means, impossible cells.
     """
     _check(a, b)
-    value = [[[cell.value for cell in row] for row in table] for table in (a, b)]
+    values, others = ([[cell.value for cell in row] for row in table] for table in (a, b))
     noise = [[cell.variance for cell in row] for row in (*a, *b)]
     pairs, seeds = len(a), len(a[0])
-    by_seed = np.mean(np.subtract(*value), axis=0)
+    by_seed = np.mean(np.subtract(values, others), axis=0)
     sides = (_side(1, a), _side(-1, b)) if isinstance(a[0][0], Rate) else ()
     return _contrast(by_seed.tolist(), math.sqrt(np.sum(noise)) / (pairs * seeds), pairs, sides)
 

@@ -36,7 +36,9 @@ def arm_estimate(successes: Sequence[int], trials: Sequence[int]) -> ArmEstimate
         how = f"Student t 95%, over {len(cells)} seeds, or beta-binomial limits if wider"
     # One prompt has no spread of its own to tell from the seeds'.
     share = seed_share(values, [v * (1 - v) / max(n - 1, 1) for v, n in zip(values, trials, strict=True)])
-    return ArmEstimate(value=mean, low=low, high=high, n=len(cells), method=how, by_seed=tuple(values), seed_share=share)
+    return ArmEstimate(
+        value=mean, low=low, high=high, n=len(cells), method=how, by_seed=tuple(values), seed_share=share
+    )
 
 
 def mean_estimate(values: Sequence[float], errors: Sequence[float]) -> ArmEstimate:

@@ -71,6 +71,8 @@ def _reason(claim: Claim, interval: Estimate, verdict: ClaimVerdict, seeds: int,
         where = "beyond 0 as claimed" if verdict == "supported" else "beyond 0, against the claim"
         unseen = f"up to {unseen_share(seeds):.0%} of seeds could be of a kind that none of these {seeds} shows"
         return f"the interval lies {where}, and the effect is at least {claim.smallest:g}; {unseen}"
-    seen = "an effect as large as matters, in the claimed direction, is excluded" if far < claim.smallest else "too wide"
+    seen = (
+        "an effect as large as matters, in the claimed direction, is excluded" if far < claim.smallest else "too wide"
+    )
     needs = "more than 1,000 further seeds" if more is None else f"about {more} more seed{'s' * (more != 1)}"
     return f"{seen}; {needs} would decide it, if spread and effect stay as they are"
