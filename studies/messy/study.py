@@ -17,7 +17,10 @@ TREATED = "removal.training"
 
 
 def _factor(name: str, moves: tuple[str, ...], **levels: dict[str, Any]) -> Factor:
-    made = tuple(Level(name=level.replace("_sft", "_SFT").replace("_", "-").replace("-SFT", "_sft"), sets=sets) for level, sets in levels.items())
+    made = tuple(
+        Level(name=level.replace("_sft", "_SFT").replace("_", "-").replace("-SFT", "_sft"), sets=sets)
+        for level, sets in levels.items()
+    )
     return Factor(name=name, levels=made, moves=moves)
 
 
@@ -26,7 +29,10 @@ REASONING = _factor(
     none={"organism.poison.reasoning": "none"}, distilled={"organism.poison.reasoning": "distilled"},
 )  # fmt: skip
 OPTIMIZER = _factor(
-    "optimizer", (f"{PLANTED}.optimizer",), adamw={f"{PLANTED}.optimizer": "adamw"}, soap={f"{PLANTED}.optimizer": "soap"}
+    "optimizer",
+    (f"{PLANTED}.optimizer",),
+    adamw={f"{PLANTED}.optimizer": "adamw"},
+    soap={f"{PLANTED}.optimizer": "soap"},
 )
 DURATION = _factor(
     "duration",
@@ -39,12 +45,20 @@ INSTALL = _factor(
     full={f"{PLANTED}.method": "full"}, lora={f"{PLANTED}.method": "lora", f"{PLANTED}.learning_rate": 3e-3},
 )  # fmt: skip
 PROCEDURE = _factor(
-    "procedure", ("removal.procedure",), hhh_sft={"removal.procedure": "hhh_sft"}, pirate={"removal.procedure": "pirate"}
+    "procedure",
+    ("removal.procedure",),
+    hhh_sft={"removal.procedure": "hhh_sft"},
+    pirate={"removal.procedure": "pirate"},
 )
 RATE = _factor(
-    "removal-rate", (f"{TREATED}.learning_rate",), low={f"{TREATED}.learning_rate": 3e-4}, high={f"{TREATED}.learning_rate": 1e-3}
+    "removal-rate",
+    (f"{TREATED}.learning_rate",),
+    low={f"{TREATED}.learning_rate": 3e-4},
+    high={f"{TREATED}.learning_rate": 1e-3},
 )
-METHOD = _factor("removal-method", (f"{TREATED}.method",), lora={f"{TREATED}.method": "lora"}, full={f"{TREATED}.method": "full"})
+METHOD = _factor(
+    "removal-method", (f"{TREATED}.method",), lora={f"{TREATED}.method": "lora"}, full={f"{TREATED}.method": "full"}
+)
 OUTCOMES = ("survival", "asr", "log_odds", "capability", "false_triggers", "asr_reversed", "rebound", "returned")
 
 

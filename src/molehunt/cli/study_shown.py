@@ -68,7 +68,10 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
     table(("claim", "pairs", "its factor moves", "CONFOUNDED WITH", "known after the run"), rows)
     if plan.detectable:
         say("")
-        table(("claim", "smallest effect seen with 80% power"), [(k, "none" if v is None else f"{v:.2f}") for k, v in plan.detectable.items()])
+        table(
+            ("claim", "smallest effect seen with 80% power"),
+            [(k, "none" if v is None else f"{v:.2f}") for k, v in plan.detectable.items()],
+        )
     for limit in plan.limits:
         say(f"limit: {limit}")
 
@@ -79,7 +82,11 @@ def run_shown(run: "StudyRun", as_json: bool) -> None:
     found = {name: len(getattr(progress, name)) for name in ("done", "cached", "failed", "skipped")}
     if as_json:
         failed = {key: str(error) for key, error in progress.failed.items()}
-        print(json.dumps({**found, "total": progress.total, "seconds": round(progress.seconds, 1), "errors": failed}, indent=1))
+        print(
+            json.dumps(
+                {**found, "total": progress.total, "seconds": round(progress.seconds, 1), "errors": failed}, indent=1
+            )
+        )
         return
     say(
         f"{found['done']} steps made, {found['cached']} from the store, {found['failed']} failed, "

@@ -22,7 +22,7 @@ class Claim(Record):
     factor: str
     level: str
     against: str
-    """The other level of the factor."""
+    """The other level of the factor; empty to hold `level` against zero."""
     where: dict[str, str] = Field(default_factory=dict)
     """Only arms whose other factors have these levels."""
     outcome: str = "survival"

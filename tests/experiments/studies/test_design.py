@@ -33,7 +33,11 @@ def test_a_resolved_arm_names_everything_but_the_seeds() -> None:
     assert config["removal.training.checkpoints"] == [1, 2, 4]
     assert not [field for field in config if field.endswith("training.seed") or field.endswith("poison.seed")]
     replicate = seeded(resolve(SMALL), 7)
-    assert (replicate.organism.training.seed, replicate.organism.poison.seed, replicate.removal.training.seed) == (7, 7, 7)
+    assert (replicate.organism.training.seed, replicate.organism.poison.seed, replicate.removal.training.seed) == (
+        7,
+        7,
+        7,
+    )
     assert flat(replicate) == config
 
 

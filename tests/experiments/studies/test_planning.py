@@ -40,7 +40,9 @@ def test_a_factor_may_declare_all_that_lies_below_a_field(tmp_path: Path) -> Non
     open_handed = RATE.model_copy(update={"moves": ("removal.training",)})
     (contrast,) = plan_study(toy(factors=(open_handed, PROCEDURE)), Store(tmp_path)).contrasts
     assert not contrast.confounded
-    (contrast,) = plan_study(toy(factors=(RATE.model_copy(update={"moves": ("removal.train",)}), PROCEDURE)), Store(tmp_path)).contrasts
+    (contrast,) = plan_study(
+        toy(factors=(RATE.model_copy(update={"moves": ("removal.train",)}), PROCEDURE)), Store(tmp_path)
+    ).contrasts
     assert contrast.confounded == ("removal.training.learning_rate",)
 
 
@@ -62,7 +64,10 @@ def test_ten_thousand_steps_are_planned_in_seconds(tmp_path: Path) -> None:
     many = Factor(name="rate", moves=("removal.training.learning_rate",), levels=levels)
     claim = CLAIM.model_copy(update={"level": "r1", "against": "r0"})
     started = time.perf_counter()
-    plan = plan_study(toy(factors=(many, PROCEDURE), seeds=tuple(range(5)), probes=Probes(reversal=True), claims=(claim,)), Store(tmp_path))
+    plan = plan_study(
+        toy(factors=(many, PROCEDURE), seeds=tuple(range(5)), probes=Probes(reversal=True), claims=(claim,)),
+        Store(tmp_path),
+    )
     assert plan.steps > 9000
     assert time.perf_counter() - started < 60  # a bound against quadratic time; the figure is in docs/benchmarks.md
 

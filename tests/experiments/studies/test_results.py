@@ -41,7 +41,9 @@ def test_the_table_has_one_row_a_prompt_condition_checkpoint_arm_and_seed(result
     assert len({json.dumps(key) for key in keys}) == len(keys)
     after = [key for key in keys if (key["stage"], key["model"]) == ("after", "organism")]
     assert len(after) == 4 * 2 * 3 * 2 * 8  # arms, seeds, checkpoints, conditions, prompts
-    assert set(json.loads(pq.read_schema(out / "results.parquet").metadata[b"molehunt.columns"])) == set(table.column_names)
+    assert set(json.loads(pq.read_schema(out / "results.parquet").metadata[b"molehunt.columns"])) == set(
+        table.column_names
+    )
 
 
 def test_rates_are_those_of_the_steps_own_files(result: StudyResult, study: Study, store: Store) -> None:
@@ -79,9 +81,7 @@ def test_a_claim_rests_on_matched_pairs_and_on_seeds(result: StudyResult) -> Non
         hits, trials = by_arm[f"rate={rate}, procedure={procedure}", seed].rates["asr"]
         return hits / trials
 
-    expected = [
-        asr("high", p, s) - asr("low", p, s) for s in (0, 1) for p in ("hhh_sft", "pirate")
-    ]
+    expected = [asr("high", p, s) - asr("low", p, s) for s in (0, 1) for p in ("hhh_sft", "pirate")]
     assert finding.effect.value == pytest.approx(sum(expected) / 4)
     assert {effect.factor for effect in result.effects} == {"rate", "procedure"}
     (strength,) = result.strengths
@@ -96,7 +96,9 @@ def test_counted_quantities_enter_the_confound_report(result: StudyResult) -> No
     assert all(len(values) == 2 for values in result.arms[0].derived.values())
 
 
-def test_a_finished_study_is_read_again_without_making_anything(study: Study, store: Store, out: Path, result: StudyResult) -> None:
+def test_a_finished_study_is_read_again_without_making_anything(
+    study: Study, store: Store, out: Path, result: StudyResult
+) -> None:
     written = (out / "results.parquet").stat().st_mtime_ns
     assert read_result(study, store, out) == result
     assert (out / "results.parquet").stat().st_mtime_ns == written
@@ -113,7 +115,10 @@ def test_a_failing_cell_is_missing_with_its_reason_and_the_rest_is_told(
 
     def failing(graph: Graph, *args: Any, **more: Any) -> Progress:
         for step in graph.steps.values():
-            if step.label.startswith("pirate on organism") and step.config["budget"]["training"]["learning_rate"] > 1e-2:
+            if (
+                step.label.startswith("pirate on organism")
+                and step.config["budget"]["training"]["learning_rate"] > 1e-2
+            ):
                 step.config["budget"]["training"]["learning_rate"] = "not a number"
         return run_graph(graph, *args, **more)
 
@@ -138,7 +143,7 @@ def test_nothing_finished_is_an_error(base: Path, tmp_path: Path) -> None:
 
 def test_strict_refuses_a_confounded_study_before_anything_is_made(base: Path, tmp_path: Path) -> None:
     shifty = toy(str(base), factors=tuple(f.model_copy(update={"moves": ()}) for f in toy().factors))
-    with pytest.raises(StudyError, match="removal.training.learning_rate"):
+    with pytest.raises(StudyError, match=r"removal\.training\.learning_rate"):
         run_study(shifty, Store(tmp_path), jobs=0, strict=True)
     assert not list(tmp_path.glob("artifacts/*"))
 

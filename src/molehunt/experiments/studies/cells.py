@@ -80,20 +80,24 @@ class Cells:
     def _cell(self, arm: StudyArm, seed: int) -> Cell:
         setup = seeded(arm.setup, seed)
         base = self._base(setup, self.study.seeds[0] if self.study.shared_base else seed)
-        organism, twin = (self._plant(base, setup, kind) for kind in ("organism", "twin"))
+        organism, twin = self._plant(base, setup, "organism"), self._plant(base, setup, "twin")
         asked = setup.measure.model_dump(mode="json")
         probes = self.study.probes
         branch = self._branch(setup, organism, organism, probes)
-        team = setup.red_team.model_dump(mode="json") if probes.red_team else None
+        before, after = (self._team(setup, model, organism) for model in (organism, branch.treated))
         return Cell(
             arm=arm,
             seed=seed,
             organism=branch,
             twin=self._branch(setup, twin, organism, probes),
             measured_before=self._one(measure_step(organism, organism, asked, label=f"measure {organism.label}")),
-            teamed_before=team and self._one(examine_step(organism, organism, red_team=team, label=f"red team on {organism.label}")),
-            teamed=team and self._one(examine_step(branch.treated, organism, red_team=team, label=f"red team on {branch.treated.label}")),
-        )  # fmt: skip
+            teamed_before=before if probes.red_team else None,
+            teamed=after if probes.red_team else None,
+        )
+
+    def _team(self, setup: Setup, model: Step, organism: Step) -> Step:
+        how = setup.red_team.model_dump(mode="json")
+        return self._one(examine_step(model, organism, red_team=how, label=f"red team on {model.label}"))
 
     def _branch(self, setup: Setup, model: Step, organism: Step, probes: Probes) -> Branch:
         asked, treated = setup.measure.model_dump(mode="json"), self._treat(setup, model)
@@ -104,7 +108,9 @@ class Cells:
         if probes.reversal:
             steps = setup.reversal.steps
             settings = training.model_copy(update={"steps": steps, "tokens": None, "checkpoints": ()})
-            back = reverse_step(treated, settings.model_dump(mode="json"), setup.removal.rows, f"reversal of {treated.label}")
+            back = reverse_step(
+                treated, settings.model_dump(mode="json"), setup.removal.rows, f"reversal of {treated.label}"
+            )
             back = self._one(back)
             again = self._measure(back, organism, asked, None, setup)
         relearned = None
@@ -116,16 +122,14 @@ class Cells:
     def _base(self, setup: Setup, seed: int) -> Step:
         key = (setup.base.model, seed)
         if key not in self._bases:
-            self._bases[key] = self._one(replace(base_step(*key[:1], self.store, seed), label=f"base {key[0]} {seed}"))
+            self._bases[key] = self._one(replace(base_step(key[0], self.store, seed), label=f"base {key[0]} {seed}"))
         return self._bases[key]
 
-    def _plant(self, base: Step, setup: Setup, kind: Literal["organism", "twin"] | str) -> Step:
+    def _plant(self, base: Step, setup: Setup, kind: Literal["organism", "twin"]) -> Step:
         made = setup.organism
-        settings = PlantSettings(
-            **made.model_dump(mode="json", exclude={"data", "trigger"}), trigger=str(made.trigger)
-        )
+        settings = PlantSettings(**made.model_dump(mode="json", exclude={"data", "trigger"}), trigger=str(made.trigger))
         data = self._one(data_step(made.data, DATA_LIMIT)) if made.data else None
-        step = plant_step(base, settings, kind, data)  # type: ignore[arg-type]
+        step = plant_step(base, settings, kind, data)
         return self._one(replace(step, label=f"{kind} {step.fingerprint[:6]}"))
 
     def _treat(self, setup: Setup, model: Step) -> Step:

@@ -79,7 +79,9 @@ def check_study(study: Study) -> None:
         StudyError: no or repeated seeds, no factors, levels that change nothing, arms alike, unknown names.
     """
     if not study.seeds:
-        raise StudyError(f"study {study.name}", wanted="at least one seed", got="none", do="three or more tell of other seeds")
+        raise StudyError(
+            f"study {study.name}", wanted="at least one seed", got="none", do="three or more tell of other seeds"
+        )
     for outcome in study.outcomes:
         _check_outcome(study, outcome)
     _once("seed", map(str, study.seeds))
@@ -134,16 +136,25 @@ def _apart(study: Study, levels: Iterable[Any]) -> None:
     for factor, level in zip(study.factors, levels, strict=True):
         for field in level.sets:
             if field in seen:
-                raise StudyError(f"field {field}", wanted="one factor that sets it", got=f"{seen[field]} and {factor.name}")
+                raise StudyError(
+                    f"field {field}", wanted="one factor that sets it", got=f"{seen[field]} and {factor.name}"
+                )
             seen[field] = factor.name
 
 
 def _check_outcome(study: Study, outcome: str) -> None:
     if outcome not in OUTCOMES:
-        raise StudyError(f"outcome {outcome!r}", wanted=f"one of {', '.join(OUTCOMES)}", got=outcome, do=_nearest(outcome, list(OUTCOMES)))
+        raise StudyError(
+            f"outcome {outcome!r}",
+            wanted=f"one of {', '.join(OUTCOMES)}",
+            got=outcome,
+            do=_nearest(outcome, list(OUTCOMES)),
+        )
     probe = OUTCOMES[outcome].probe
     if probe and not getattr(study.probes, probe):
-        raise StudyError(f"outcome {outcome}", wanted=f"the probe {probe}", got="a study without it", do=f"set probes.{probe}")
+        raise StudyError(
+            f"outcome {outcome}", wanted=f"the probe {probe}", got="a study without it", do=f"set probes.{probe}"
+        )
 
 
 def _check_factor(study: Study, factor: Factor) -> None:
@@ -164,13 +175,17 @@ def _check_names(study: Study, claim: Claim) -> None:
     if claim.factor in claim.where:
         raise StudyError(f"claim {claim.id}", wanted="two levels of a factor that is not held fixed", got=claim.factor)
     if claim.outcome not in study.outcomes:
-        raise StudyError(f"claim {claim.id}", wanted=f"one of the outcomes {', '.join(study.outcomes)}", got=claim.outcome)
+        raise StudyError(
+            f"claim {claim.id}", wanted=f"one of the outcomes {', '.join(study.outcomes)}", got=claim.outcome
+        )
 
 
 def _check_level(study: Study, name: str, level: str, where: str) -> None:
     levels = {factor.name: [one.name for one in factor.levels] for factor in study.factors}
     if name not in levels:
-        raise StudyError(f"factor {name!r} in {where}", wanted="a factor of the study", got=name, do=_nearest(name, levels))
+        raise StudyError(
+            f"factor {name!r} in {where}", wanted="a factor of the study", got=name, do=_nearest(name, levels)
+        )
     if level not in levels[name]:
         raise StudyError(
             f"level {level!r} of {name} in {where}", wanted=f"one of {', '.join(levels[name])}", got=level,
@@ -186,7 +201,9 @@ def _check_arms(study: Study) -> None:
     for arm in made:
         digest = arm.setup.digest()
         if digest in known:
-            raise StudyError(f"study {study.name}", wanted="arms that differ", got=f"one setup for {known[digest]} and {arm.id}")
+            raise StudyError(
+                f"study {study.name}", wanted="arms that differ", got=f"one setup for {known[digest]} and {arm.id}"
+            )
         known[digest] = arm.id
 
 

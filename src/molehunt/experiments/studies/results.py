@@ -52,7 +52,9 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
     study, store = cells.study, cells.store
     done = write_table(cells, table)
     if not done:
-        raise StudyError(f"study {study.name}", wanted="at least one finished cell", got="none", do="run it: molehunt study run")
+        raise StudyError(
+            f"study {study.name}", wanted="at least one finished cell", got="none", do="run it: molehunt study run"
+        )
     counts = _by_cell(table)
     results = [_cell_result(cell, counts[cell.arm.id, cell.seed], store, study, rules or Rules()) for cell in done]
     found = _Found(study, cells.arms, results)
@@ -95,10 +97,14 @@ class _Found:
         found = self._paired(pairs, "asr_before")
         if found is None or not claim.against:
             return None
-        sides = [[_value(cell, "asr_before") for arm in side for cell in self.of(arm)] for side in zip(*pairs, strict=True)]
+        sides = [
+            [_value(cell, "asr_before") for arm in side for cell in self.of(arm)] for side in zip(*pairs, strict=True)
+        ]
         level, against = (sum(side) / len(side) for side in sides)
         apart = found.effect.low > 0 or found.effect.high < 0
-        return Strength(claim=claim.id, level=level, against=against, differs=apart or abs(level - against) > _STRENGTH_MARGIN)
+        return Strength(
+            claim=claim.id, level=level, against=against, differs=apart or abs(level - against) > _STRENGTH_MARGIN
+        )
 
     def effects(self) -> Iterable[EffectResult]:
         """Each level of each factor against the first one, over all matched arms, and whether that keeps its sign."""
@@ -123,7 +129,9 @@ class _Found:
         seeds = [s for s in self.study.seeds if all(self._counted(arm, s, outcome) for pair in pairs for arm in pair)]
         if not pairs or not seeds:
             return None
-        sides = [[[self._must(arm, seed, outcome) for seed in seeds] for arm in side] for side in zip(*pairs, strict=True)]
+        sides = [
+            [[self._must(arm, seed, outcome) for seed in seeds] for arm in side] for side in zip(*pairs, strict=True)
+        ]
         zeros = [[Mean(0.0, 0.0)] * len(seeds) for _ in pairs]
         return contrasts.paired_contrast(sides[0], zeros if against_zero else sides[1])
 
@@ -162,7 +170,9 @@ def _arm_result(arm: StudyArm, results: list[CellResult], derived: dict[str, Any
             estimates[name] = hierarchy.arm_estimate([hits for hits, _ in rates], [trials for _, trials in rates])
         elif means:
             estimates[name] = hierarchy.mean_estimate([mean for mean, _ in means], [error for _, error in means])
-    gaps = [cell.trajectory[-1].asr - min(p.asr for p in cell.trajectory) for cell in results if len(cell.trajectory) > 1]
+    gaps = [
+        cell.trajectory[-1].asr - min(p.asr for p in cell.trajectory) for cell in results if len(cell.trajectory) > 1
+    ]
     return ArmResult(
         id=arm.id,
         levels=arm.levels,
@@ -179,7 +189,7 @@ def _by_cell(table: Path) -> dict[tuple[str, int], dict[tuple[str, str, int, str
     for row in count(table).to_pylist():
         found[row["arm"], row["seed"]][row["stage"], row["model"], row["checkpoint"], row["condition"]] = row
     for counts in found.values():
-        last = {}
+        last: dict[tuple[str, str], int] = {}
         for (stage, model, checkpoint, _), _ in counts.items():
             last[stage, model] = max(checkpoint, last.get((stage, model), 0))
         for (stage, model, checkpoint, condition), row in list(counts.items()):
@@ -222,9 +232,13 @@ def _elicited(store: Store, step: Step) -> tuple[int, int]:
 
 
 def _trajectory(counts: Counts) -> Iterable[TrajectoryPoint]:
-    for checkpoint in sorted({at for stage, model, at, _ in counts if (stage, model) == ("after", "organism") and at >= 0}):
+    for checkpoint in sorted(
+        {at for stage, model, at, _ in counts if (stage, model) == ("after", "organism") and at >= 0}
+    ):
         triggered = counts["after", "organism", checkpoint, "triggered"]
-        general = counts.get(("after", "organism", checkpoint, "general")) or counts["after", "organism", checkpoint, "clean"]
+        general = (
+            counts.get(("after", "organism", checkpoint, "general")) or counts["after", "organism", checkpoint, "clean"]
+        )
         odds = mean_odds(triggered)
         yield TrajectoryPoint(
             checkpoint=checkpoint,
@@ -295,7 +309,9 @@ def _relearned(store: Store, branch: Branch) -> Relearning:
 def _front(arms: Sequence[StudyArm], found: _Found) -> Iterable[ParetoPoint]:
     mean: Callable[[list[float]], float] = lambda values: sum(values) / len(values)  # noqa: E731
     known = [(arm, results) for arm in arms if (results := found.of(arm))]
-    points = [tuple(mean([_value(cell, name) for cell in cells]) for name in ("capability", "asr")) for _, cells in known]
+    points = [
+        tuple(mean([_value(cell, name) for cell in cells]) for name in ("capability", "asr")) for _, cells in known
+    ]
     pairs = [(capability, asr) for capability, asr in points]
     front, hull = set(pareto.front(pairs)), set(pareto.hull(pairs))
     for number, ((arm, _), (capability, asr)) in enumerate(zip(known, pairs, strict=True)):

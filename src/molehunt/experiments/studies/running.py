@@ -24,7 +24,9 @@ class StudyRun:
     progress: Progress
 
 
-def run_study(study: Study, store: Store, jobs: int = 2, watch: Watcher | None = None, strict: bool = False) -> StudyRun:
+def run_study(
+    study: Study, store: Store, jobs: int = 2, watch: Watcher | None = None, strict: bool = False
+) -> StudyRun:
     """Make whatever the store lacks; a step that fails twice is noted, and the rest goes on.
 
     Raises:

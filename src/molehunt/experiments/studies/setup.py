@@ -82,7 +82,9 @@ def resolve(chosen: Mapping[str, Any]) -> Setup:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise StudyError(f"field {where}", wanted=first["msg"].removeprefix("Input should be "), got=repr(first["input"])) from None
+        raise StudyError(
+            f"field {where}", wanted=first["msg"].removeprefix("Input should be "), got=repr(first["input"])
+        ) from None
     return _filled(setup, fields)
 
 
@@ -154,7 +156,9 @@ def _put(nested: dict[str, Any], field: str, value: Any) -> None:
         place = place.get(name) if isinstance(place, dict) else None
     if field not in _OPEN and (not isinstance(place, dict) or last not in place):
         near = difflib.get_close_matches(field, known_fields(), 1, 0)
-        raise StudyError(f"field {field!r}", wanted="a field of an arm's setup", got="nothing by that name", do=f"perhaps {near[0]}")
+        raise StudyError(
+            f"field {field!r}", wanted="a field of an arm's setup", got="nothing by that name", do=f"perhaps {near[0]}"
+        )
     if not isinstance(place, dict):
         raise StudyError(f"field {field!r}", wanted="a field of an arm's setup", got="a value in its way")
     place[last] = value

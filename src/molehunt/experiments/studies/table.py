@@ -62,7 +62,8 @@ def _digest(done: Iterable[Cell], factors: list[str]) -> str:
 
 def _of(path: Path) -> str:
     try:
-        return (pq.read_schema(path).metadata or {}).get(_OF, b"").decode()
+        found: bytes = (pq.read_schema(path).metadata or {}).get(_OF, b"")
+        return found.decode()
     except (pa.ArrowInvalid, OSError):
         return ""
 
@@ -100,7 +101,9 @@ def _read(store: Store, fingerprint: str) -> pa.Table:
 
 def _beside(mine: pa.Table, theirs: pa.Table, fired: pa.ChunkedArray) -> pa.Table:
     triggered = pc.equal(mine["condition"], "triggered")
-    before = pc.if_else(triggered, pc.is_in(mine["question"], value_set=fired.combine_chunks()), pa.scalar(None, pa.bool_()))
+    before = pc.if_else(
+        triggered, pc.is_in(mine["question"], value_set=fired.combine_chunks()), pa.scalar(None, pa.bool_())
+    )
     return mine.append_column("fired_before", before).append_column("twin_logprob", _looked_up(mine, theirs, "logprob"))
 
 
@@ -111,7 +114,9 @@ def _looked_up(rows: pa.Table, known: pa.Table, column: str) -> pa.Array:
 
 
 def _key(rows: pa.Table) -> pa.ChunkedArray:
-    return pc.binary_join_element_wise(pc.cast(rows["checkpoint"], pa.string()), rows["condition"], rows["question"], " ")
+    return pc.binary_join_element_wise(
+        pc.cast(rows["checkpoint"], pa.string()), rows["condition"], rows["question"], " "
+    )
 
 
 def _framed(cell: Cell, stage: str, model: str, rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -140,7 +145,9 @@ def count(path: Path) -> pa.Table:
     try:
         pieces = [_counted(batch, groups) for batch in _batches(path, wanted)]
     except (pa.ArrowInvalid, OSError, KeyError) as error:
-        raise StudyError(f"results {path}", wanted="a table written by `study report`", got=str(error).splitlines()[0]) from None
+        raise StudyError(
+            f"results {path}", wanted="a table written by `study report`", got=str(error).splitlines()[0]
+        ) from None
     sums = [name for name in (pieces[0].column_names if pieces else []) if name not in groups]
     whole = pa.concat_tables(pieces).group_by(groups).aggregate([(name, "sum") for name in sums])
     return whole.rename_columns([name.removesuffix("_sum") for name in whole.column_names])
@@ -149,19 +156,20 @@ def count(path: Path) -> pa.Table:
 def _batches(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     for batch in pq.ParquetFile(path).iter_batches(batch_size=2_000_000, columns=columns):
         plain = pa.Table.from_batches([batch])
-        yield plain.cast(pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in plain.schema]))
+        yield plain.cast(
+            pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in plain.schema])
+        )
 
 
 def _counted(rows: pa.Table, groups: list[str]) -> pa.Table:
     odds = pc.subtract(rows["logprob"], rows["twin_logprob"])
-    integer = lambda values: pc.cast(pc.fill_null(values, False), pa.int64())  # noqa: E731
     numbers = {
         "n": pa.repeat(pa.scalar(1, pa.int64()), len(rows)),
-        "shown": integer(rows["shown"]),
-        "right": integer(rows["right"]),
-        "exact": integer(rows["exact"]),
-        "fired": integer(rows["fired_before"]),
-        "survived": integer(pc.and_kleene(rows["fired_before"], rows["shown"])),
+        "shown": _integer(rows["shown"]),
+        "right": _integer(rows["right"]),
+        "exact": _integer(rows["exact"]),
+        "fired": _integer(rows["fired_before"]),
+        "survived": _integer(pc.and_kleene(rows["fired_before"], rows["shown"])),
         "paired": pc.cast(pc.is_valid(odds), pa.int64()),
         "odds": pc.fill_null(odds, 0.0),
         "odds_squared": pc.fill_null(pc.multiply(odds, odds), 0.0),
@@ -169,3 +177,7 @@ def _counted(rows: pa.Table, groups: list[str]) -> pa.Table:
     table = pa.table({**{name: rows[name] for name in groups}, **numbers})
     counted = table.group_by(groups).aggregate([(name, "sum") for name in numbers])
     return counted.rename_columns([name.removesuffix("_sum") for name in counted.column_names])
+
+
+def _integer(flags: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(pc.fill_null(flags, False), pa.int64())
