@@ -9,7 +9,7 @@ from demo_records import HOSTILE
 from molehunt.records.claims import CellEffect
 from molehunt.records.studies import StudyResult
 from molehunt.reports.marks import Scale, around_zero, sign_of
-from molehunt.reports.study_page import FIRST_PANELS, fold, study_page
+from molehunt.reports.study_page import FIRST_FLIPS, FIRST_PANELS, fold, study_page
 from molehunt.reports.study_plots import StudyView, heat, sides
 from molehunt.reports.text import visible
 from page_elements import FETCHING, Elements
@@ -84,6 +84,13 @@ def test_what_weakens_a_claim_is_loud(elements: Elements) -> None:
     assert "⚠ planted unequally" in text
     assert "98.0% of triggered prompts at adamw and on 81.0% at soap" in text
     assert text.count("⇅ flips") > 1
+
+
+def test_the_first_flips_are_unfolded_and_all_are_marked(page: str) -> None:
+    flips = [e.flips.verdict for e in study_result().effects if e.flips].count("flips")
+    assert flips > FIRST_FLIPS
+    assert page.count('<div class="card fold flips"><details open>') == FIRST_FLIPS
+    assert page.count('<div class="card fold flips">') == flips
 
 
 def test_the_top_tells_question_prediction_missing_and_limits(elements: Elements) -> None:

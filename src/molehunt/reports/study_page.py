@@ -34,8 +34,10 @@ FIRST_ROWS = 40
 """Arms and missing cells that are shown before the rest is folded."""
 FIRST_PANELS = 24
 """Trajectories that are shown before the rest is folded."""
-FIRST_CELLS = 16
+FIRST_CELLS = 12
 """Combinations of levels that are shown of one effect; of more, the highest and the lowest."""
+FIRST_FLIPS = 6
+"""Flips that are shown unfolded."""
 
 T = TypeVar("T")
 
@@ -65,7 +67,7 @@ def study_page(result: StudyResult) -> str:
         view=view,
         short=in_short(result),
         claims=[_claim(view, number, finding) for number, finding in enumerate(result.claims, 1)],
-        effects=[_effect(view, number, effect) for number, effect in enumerate(result.effects, 1)],
+        effects=_effects(view),
         axes={o: axis(scale, view.units[o].step) for o, scale in view.effect_scales.items()},
         arm_axes={o: axis(scale, view.units[o].tick) for o, scale in view.value_scales.items()},
         arm_strip=lambda arm, outcome: arm_strip(view.value_scales[outcome], arm.result.estimates[outcome]),
@@ -98,11 +100,7 @@ class EffectView:
     unit: Unit
     strip: Markup
     cells: "list[CellView]"
-
-    @property
-    def is_open(self) -> bool:
-        """A flip is never folded away."""
-        return self.result.flips is not None and self.result.flips.verdict == "flips"
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,10 +122,21 @@ def _claim(view: StudyView, number: int, finding: ClaimFinding) -> ClaimView:
     )  # fmt: skip
 
 
-def _effect(view: StudyView, number: int, effect: EffectResult) -> EffectView:
+def _effects(view: StudyView) -> list[EffectView]:
+    """In the order of the record; the first flips unfolded, by the order of the outcomes."""
+    rank = {outcome: i for i, outcome in enumerate(view.outcomes)}
+    numbered = list(enumerate(view.result.effects, 1))
+    turned = [(rank[e.outcome], number) for number, e in numbered if e.flips and e.flips.verdict == "flips"]
+    unfolded = {number for _, number in sorted(turned)[:FIRST_FLIPS]}
+    return [_effect(view, number, effect, number in unfolded) for number, effect in numbered]
+
+
+def _effect(view: StudyView, number: int, effect: EffectResult, is_open: bool) -> EffectView:
     scale = view.effect_scales[effect.outcome]
     strip = effect_strip(scale, effect.contrast.effect, seeds=effect.contrast.by_seed, sign=True)
-    return EffectView(number, effect, view.units[effect.outcome], strip, _cells(view, effect.outcome, effect.flips))
+    return EffectView(
+        number, effect, view.units[effect.outcome], strip, _cells(view, effect.outcome, effect.flips), is_open
+    )
 
 
 def _cells(view: StudyView, outcome: str, flips: Flips | None) -> list[CellView]:
