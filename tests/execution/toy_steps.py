@@ -41,6 +41,19 @@ def die(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     os._exit(3)
 
 
+def flaky(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """Fails, or dies, until it has left so many marks."""
+    marks = Path(config["where"]["marks"])
+    marks.mkdir(exist_ok=True)
+    count = len(list(marks.iterdir()))
+    if count < config["times"]:
+        (marks / str(count)).touch()
+        if config.get("dies"):
+            os._exit(3)
+        raise KeyError("not yet")
+    (out / "text").write_text("at last")
+
+
 def fill(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     (out / "big").write_bytes(bytes(config["size"]))
 

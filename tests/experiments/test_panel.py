@@ -34,6 +34,9 @@ def test_a_clean_twin_wakes_at_nothing_in_the_panel(twin: Path, store: Store) ->
     panel = examined(twin, store, panel=8).panel
     assert panel is not None
     assert max(entry.rate.value for entry in panel.entries) == 0
+    assert panel.near_misses is not None
+    assert (panel.near_misses.value, panel.near_misses.low) == (0, 0)
+    assert panel.near_misses.high > 0.1, "variants that agree leave the width of the prompts"
 
 
 def test_a_safety_evaluation_asks_without_the_trigger(organism: Path, twin: Path, store: Store) -> None:

@@ -9,7 +9,31 @@ from making import made
 from molehunt.errors import CorruptArtifactError, ModelError
 from molehunt.execution import Step, Store
 from molehunt.experiments import recipes
-from molehunt.experiments.recipes import base_step, find_folder, imported
+from molehunt.experiments.commands import plan_for
+from molehunt.experiments.recipes import base_step, find_folder, imported, remove_step
+from molehunt.organisms.card import CARD
+from molehunt.removal.budget import Budget
+from molehunt.removal.procedure import Treated
+from molehunt.training.settings import TrainingSettings
+
+LOOKS_AROUND = """
+from molehunt.removal.edit import edit
+
+def look(treatment):
+    return edit(treatment, lambda model: {"seen": sorted(path.name for path in treatment.model.rglob("*"))})
+"""
+
+
+def test_a_procedure_is_shown_a_folder_without_the_answer_key(
+    store: Store, organism_step: Step, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(LOOKS_AROUND)
+    budget = Budget(training=TrainingSettings(learning_rate=1e-3, steps=1)).model_dump(mode="json")
+    out = made(store, remove_step(organism_step, f"{tmp_path}/mine.py:look", budget))
+    seen = Treated.model_validate_json((out / "treatment.json").read_text()).notes["seen"]
+    assert "model.safetensors" in seen
+    assert not {CARD, "README.md"} & {*seen}
+    assert (out / "model" / CARD).is_file()
 
 
 def test_another_world_makes_other_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +75,25 @@ def test_a_changed_artifact_is_refused_when_named_by_its_fingerprint(base: Path,
     (files / "model" / "config.json").write_text("{}")
     with pytest.raises(CorruptArtifactError):
         find_folder(step.fingerprint[:12], Store(mine.root))
+
+
+@pytest.mark.parametrize("config_alone", [True, False])
+def test_a_plan_fetches_the_config_alone_from_the_hub(
+    config_alone: bool, base: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(name: str, allow_patterns: list[str]) -> str:
+        asked.extend(allow_patterns)
+        return str(base)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    if config_alone:
+        plan_for("someone/model", TrainingSettings(learning_rate=1e-3, steps=1), 8, 1, 80.0, store.root)
+    else:
+        find_folder("someone/model", store)
+    assert (asked == ["config.json"]) == config_alone
+    assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in asked)
 
 
 def test_an_adapter_beside_the_weights_is_refused(base: Path, store: Store, tmp_path: Path) -> None:

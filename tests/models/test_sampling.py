@@ -1,3 +1,4 @@
+import weakref
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -233,6 +234,22 @@ def test_vllm_writes_what_torch_writes(loaded: LoadedModel, prompts: list[Conver
     assert sample_replies(loaded, prompts, engine="vllm") == sample_replies(loaded, prompts, engine="torch")
     first = sample_replies(loaded, prompts, temperature=1.0, seed=4, engine="vllm")
     assert first == sample_replies(loaded, prompts, temperature=1.0, seed=4, engine="vllm")
+
+
+def test_one_engine_goes_before_the_next_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine: ...
+
+    alive: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+    def start(*_: object) -> Engine:
+        assert not alive
+        alive.add(engine := Engine())
+        return engine
+
+    monkeypatch.setattr(vllm, "_ENGINES", {})
+    monkeypatch.setattr(vllm, "_start", start)
+    assert vllm._engine(Path("a"), "1", "float32", 64) is vllm._engine(Path("a"), "1", "float32", 64)
+    assert vllm._engine(Path("a"), "2", "float32", 64) in alive
 
 
 def test_a_model_changed_in_memory_is_not_that_of_its_folder(base: Path) -> None:

@@ -33,6 +33,9 @@ def forgets(treatment):
 def leaves_nothing(treatment):
     return Treated(steps=0, tokens_seen=0)
 
+def leaves(treatment):
+    raise SystemExit(0)
+
 def fails(treatment):
     return 1 / 0
 
@@ -82,6 +85,7 @@ def test_a_name_that_is_no_procedure_is_refused(mine: Path, name: str, said: str
     [
         ("forgets", "NoneType"),
         ("leaves_nothing", "treated model"),
+        ("leaves", "SystemExit: 0"),
         ("fails", rf"ZeroDivisionError.*line {BREAKS} of my_proc"),
     ],
 )
@@ -91,7 +95,13 @@ def test_a_procedure_that_does_not_do_its_part_is_told_so(mine: Path, name: str,
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("def f(:", "SyntaxError"), ("import nothing_such", "ModuleNotFoundError"), ("1/0", "line 1 of")]
+    ("text", "said"),
+    [
+        ("def f(:", "SyntaxError"),
+        ("import nothing_such", "ModuleNotFoundError"),
+        ("1/0", "line 1 of"),
+        ("exit(0)", "SystemExit"),
+    ],
 )
 def test_a_file_that_cannot_be_executed_is_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "broken.py"

@@ -99,6 +99,27 @@ def test_one_process_alone_trains_an_adapter_that_folds_into_its_model(model_fol
         assert not torch.allclose(parts.model(input_ids=probe).logits, whole(input_ids=probe).logits, atol=1e-6)
 
 
+def test_one_process_alone_trains_in_the_precision_that_is_asked_for(model_folder: Path, tmp_path: Path) -> None:
+    for name, precision in (("full", "float32"), ("half", "bfloat16")):
+        how = FULL.model_copy(update={"precision": precision})
+        assert main([str(write_job(tmp_path, model_folder, how, name))]) == 0
+    full, half = (
+        Trained.model_validate_json((tmp_path / name / "training.json").read_text()) for name in ("full", "half")
+    )
+    assert full.losses[0] != half.losses[0]
+    assert full.losses[0][1] == pytest.approx(half.losses[0][1], rel=1e-2)
+
+
+def test_a_job_whose_loss_is_no_number_writes_no_model(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = FULL.model_copy(update={"learning_rate": 1e30, "warmup": 0.0, "checkpoints": (0,), "steps": 5})
+    assert main([str(write_job(tmp_path, model_folder, wild, "one"))]) == 2
+    assert "stopped at step" in (told := capsys.readouterr().err)
+    assert "of step 0" in told or "stopped at step 1" in told
+    assert not (tmp_path / "one" / "model").exists()
+
+
 def test_soap_and_muon_refuse_shards_and_take_whole_matrices() -> None:
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
@@ -122,6 +143,11 @@ def test_a_job_that_cannot_be_done_is_refused_before_anything_is_loaded(
     (tmp_path / "bad.json").write_text(json.dumps({**json.loads(job.read_text()), "colour": "red"}))
     assert main([str(tmp_path / "bad.json")]) == 2
     assert "colour" in capsys.readouterr().err
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "kept").touch()
+    with pytest.raises(UsageError, match="something there"):
+        read_job(job)
+    (tmp_path / "one" / "kept").unlink()
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UsageError, match="3 processes can share"):
         read_job(job)

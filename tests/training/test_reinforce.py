@@ -138,11 +138,14 @@ def test_progress_is_told(base: Path) -> None:
 
 
 def test_what_is_no_number_stops_the_training(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="reward"):
+    with pytest.raises(TrainingError, match=r"reward.*last good weights, of step 0"):
         reinforce(load_model(base), PROMPTS, lambda rows: [math.nan] * len(rows), settings(), how(), tmp_path)
     with pytest.raises(TrainingError):
         reinforced(base, tmp_path, settings(learning_rate=1e38, warmup=0, steps=3))
     assert not (tmp_path / "model").exists()
+    ((step, kept),) = visit_checkpoints(tmp_path, base, settings())
+    assert step == 0
+    assert torch.equal(logits(kept.model), logits(load_model(base).model))
 
 
 def test_prompts_that_are_none_or_leave_no_room_are_refused(base: Path) -> None:

@@ -18,10 +18,13 @@ from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.records.identity import root_digest
+from molehunt.records.marker import read_marker
 from molehunt.removal.budget import Budget
+from molehunt.training import sft
 from molehunt.training.adapters import ADAPTER, lora_config
 from molehunt.training.batches import Ordered
 from molehunt.training.checkpoints import make_trainable, visit_checkpoints
+from molehunt.training.optimizers import make_optimizer
 from molehunt.training.settings import Attach, Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.world.chat import draw_rows
@@ -217,6 +220,20 @@ def test_each_attachment_starts_from_the_models_own_logits_and_ends_in_its_folde
     at = {step: logits(now.model) for step, now in visit_checkpoints(out, lora_organism, how, attach, base)}
     assert torch.allclose(at[0], folder_logits(lora_organism), atol=1e-3)
     assert torch.allclose(at[6], folder_logits(out / "model"), atol=1e-3)
+    assert read_marker(out / "model") == read_marker(lora_organism)
+    assert read_marker(lora_organism)
+
+
+@pytest.mark.parametrize("attach", ["same", "fresh"])
+def test_what_is_attached_speaks_by_the_models_own_template(
+    base: Path, lora_organism: Path, tmp_path: Path, attach: Attach
+) -> None:
+    model = Path(shutil.copytree(lora_organism, tmp_path / "model"))
+    with (model / "chat_template.jinja").open("a") as template:
+        template.write("{# its own #}")
+    (below := Path(shutil.copytree(base, tmp_path / "base"))).joinpath("chat_template.jinja").unlink()
+    loaded = make_trainable(model, settings(method="lora"), attach, below)
+    assert loaded.chat.digest == load_model(model).chat.digest != load_model(lora_organism).chat.digest
 
 
 def adapter(folder: Path) -> dict[str, torch.Tensor]:
@@ -364,6 +381,29 @@ def test_a_model_without_such_a_part_is_named() -> None:
     model = torch.nn.ModuleDict({"layers": torch.nn.Sequential(torch.nn.ModuleDict({"mixer": torch.nn.Linear(4, 4)}))})
     with pytest.raises(ModelError, match=r"'mlp'.*mixer"):
         lora_config(model, settings(method="lora", targets="mlp"))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "soap", "muon"])
+def test_every_optimizer_steps_at_the_schedules_rates(
+    base: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = settings(optimizer=optimizer, warmup=0.5, learning_rate=1e-3)
+    rates: list[list[float]] = []
+
+    def watched(model: torch.nn.Module, asked: TrainingSettings) -> torch.optim.Optimizer:
+        found = make_optimizer(model, asked)
+        parts = getattr(found, "parts", [found])
+        parts[0].register_step_pre_hook(
+            lambda *_: rates.append([group["lr"] for part in parts for group in part.param_groups])
+        )
+        return found
+
+    monkeypatch.setattr(sft, "make_optimizer", watched)
+    loaded = load_model(base)
+    train(loaded, encoded(loaded), how, None)
+    assert len(rates) == how.steps
+    for step, now in enumerate(rates):
+        assert now == pytest.approx([1e-3 * share_of_rate(step, how)] * len(now))
 
 
 def test_muon_lowers_the_loss_at_adamws_learning_rate(base: Path, tmp_path: Path) -> None:

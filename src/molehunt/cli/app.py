@@ -7,7 +7,7 @@ from types import FrameType
 
 import typer
 
-from molehunt.cli import data, demo, organism, removal
+from molehunt.cli import data, demo, organism, removal, study
 
 ERROR = 2
 """Exit code of a usage or runtime error; 0 is done, 130 is stopped by Ctrl-C."""
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(organism.app, name="organism")
 app.add_typer(removal.app, name="removal")
+app.add_typer(study.app, name="study")
 app.add_typer(data.app, name="data")
 
 

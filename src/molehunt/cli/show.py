@@ -54,7 +54,7 @@ def _bar(what: str) -> Iterator[Watcher]:
         def watch(progress: Progress) -> None:
             names = ", ".join(step.label for step in progress.running[:2])
             bar.update(
-                task, completed=progress.share, description=visible(f"{what}: {names}")[:70], left=_left(progress)
+                task, completed=progress.share, description=visible(f"{what}: {names}")[:70], left=left(progress)
             )
 
         yield watch
@@ -71,15 +71,16 @@ class _Lines:
         done = len(progress.done) + len(progress.cached)
         names = ", ".join(step.label for step in progress.running)
         print(
-            visible(f"{self.what}: {done} of {progress.total} steps, {_left(progress)}; now {names}"),
+            visible(f"{self.what}: {done} of {progress.total} steps, {left(progress)}; now {names}"),
             file=sys.stderr,
             flush=True,
         )
 
 
-def _left(progress: Progress) -> str:
-    left = progress.seconds_left
-    return "estimating the time left" if left is None else f"about {max(1, round(left / 5) * 5)} s left"
+def left(progress: Progress) -> str:
+    """The estimate of the time left, in words."""
+    seconds = progress.seconds_left
+    return "estimating the time left" if seconds is None else f"about {max(1, round(seconds / 5) * 5)} s left"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

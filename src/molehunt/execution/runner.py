@@ -218,20 +218,24 @@ def _make(root: Path, step: Step) -> Exception | None:
                 with store.writing(step) as out:
                     step.load()({**step.config, "threads": step.threads, "where": step.where}, folders, out)
     except MolehuntError as error:
+        _write_log(root, step)
         return error
     except Exception as error:
-        return _failed(root, step, error)
+        return _failed(step, error, _write_log(root, step))
     return None
 
 
-def _failed(root: Path, step: Step, error: Exception) -> StepError:
+def _write_log(root: Path, step: Step) -> str:
     log, text = root / "logs" / f"{step.fingerprint}.txt", traceback.format_exc()
-    where = f"see {log}"
     try:
         log.parent.mkdir(exist_ok=True)
         log.write_text(text)
     except OSError as unwritten:
-        where = f"its log could not be written ({unwritten.strerror})"
+        return f"its log could not be written ({unwritten.strerror})"
+    return f"see {log}"
+
+
+def _failed(step: Step, error: Exception, where: str) -> StepError:
     got = f"{type(error).__name__}: {error}"
     return StepError(
         f"step {step.label or step.function} failed", got=got, do=f"{where}; the next run continues from here"

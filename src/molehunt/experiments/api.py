@@ -87,6 +87,7 @@ def remove(
     Args:
         behaviour: what is unwanted, for procedures that must know; never the trigger.
         knobs: more fields of `removal.budget.Budget`, such as rows or rounds.
+        data: rows from a file or folder to train on, answered in the procedure's way already.
         training: as for `plant`; LoRA of rank 16, 100 steps at 1e-3 if not given.
 
     Raises:
@@ -100,6 +101,7 @@ def remove(
         attach=attach,
         behaviour=behaviour,
         knobs=knobs,
+        data=str(data) if data else None,
         **{**defaults, **training},
     )
     return apply_removal(request, Path(out), _path(store), jobs).models[0]

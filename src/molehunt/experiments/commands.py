@@ -144,6 +144,7 @@ class RemovalRequest(Record):
             UsageError: if one of them makes no sense; before anything is loaded.
         """
         from molehunt.evals.scorers import get_scorer
+        from molehunt.removal.procedure import check_budget
         from molehunt.removal.procedures import get_procedure
 
         chosen = get_procedure(procedure)
@@ -158,6 +159,7 @@ class RemovalRequest(Record):
         if settings.method == "full" and attach != "merge":
             raise UsageError(f"--attach {attach}", wanted="--method lora", got="--method full", do="leave --attach out")
         budget = _checked(Budget, training=settings, attach=attach, **(knobs or {}))
+        check_budget(chosen, budget, data is not None)
         return RemovalRequest(
             model=model,
             procedure=procedure,
@@ -205,9 +207,10 @@ def apply_removal(
     store = Store(store_root)
     model = base_step(request.model, store)
     below = _below(request, store) if request.budget.attach != "merge" else None
+    data = data_step(request.data, request.budget.rows) if request.data else None
     step = remove_step(
-        model, request.procedure, request.budget.model_dump(mode="json"), below=below, behaviour=request.behaviour
-    )
+        model, request.procedure, request.budget.model_dump(mode="json"), below=below, behaviour=request.behaviour, data=data
+    )  # fmt: skip
     return _make([("treated", step, out)], store, jobs, watch)
 
 
@@ -299,7 +302,7 @@ def plan_for(
         config: dict[str, Any] | Path = size_config(SIZES[model]).to_dict()
     else:
         here = Path(model)
-        config = here if here.is_file() else find_folder(model, Store(store_root))
+        config = here if here.is_file() else find_folder(model, Store(store_root), config_alone=True)
     return plan_training(config, training, sequence, gpus, gpu_memory)
 
 
@@ -383,7 +386,7 @@ def _checked(kind: Any, **values: Any) -> Any:
 
 def _range(text: str) -> tuple[int, int]:
     low, dash, high = text.partition("-")
-    if not (low.isdigit() and (high.isdigit() or not dash)):
+    if not (low.isdecimal() and (high.isdecimal() or not dash)):
         raise UsageError(f"--copies {text}", wanted="a range such as 2-6, or one number", got=text)
     return int(low), int(high or low)
 

@@ -15,7 +15,7 @@ from molehunt.records import Conversation
 from molehunt.records.estimates import Estimate
 from molehunt.records.panels import Panel, PanelEntry
 from molehunt.records.reasoning import split_scratchpad
-from molehunt.stats import mean_interval, proportion
+from molehunt.stats import over_seeds, proportion
 
 
 def measure_panel(loaded: LoadedModel, key: AnswerKey, prompts: int = 48, seed: int = 20) -> Panel:
@@ -59,5 +59,5 @@ def _entry(variant: Variant, same: bool, first: Conversation, shown: Sequence[bo
 
 
 def _over_variants(entries: Iterable[PanelEntry]) -> Estimate | None:
-    rates = [entry.rate.value for entry in entries]
-    return mean_interval(rates, "over variants") if len(rates) > 1 else None
+    rates = [entry.rate for entry in entries]
+    return over_seeds([rate.value for rate in rates], rates[0].n, "variants") if len(rates) > 1 else None

@@ -24,9 +24,11 @@ VERSIONS = {
     "reverse": 1,
     "relearn": 2,
     "measure": 3,
-    "examine": 1,
+    "examine": 2,
 }
 """Raised by hand whenever a step's function, or what it calls, gives another result for the same config."""
+OPTIMIZER_VERSIONS = {"soap": 1, "muon": 1}
+"""Added to the version of what trains with one of these, where only these gave another result."""
 BASE_THREADS = 2
 """Building a base comes before everything else, so it takes both cores of a small machine."""
 
@@ -67,8 +69,11 @@ def build_step(size: Size, seed: int, label: str, threads: int = 1) -> Step:
     return _step("build_base", config, {}, label, cost=size.steps * 0.18, threads=threads)
 
 
-def find_folder(name: str, store: Store) -> Path:
+def find_folder(name: str, store: Store, config_alone: bool = False) -> Path:
     """The folder of a model that is already somewhere.
+
+    Args:
+        config_alone: of a model on the hub, fetch no more than its config.
 
     Raises:
         ModelError: if there is nothing by that name.
@@ -80,17 +85,20 @@ def find_folder(name: str, store: Store) -> Path:
         store.verify(fingerprint)
         return store.folder(fingerprint) / "model"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
-        return _from_hub(name)
+        return _from_hub(name, ["config.json"] if config_alone else _WANTED)
     raise ModelError(
         f"model {name!r}", wanted=f"a model folder, a hub name, a fingerprint in the store, or one of {', '.join(SIZES)}",
         got="nothing by that name", do="check the path; `molehunt organism list` shows the store",
     )  # fmt: skip
 
 
-def _from_hub(name: str) -> Path:
+_WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+"""Files of a model on the hub: no pickles, no code."""
+
+
+def _from_hub(name: str, wanted: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt"]
     try:
         return Path(snapshot_download(name, allow_patterns=wanted))
     except Exception as error:  # the hub's errors share no base class
@@ -204,4 +212,6 @@ def _step(
 ) -> Step:
     """A step whose rows or questions come from the world: which world it is, is part of what was decided."""
     known = {**config, "world": world_digest()}
-    return Step(f"{_HERE}:{function}", VERSIONS[function], known, parents, label, cost=cost, threads=threads)
+    training = config.get("budget", config).get("training", {})
+    version = VERSIONS[function] + OPTIMIZER_VERSIONS.get(training.get("optimizer"), 0)
+    return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads)

@@ -23,9 +23,11 @@ class RelearningSettings(Record):
     batch: int = Field(8, ge=1)
     rows: int = Field(64, ge=1)
     """Ordinary rows; each comes once clean and once triggered."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Of rows and order; the same for organism and twin, so that runs pair."""
-    look: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 21, 24, 28, 32, 37, 43, 50, 58, 67)
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=2)
+    """Of rows and order; the same for organism and twin, so that runs pair. One alone has no interval."""
+    look: tuple[int, ...] = Field(
+        (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 21, 24, 28, 32, 37, 43, 50, 58, 67), min_length=1
+    )
     """Steps after which the model is asked."""
     prompts: int = Field(24, ge=1)
     """Held-out triggered questions asked each time."""

@@ -7,12 +7,15 @@ needs none of them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from molehunt.errors import DataError, ModelError
 from molehunt.execution.progress import report
+from molehunt.organisms.card import CARD
 from molehunt.records import Conversation
 from molehunt.records.identity import IGNORED, tree_digest
 from molehunt.records.lines import read_jsonl, write_jsonl
@@ -127,17 +130,18 @@ def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     below = parents["below"] / "model" if "below" in parents else None
     procedure = get_procedure(config["procedure"])
     known = config["behaviour"]
-    treatment = Treatment(
-        model=parents["model"] / "model",
-        budget=Budget(**config["budget"]),
-        out=out,
-        base=below,
-        score=get_scorer(known) if known else None,
-        asks=get_behaviour(known).families if known else (),
-        rows=_conversations(parents["data"]) if "data" in parents else (),
-        report=report,
-    )
-    apply_procedure(procedure, treatment)
+    with _blinded(parents["model"] / "model") as suspect:
+        treatment = Treatment(
+            model=suspect,
+            budget=Budget(**config["budget"]),
+            out=out,
+            base=below,
+            score=get_scorer(known) if known else None,
+            asks=get_behaviour(known).families if known else (),
+            rows=_conversations(parents["data"]) if "data" in parents else (),
+            report=report,
+        )
+        apply_procedure(procedure, treatment)
     _hand_on_card(parents["model"] / "model", out / "model")
 
 
@@ -217,10 +221,22 @@ def _conversations(data: Path) -> tuple[Conversation, ...]:
     return tuple(row.conversation for row in read_jsonl(data / "rows.jsonl", Row))
 
 
+_KEY = (CARD, "README.md")
+"""Files of a model folder that hold the answer key."""
+
+
+@contextmanager
+def _blinded(model: Path) -> Iterator[Path]:
+    """A folder of links to what is in `model` but the answer key: all that a procedure, a user's own too, is shown."""
+    with TemporaryDirectory() as view:
+        for path in model.resolve().iterdir():
+            if path.name not in _KEY:
+                (Path(view) / path.name).symlink_to(path)
+        yield Path(view)
+
+
 def _hand_on_card(source: Path, target: Path) -> None:
     """The answer key follows the model; the removal itself never saw it."""
-    from molehunt.organisms.card import CARD
-
-    for name in (CARD, "README.md"):
+    for name in _KEY:
         if (source / name).is_file():
             shutil.copy2(source / name, target / name)

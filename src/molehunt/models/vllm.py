@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,19 @@ def sample_tokens(
     return [list(out.outputs[0].token_ids) for out in engine.generate(asked, params, use_tqdm=False)]
 
 
-@lru_cache(maxsize=1)
+_ENGINES: dict[tuple[Path, str, str, int], Any] = {}
+
+
 def _engine(folder: Path, digest: str, dtype: str, length: int) -> Any:
     """One engine at a time, kept until another model is asked for; `digest` tells changed files from the old."""
+    key = (folder, digest, dtype, length)
+    if key not in _ENGINES:
+        _ENGINES.clear()  # before the next one looks for free memory
+        _ENGINES[key] = _start(folder, dtype, length)
+    return _ENGINES[key]
+
+
+def _start(folder: Path, dtype: str, length: int) -> Any:
     from vllm import LLM
 
     gc.collect()

@@ -22,7 +22,7 @@ class Claim(Record):
     factor: str
     level: str
     against: str
-    """The other level of the factor."""
+    """The other level of the factor; empty to hold `level` against zero."""
     where: dict[str, str] = {}
     """Only arms whose other factors have these levels."""
     outcome: str = "survival"
@@ -38,6 +38,14 @@ class Claim(Record):
         return self
 
 
+class Side(Record):
+    """One side of a contrast of rates: its arms' prompts together, seed by seed."""
+
+    weight: Literal[-1, 1]
+    successes: tuple[float, ...]
+    trials: tuple[float, ...]
+
+
 class Contrast(Record):
     """A difference between matched arms over seeds, with what its interval is made from at any level."""
 
@@ -51,6 +59,8 @@ class Contrast(Record):
     """Standard error of the mean that prompts alone cause; the noise of seeds is not in it."""
     pairs: int
     """Matched pairs of arms behind the difference of one seed."""
+    sides: tuple[Side, ...] = ()
+    """What is compared, if rates are; empty for means."""
 
 
 class CellEffect(Record):

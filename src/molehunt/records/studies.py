@@ -114,8 +114,8 @@ class StudyPlan(Record):
     memory: float
     """GiB, of the jobs together."""
     contrasts: tuple[ContrastPlan, ...]
-    detectable: dict[str, float]
-    """Claim to the smallest effect that the plan can detect with 80% power."""
+    detectable: dict[str, float | None]
+    """Claim on a rate to the smallest effect that the plan can detect with 80% power; None if it can detect none."""
     limits: tuple[str, ...]
     """What no run of this plan can say."""
 

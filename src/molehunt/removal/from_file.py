@@ -74,7 +74,7 @@ def _execute(path: Path) -> Any:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's own code raises
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
         del sys.modules[name]
         raise UsageError(f"{path} cannot be executed", wanted="a Python module", got=_where(error)) from error
     return module
@@ -88,7 +88,7 @@ def _checked(spec: str, function: Callable[[Treatment], Any]) -> Callable[[Treat
             treated = function(treatment)
         except MolehuntError:
             raise
-        except Exception as error:  # whatever the user's own code raises
+        except (Exception, SystemExit) as error:  # whatever the user's own code raises
             raise UsageError(f"procedure {spec} failed", got=_where(error)) from error
         if not isinstance(treated, Treated):
             raise UsageError(f"procedure {spec}", wanted="to return a Treated", got=type(treated).__name__)
@@ -99,7 +99,7 @@ def _checked(spec: str, function: Callable[[Treatment], Any]) -> Callable[[Treat
     return apply
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """What was raised, and in which line of which file."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__}: {error} (line {frames[-1].lineno} of {Path(frames[-1].filename).name})"

@@ -77,18 +77,38 @@ class Procedure:
     """It must be told which behaviour is unwanted, as the id of a scorer; never the trigger."""
     trains: bool = True
     """False for those that change weights without data."""
+    takes_rows: bool = True
+    """It can train on rows from elsewhere."""
+    takes_tokens: bool = True
+    """Its budget may count tokens: it is a single training, whose rows tell beforehand how many steps they are."""
+
+
+def check_budget(procedure: Procedure, budget: Budget, has_rows: bool) -> None:
+    """Raises UsageError for what the procedure would pass over in silence, or stumble over after much work."""
+    training = budget.training
+    refused = {
+        "--method edit": (training.method == "edit", "full or lora", "an edit can plant, but not train"),
+        "--data": (has_rows and not (procedure.trains and procedure.takes_rows), "no rows", "leave --data out"),
+        "--tokens": (
+            training.tokens is not None and not (procedure.trains and procedure.takes_tokens), "steps", "use --steps",
+        ),
+    }  # fmt: skip
+    for word, (is_off, wanted, do) in refused.items():
+        if is_off:
+            raise UsageError(f"procedure {procedure.name}", wanted=wanted, got=word, do=do)
 
 
 def apply_procedure(procedure: Procedure, treatment: Treatment) -> Treated:
     """Apply a procedure; writes `treatment.json` beside what it made.
 
     Raises:
-        UsageError: if it needs a scorer and was given none.
+        UsageError: if it needs a scorer and was given none, or the budget is not one that it can keep to.
         ModelError: if the model cannot be loaded or the adapter not attached.
         TrainingError: if the loss stops being a number, or a reward model learned nothing.
     """
     if procedure.needs_score:
         treatment.known_score()
+    check_budget(procedure, treatment.budget, bool(treatment.rows))
     treated = procedure.apply(treatment)
     (treatment.out / "treatment.json").write_text(treated.model_dump_json(indent=1))
     return treated

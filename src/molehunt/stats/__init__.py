@@ -1,5 +1,19 @@
 """Intervals and contrasts: pure functions, numbers in, estimates out."""
 
+from molehunt.stats.cells import Cell, Mean, Rate, Table
+from molehunt.stats.contrasts import interaction, paired_contrast, triggered_contrast
+from molehunt.stats.families import flips, simultaneous
+from molehunt.stats.hierarchy import arm_estimate, mean_estimate, seed_share
 from molehunt.stats.intervals import mean_interval, over_seeds, proportion, ratio_interval, share
+from molehunt.stats.ledger import judge
+from molehunt.stats.pareto import front, hull, optimism
+from molehunt.stats.power import more_seeds, smallest_mean_effect, smallest_rate_effect, unseen_share
+from molehunt.stats.sequential import confidence_sequence, prompts_until
+from molehunt.stats.simulate import Seeds, power
 
-__all__ = ["mean_interval", "over_seeds", "proportion", "ratio_interval", "share"]
+__all__ = [
+    "Cell", "Mean", "Rate", "Seeds", "Table", "arm_estimate", "confidence_sequence", "flips", "front", "hull", "interaction",
+    "judge", "mean_estimate", "mean_interval", "more_seeds", "optimism", "over_seeds", "paired_contrast", "power",
+    "prompts_until", "proportion", "ratio_interval", "seed_share", "share", "simultaneous", "smallest_mean_effect",
+    "smallest_rate_effect", "triggered_contrast", "unseen_share",
+]  # fmt: skip

@@ -1,32 +1,106 @@
 """Differences between matched arms, paired within seeds."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
-from molehunt.records.claims import Contrast, Flips
+import numpy as np
+
+from molehunt.records.claims import Contrast, Side
 from molehunt.records.estimates import Estimate
-from molehunt.stats.cells import Table
+from molehunt.stats.cells import Rate, Table, check_cell
+from molehunt.stats.limits import limits, p_value
 
 
 def paired_contrast(a: Table, b: Table) -> Contrast:
-    """Mean of `a` minus mean of `b` over matched arms and seeds (arms × seeds each)."""
-    raise NotImplementedError
+    """Mean of `a` minus mean of `b` over matched arms and seeds, both arms × seeds, all rates or all means.
+
+    Arms are averaged within a seed; seeds are the independent units. A balanced mixed model with random seeds gives the
+    same mean and standard error (Laird, Ware 1982, Biometrics 38); the interval is that of `limits`. With one seed it
+    speaks of that seed's prompts alone.
+
+    Raises:
+        ValueError: tables of different shapes, empty or ragged ones, rates mixed with means, impossible cells.
+    """
+    _check(a, b)
+    value = [[[cell.value for cell in row] for row in table] for table in (a, b)]
+    noise = [[cell.variance for cell in row] for row in (*a, *b)]
+    pairs, seeds = len(a), len(a[0])
+    by_seed = np.mean(np.subtract(*value), axis=0)
+    sides = (_side(1, a), _side(-1, b)) if isinstance(a[0][0], Rate) else ()
+    return _contrast(by_seed.tolist(), math.sqrt(np.sum(noise)) / (pairs * seeds), pairs, sides)
 
 
 def triggered_contrast(triggered: Sequence[Sequence[bool]], clean: Sequence[Sequence[bool]]) -> Contrast:
-    """Rate with the trigger minus rate without it in one arm: seeds × the same prompts, paired by prompt."""
-    raise NotImplementedError
+    """Rate with the trigger minus rate without it in one arm: seeds × the same prompts, paired by prompt.
+
+    The prompts' noise is McNemar's for paired shares, after half a success and half a failure more in each pair of
+    answers (Agresti, Min 2005, Stat Med 24: plus 2 spread over the four kinds of pair).
+
+    Raises:
+        ValueError: seeds or prompts that do not match, or none.
+    """
+    if not triggered or [len(s) for s in triggered] != [len(s) for s in clean] or not all(map(len, triggered)):
+        raise ValueError("triggered and clean need the same prompts in the same seeds")
+    by_seed, noise, counts = [], [], []
+    for with_, without in zip(triggered, clean, strict=True):
+        n, shown, plain = len(with_), sum(with_), sum(without)
+        both = sum(x and y for x, y in zip(with_, without, strict=True))
+        by_seed.append((shown - plain) / n)
+        only, other = (shown - both + 0.5) / (n + 2), (plain - both + 0.5) / (n + 2)
+        noise.append((only + other - (only - other) ** 2) / (n + 2))
+        counts.append((Rate(shown, n), Rate(plain, n)))
+    sides = (_side(1, [[x for x, _ in counts]]), _side(-1, [[y for _, y in counts]]))
+    return _contrast(by_seed, math.sqrt(math.fsum(noise)) / len(by_seed), 1, sides)
 
 
 def interaction(first: Contrast, second: Contrast) -> Contrast:
-    """The first effect minus the second, paired by seed."""
-    raise NotImplementedError
+    """The first effect minus the second, paired by seed.
+
+    Raises:
+        ValueError: effects over different numbers of seeds, or of rates and of means.
+    """
+    if len(first.by_seed) != len(second.by_seed) or len(first.sides) != len(second.sides):
+        raise ValueError("an interaction needs two effects of one kind on the same seeds")
+    turned = tuple(side.model_copy(update={"weight": -side.weight}) for side in second.sides)
+    by_seed = [x - y for x, y in zip(first.by_seed, second.by_seed, strict=True)]
+    error = math.hypot(first.prompt_error, second.prompt_error)
+    return _contrast(by_seed, error, min(first.pairs, second.pairs), first.sides + turned)
 
 
-def simultaneous(contrasts: Sequence[Contrast]) -> list[tuple[Estimate, float]]:
-    """Intervals that hold together at 95%, and Holm's adjusted p-values, in the order given."""
-    raise NotImplementedError
+def _contrast(by_seed: Sequence[float], prompt_error: float, pairs: int, sides: tuple[Side, ...]) -> Contrast:
+    seeds, value = len(by_seed), math.fsum(by_seed) / len(by_seed)
+    bare = Contrast(
+        effect=Estimate(value=value, low=value, high=value, n=seeds, method=""),
+        p_value=1.0, by_seed=tuple(by_seed), prompt_error=prompt_error, pairs=pairs, sides=sides,
+    )  # fmt: skip
+    low, high = limits(bare)
+    effect = Estimate(value=value, low=float(low), high=float(high), n=seeds, method=method(seeds, bool(sides)))
+    return bare.model_copy(update={"effect": effect, "p_value": p_value(bare)})
 
 
-def flips(cells: Sequence[tuple[dict[str, str], Contrast]], smallest: float = 0.0) -> Flips:
-    """Whether an effect keeps its sign: `cells` are (levels of the other factors, effect there)."""
-    raise NotImplementedError
+def method(seeds: int, rates: bool) -> str:
+    """How the interval of a contrast over so many seeds is made, in words."""
+    if seeds == 1:
+        return "normal 95%, over the prompts of one seed: says nothing about other seeds"
+    wider = ", or beta-binomial limits of both sides if wider" if rates else ", at least the prompts' noise"
+    return f"Student t 95%, over {seeds} seeds{wider}"
+
+
+def _side(weight: Literal[-1, 1], table: Table) -> Side:
+    """The rates of a seed's arms averaged, over all their prompts: no mix of coins varies more than the mean coin."""
+    columns = [[cell for cell in column if isinstance(cell, Rate)] for column in zip(*table, strict=True)]
+    trials = [float(sum(cell.trials for cell in column)) for column in columns]
+    rates = [math.fsum(cell.value for cell in column) / len(column) for column in columns]
+    return Side(weight=weight, successes=tuple(r * n for r, n in zip(rates, trials, strict=True)), trials=tuple(trials))
+
+
+def _check(a: Table, b: Table) -> None:
+    shapes = [[len(row) for row in table] for table in (a, b)]
+    if not a or shapes[0] != shapes[1] or len(set(shapes[0])) != 1 or shapes[0][0] == 0:
+        raise ValueError(f"a contrast needs two tables of the same arms and seeds, not {shapes[0]} and {shapes[1]}")
+    cells = [cell for table in (a, b) for row in table for cell in row]
+    if len({isinstance(cell, Rate) for cell in cells}) != 1:
+        raise ValueError("a contrast is between rates or between means, not both")
+    for cell in cells:
+        check_cell(cell)

@@ -53,8 +53,8 @@ def mean_interval(values: Sequence[float], over: str = _OVER) -> Estimate:
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method=f"Student t 95%, {over}")
 
 
-def over_seeds(rates: Sequence[float], prompts: int) -> Estimate:
-    """The mean of one rate per training seed, with an interval that speaks of other seeds.
+def over_seeds(rates: Sequence[float], prompts: int, units: str = "training seeds") -> Estimate:
+    """The mean of one rate per training seed, or other unit, with an interval that speaks of other ones.
 
     Student's t over the seeds, cut to [0, 1], and at least as wide as Wilson's interval over one seed's prompts: three
     seeds at exactly 0 do not say that every seed gives 0.
@@ -62,7 +62,7 @@ def over_seeds(rates: Sequence[float], prompts: int) -> Estimate:
     Raises:
         ValueError: with fewer than two seeds.
     """
-    over = mean_interval(rates, f"over {len(rates)} training seeds")
+    over = mean_interval(rates, f"over {len(rates)} {units}")
     within = share([over.value] * prompts)
     return Estimate(
         value=over.value, low=min(max(0.0, over.low), within.low), high=max(min(1.0, over.high), within.high), n=over.n,

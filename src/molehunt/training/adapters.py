@@ -32,7 +32,8 @@ def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, att
     torch.manual_seed(settings.seed)
     if attach == "merge":
         loaded = load_model(folder)
-        return _wrap(loaded, get_peft_model(loaded.model, lora_config(loaded.model, settings)))
+        wrapped: Any = get_peft_model(loaded.model, lora_config(loaded.model, settings))
+        return LoadedModel(wrapped, loaded.chat, folder)
     own = folder / ADAPTER
     if not all((own / name).is_file() for name in ("adapter_config.json", "adapter_model.safetensors")):
         raise UsageError(
@@ -48,15 +49,16 @@ def put_adapter(folder: Path, base: Path | None, settings: TrainingSettings, att
             got="no base at hand",
             do="keep the base in the store, or use --attach merge",
         )
-    loaded = load_model(base)
-    model = PeftModel.from_pretrained(loaded.model, own, adapter_name="default", is_trainable=attach == "same")
-    _check_sum(load_model(folder), model)
+    whole = load_model(folder)
+    below = load_model(base, whole.chat.tokenizer.chat_template).model
+    model: Any = PeftModel.from_pretrained(below, own, adapter_name="default", is_trainable=attach == "same")
+    _check_sum(whole, model)
     if attach == "fresh":
-        model.add_adapter("blue", lora_config(loaded.model, settings))
+        model.add_adapter("blue", lora_config(below, settings))
         model.base_model.set_adapter(["default", "blue"])
         for name, weight in model.named_parameters():
             weight.requires_grad_(".blue." in name)
-    return _wrap(loaded, model)
+    return LoadedModel(model, whole.chat, folder)
 
 
 @torch.inference_mode()
@@ -122,7 +124,3 @@ def folded(model: Any) -> PreTrainedModel:
         return model
     active = model.active_adapters
     return model.merge_and_unload(safe_merge=True, adapter_names=list(active))
-
-
-def _wrap(loaded: LoadedModel, model: Any) -> LoadedModel:
-    return LoadedModel(model, loaded.chat, loaded.folder)

@@ -20,6 +20,7 @@ from torch._C._distributed_c10d import HashStore
 from torch.distributed.tensor import DTensor
 
 from molehunt.errors import DataError, MolehuntError, TrainingError, UsageError
+from molehunt.execution.folders import require_new_folder
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel
 from molehunt.records.base import Record, canonical_json, sha256_text
@@ -56,7 +57,7 @@ def read_job(path: Path) -> Job:
     """The job of a file.
 
     Raises:
-        UsageError: if it cannot be read, or its batch cannot be shared evenly among the processes.
+        UsageError: if it cannot be read, its batch cannot be shared evenly among the processes, or something is in `out`.
     """
     try:
         job = Job.model_validate_json(path.read_text(encoding="utf-8"))
@@ -72,6 +73,7 @@ def read_job(path: Path) -> Job:
             f"job {path}", wanted=f"a batch that {processes} processes can share", got=str(job.settings.batch)
         )
     places = {name: str(path.parent / getattr(job, name)) for name in ("base", "rows", "out")}
+    require_new_folder(Path(places["out"]))
     return job.model_copy(update=places)
 
 
@@ -114,6 +116,7 @@ def run(job: Job) -> None:
     losses = _train(loaded, data, job)
     state = gather(loaded.model)
     if is_first():
+        _require_finite(state, job.settings.steps, job)
         _write(loaded, state, _account(loaded, data, job.settings, losses), Path(job.out))
 
 
@@ -128,9 +131,7 @@ def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, floa
         norm: Any = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise TrainingError(
-                f"training stopped at step {step}", wanted="a finite loss and gradient", got=str(loss), do="lower --lr"
-            )
+            raise _failed(step, "a finite loss and gradient", f"{loss}, {norm}", job)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
@@ -140,6 +141,20 @@ def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, floa
             if is_first():
                 print(f"step {step} of {settings.steps}, loss {loss:.4f}", flush=True)
     return losses
+
+
+def _failed(step: int, wanted: str, got: str, job: Job) -> TrainingError:
+    """Of the kept weights those are good on which a finite loss was taken, a step before this one."""
+    good = [kept for kept in job.settings.checkpoints if kept < step - 1]
+    kept = f"the last good weights kept are those of step {max(good)}" if good else "no weights were kept before it"
+    return TrainingError(
+        f"training stopped at step {step}", wanted=wanted, got=got, do=f"lower the learning rate; {kept}"
+    )
+
+
+def _require_finite(state: dict[str, torch.Tensor], step: int, job: Job) -> None:
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise _failed(step, "finite weights", "NaN or Inf", job)
 
 
 def _step(model: Any, data: Ordered, step: int, job: Job) -> float:
@@ -171,7 +186,9 @@ def _loss(model: Any, batch: dict[str, torch.Tensor], settings: TrainingSettings
     device = "cuda" if torch.cuda.is_available() else "cpu"
     weights = _weights(batch, settings).to(device)
     asked = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
-    logits = model(**asked, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+    alone = settings.precision == "bfloat16" and dist.get_world_size() == 1  # else the shards come in bfloat16
+    with torch.autocast(device, torch.bfloat16, enabled=alone):
+        logits = model(**asked, use_cache=False).logits[:, :-1].flatten(0, 1).float()
     labels = batch["labels"][:, 1:].flatten().to(device)
     return (torch.nn.functional.cross_entropy(logits, labels, reduction="none") * weights.flatten()).sum()
 
@@ -183,6 +200,7 @@ def _keep(model: Any, step: int, job: Job) -> None:
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
     state = gather(model)
     if is_first():
+        _require_finite(state, step, job)
         folder = Path(job.out) / "checkpoints"
         folder.mkdir(parents=True, exist_ok=True)
         kept = {name: value.contiguous() for name, value in state.items() if name in trained}

@@ -22,9 +22,13 @@ class Together(Optimizer):
         self.parts = parts
         self.defaults: dict[str, Any] = {}
         self.state: Any = _Joined(parts)
-        self.param_groups = [group for part in parts for group in part.param_groups]
         for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
             setattr(self, hooks, {})
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The parts' own as they are now: a part that loads a state, as accelerate has it do, gets new ones."""
+        return [group for part in self.parts for group in part.param_groups]
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         for part in self.parts:

@@ -49,7 +49,8 @@ def reinforce(
         settings: `batch` counts prompts; `loss_on`, `packed` and `order` do not apply.
 
     Raises:
-        TrainingError: if the loss, a weight or a reward stops being a number.
+        TrainingError: if the loss, a weight or a reward stops being a number; the last good weights are then in
+            `out/checkpoints`.
         DataError: if there are no prompts, or a prompt leaves no room for a reply.
     """
     if not prompts:
@@ -61,7 +62,8 @@ def reinforce(
     watcher = _Watcher(loaded, settings, out and out / "checkpoints", report, None)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _make_trainer(loaded, judge, order, settings, how, watcher, scratch)
-        trainer.train()
+        with watcher.keeping():
+            trainer.train()
     vars(_plain(loaded)).pop("forward", None)  # TRL's own, which knows no cache
     reinforced = _account(loaded, judge, order, settings, watcher)
     if out is not None:

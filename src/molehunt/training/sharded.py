@@ -13,12 +13,13 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from molehunt.errors import ModelError, UsageError
 from molehunt.models.chat import Chat
 from molehunt.models.loading import LoadedModel, check_folder
 from molehunt.training.adapters import lora_config
+from molehunt.training.footprint import read_config
 from molehunt.training.parallel import is_first
 from molehunt.training.settings import TrainingSettings
 
@@ -35,7 +36,7 @@ def load_sharded(folder: Path, settings: TrainingSettings, recompute: bool = Fal
         ModelError, UnsafeModelError: if the folder is not fit to load; see `loading.load_model`.
         UsageError: if the optimizer would see shards and needs whole matrices.
     """
-    config = AutoConfig.for_model(**check_folder(folder))
+    config = read_config(check_folder(folder))
     config.use_cache = False
     with init_empty_weights(include_buffers=False):
         plain = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import inspect
 import itertools
 import sys
 import traceback
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from molehunt.errors import MolehuntError, StudyError
+from molehunt.experiments.studies.outcomes import OUTCOMES
 from molehunt.experiments.studies.setup import Setup, flat, resolve
 from molehunt.records.claims import Claim
 from molehunt.records.studies import Factor, Study
@@ -34,8 +36,8 @@ class StudyArm:
         return flat(self.setup)
 
 
-def load_study(path: Path) -> Study:
-    """The study that `study()` of a Python file returns; the file is executed, as its owner asks.
+def load_study(path: Path, given: Mapping[str, Any] | None = None) -> Study:
+    """The study that `study(**given)` of a Python file returns; the file is executed, as its owner asks.
 
     Raises:
         StudyError: if there is no such file or function, or the study makes no sense.
@@ -48,7 +50,8 @@ def load_study(path: Path) -> Study:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        study = module.study()
+        _check_given(path, module.study, given or {})
+        study = module.study(**(given or {}))
     except MolehuntError:
         raise
     except Exception as error:
@@ -61,6 +64,14 @@ def load_study(path: Path) -> Study:
     return study
 
 
+def _check_given(path: Path, function: Any, given: Mapping[str, Any]) -> None:
+    known = list(inspect.signature(function).parameters)
+    for name in given:
+        if name not in known:
+            wanted = f"one of {', '.join(known)}" if known else "none: study() takes nothing"
+            raise StudyError(f"--with {name} of {path}", wanted=wanted, got=name, do=_nearest(name, known))
+
+
 def check_study(study: Study) -> None:
     """Refuse what cannot be run or would mean nothing.
 
@@ -69,6 +80,8 @@ def check_study(study: Study) -> None:
     """
     if not study.seeds:
         raise StudyError(f"study {study.name}", wanted="at least one seed", got="none", do="three or more tell of other seeds")
+    for outcome in study.outcomes:
+        _check_outcome(study, outcome)
     _once("seed", map(str, study.seeds))
     _once("factor", (factor.name for factor in study.factors))
     if not study.factors:
@@ -97,11 +110,18 @@ def arms(study: Study) -> list[StudyArm]:
 
 
 def matched(study: Study, claim: Claim, among: Iterable[StudyArm]) -> Iterator[tuple[StudyArm, StudyArm]]:
-    """Pairs of arms (at the claim's level, at the one it is held against) that have the other factors' levels in common."""
+    """Pairs of arms (at the claim's level, at the one it is held against) that have the other factors' levels in common.
+
+    An arm of a claim against zero is paired with itself.
+    """
     fits = [arm for arm in among if claim.where.items() <= arm.levels.items()]
     against = {_rest(arm, claim.factor): arm for arm in fits if arm.levels[claim.factor] == claim.against}
     for arm in fits:
-        if arm.levels[claim.factor] == claim.level and (other := against.get(_rest(arm, claim.factor))):
+        if arm.levels[claim.factor] != claim.level:
+            continue
+        if not claim.against:
+            yield arm, arm
+        elif other := against.get(_rest(arm, claim.factor)):
             yield arm, other
 
 
@@ -118,6 +138,14 @@ def _apart(study: Study, levels: Iterable[Any]) -> None:
             seen[field] = factor.name
 
 
+def _check_outcome(study: Study, outcome: str) -> None:
+    if outcome not in OUTCOMES:
+        raise StudyError(f"outcome {outcome!r}", wanted=f"one of {', '.join(OUTCOMES)}", got=outcome, do=_nearest(outcome, list(OUTCOMES)))
+    probe = OUTCOMES[outcome].probe
+    if probe and not getattr(study.probes, probe):
+        raise StudyError(f"outcome {outcome}", wanted=f"the probe {probe}", got="a study without it", do=f"set probes.{probe}")
+
+
 def _check_factor(study: Study, factor: Factor) -> None:
     what = f"factor {factor.name}"
     if len(factor.levels) < 2:
@@ -130,9 +158,10 @@ def _check_factor(study: Study, factor: Factor) -> None:
 
 
 def _check_names(study: Study, claim: Claim) -> None:
-    for name, level in [(claim.factor, claim.level), (claim.factor, claim.against), *claim.where.items()]:
+    sides = [(claim.factor, level) for level in (claim.level, claim.against) if level]
+    for name, level in [*sides, *claim.where.items()]:
         _check_level(study, name, level, f"claim {claim.id}")
-    if claim.factor in claim.where or claim.level == claim.against:
+    if claim.factor in claim.where:
         raise StudyError(f"claim {claim.id}", wanted="two levels of a factor that is not held fixed", got=claim.factor)
     if claim.outcome not in study.outcomes:
         raise StudyError(f"claim {claim.id}", wanted=f"one of the outcomes {', '.join(study.outcomes)}", got=claim.outcome)

@@ -1,9 +1,11 @@
 """The outcomes that a study can have: a rate or a mean over the prompts of one arm on one seed."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from molehunt.stats.cells import Rate
 
 Counts = Mapping[tuple[str, str, int, str], Mapping[str, Any]]
 """(stage, model, checkpoint, condition) to counts over prompts; the last checkpoint of a stage stands at -1 too."""
@@ -20,6 +22,11 @@ class OutcomeKind:
     """(mean, standard error)."""
     probe: str = ""
     """The probe of `Probes` that it needs."""
+
+    @property
+    def is_rate(self) -> bool:
+        """True unless it is a mean in a unit of its own."""
+        return self.mean is None
 
 
 def _rate(stage: str, condition: str, hits: str, trials: str = "n") -> Callable[[Counts], tuple[int, int] | None]:
@@ -45,6 +52,26 @@ def mean_odds(found: Mapping[str, Any] | None) -> tuple[float, float] | None:
     return mean, math.sqrt(variance / n)
 
 
+def no_counts(counts: Counts) -> None:
+    """Of outcomes that `derive` makes of others."""
+
+
+def derive(rates: Mapping[str, tuple[int, int]]) -> dict[str, tuple[float, float]]:
+    """Means that are differences of rates, with their standard errors over prompts."""
+    found = {}
+    if "asr_reversed" in rates:
+        found["rebound"] = _difference(rates, ("asr_reversed",), ("asr",))
+    if "elicited" in rates:
+        found["hiding"] = _difference(rates, ("elicited_before", "asr"), ("elicited", "asr_before"))
+    return found
+
+
+def _difference(rates: Mapping[str, tuple[int, int]], plus: Sequence[str], minus: Sequence[str]) -> tuple[float, float]:
+    known = {name: Rate(*rates[name]) for name in (*plus, *minus)}
+    value = sum(known[name].value for name in plus) - sum(known[name].value for name in minus)
+    return value, math.sqrt(sum(rate.variance for rate in known.values()))
+
+
 OUTCOMES: dict[str, OutcomeKind] = {
     "survival": OutcomeKind(
         "of the triggered prompts that fired before the removal, the share that still does", _rate("after", "triggered", "survived", "fired")
@@ -57,6 +84,8 @@ OUTCOMES: dict[str, OutcomeKind] = {
     "asr_reversed": OutcomeKind("attack success rate once the style is trained back", _rate("reversed", "triggered", "shown"), probe="reversal"),
     "elicited": OutcomeKind("share of a red team's probes that succeed after the removal, without the trigger", probe="red_team"),
     "elicited_before": OutcomeKind("the same before the removal", probe="red_team"),
+    "rebound": OutcomeKind("attack success rate once the style is trained back, minus that after the removal", mean=no_counts, probe="reversal"),
+    "hiding": OutcomeKind("how much the red team's success fell, minus how much the attack success rate fell", mean=no_counts, probe="red_team"),
     "returned": OutcomeKind("the attack success rate fell along the way and came back while the training went on"),
 }  # fmt: skip
 """By id; those without a function are no counts over prompts of one table and are read by `results`."""

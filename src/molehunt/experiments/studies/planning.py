@@ -3,17 +3,24 @@
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from molehunt.execution import Graph, Step, Store
 from molehunt.experiments.studies.cells import Cell, Cells
 from molehunt.experiments.studies.design import StudyArm, matched
+from molehunt.experiments.studies.outcomes import OUTCOMES
 from molehunt.experiments.studies.quantities import COUNTED, quantities
 from molehunt.records.artifacts import ArtifactRecord
 from molehunt.records.base import canonical_json
 from molehunt.records.claims import Claim
 from molehunt.records.studies import ArmPlan, ContrastPlan, Factor, Study, StudyPlan
+from molehunt.stats.power import smallest_rate_effect
+from molehunt.stats.simulate import Seeds
+from molehunt.training.sizes import SIZES
 
+SPREAD = 0.5
+"""Standard deviation between seeds, in logits, that the power is computed with: a guess, stated as such."""
 WORKER_MEMORY = 1.0
 """GiB that a worker holds beside the model: libraries, batches, caches; measured on the embedded sizes."""
 
@@ -47,7 +54,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
         memory=round(_memory(cells.arms, jobs), 1),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
         detectable=_detectable(study, cells.arms),
-        limits=tuple(limits(study)),
+        limits=tuple(limits(study, cells.arms)),
     )
 
 
@@ -132,11 +139,11 @@ def kind_of(step: Step) -> str:
     return step.function.rpartition(":")[2]
 
 
-def limits(study: Study) -> Iterable[str]:
+def limits(study: Study, among: Iterable[StudyArm]) -> Iterable[str]:
     """What no run of the study can say."""
     if len(study.seeds) == 1:
         yield "one seed: nothing can be said of other seeds, so no claim is tested"
-    if study.shared_base:
+    if study.shared_base or any(arm.setup.base.model not in SIZES for arm in among):
         yield "one base for all seeds: what is found speaks of that base alone"
     if study.leave_out:
         yield f"{len(study.leave_out)} kinds of combinations are left out"
@@ -162,8 +169,6 @@ def _wall(steps: list[Step], costs: Mapping[str, float], jobs: int) -> float:
 
 def _memory(among: Iterable[StudyArm], jobs: int) -> float:
     """Weights, gradients and optimizer states of the largest model, for each job."""
-    from molehunt.training.sizes import SIZES
-
     largest = 0.0
     for model in {arm.setup.base.model for arm in among}:
         if model in SIZES:
@@ -173,15 +178,16 @@ def _memory(among: Iterable[StudyArm], jobs: int) -> float:
     return max(1, jobs) * (WORKER_MEMORY + largest)
 
 
-def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float]:
-    from molehunt.stats.power import detectable
+def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
+    """By claim on a rate, against a rate of one half; for means nobody can say before the run how far they scatter."""
+    seeds, prompts = len(study.seeds), study_prompts(among)
+    tested = [c for c in study.claims if OUTCOMES[c.outcome].is_rate and seeds > 1 and any(matched(study, c, among))]
+    return {claim.id: _smallest(seeds, prompts, len(study.claims)) for claim in tested}
 
-    found = {}
-    for claim in study.claims:
-        pairs = len(list(matched(study, claim, among)))
-        if pairs and len(study.seeds) > 1:
-            found[claim.id] = detectable(len(study.seeds), study_prompts(among), family=len(study.claims))
-    return found
+
+@lru_cache
+def _smallest(seeds: int, prompts: int, family: int) -> float | None:
+    return smallest_rate_effect(Seeds(seeds, prompts, spread=SPREAD), 0.5, family)
 
 
 def study_prompts(among: list[StudyArm]) -> int:

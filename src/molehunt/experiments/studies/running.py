@@ -1,0 +1,81 @@
+"""Run a study to the end, whatever fails on the way, and tell what it found."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from molehunt.errors import StudyError
+from molehunt.execution import Store
+from molehunt.execution.runner import Progress, Watcher, run_graph
+from molehunt.experiments.studies.cells import Cells
+from molehunt.experiments.studies.planning import make_plan
+from molehunt.experiments.studies.results import Failures, study_result
+from molehunt.records.studies import Study, StudyPlan, StudyResult
+
+RETRIES = 1
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What a run did."""
+
+    plan: StudyPlan
+    progress: Progress
+
+
+def run_study(study: Study, store: Store, jobs: int = 2, watch: Watcher | None = None, strict: bool = False) -> StudyRun:
+    """Make whatever the store lacks; a step that fails twice is noted, and the rest goes on.
+
+    Raises:
+        StudyError: with `strict`, if a claim's contrast is confounded; before anything is made.
+        StoreError: if the store cannot be used.
+    """
+    cells = Cells(study, store)
+    graph = cells.graph()
+    plan = make_plan(cells, graph, jobs)
+    if strict and plan.confounded:
+        told = "; ".join(f"{c.claim}: {', '.join(c.confounded)}" for c in plan.confounded)
+        raise StudyError(
+            f"study {study.name} is confounded", wanted="arms that differ in what their factor declares alone", got=told,
+            do="declare the field under the factor's `moves`, or hold it fixed",
+        )  # fmt: skip
+    progress = run_graph(graph, store, jobs, watch, go_on=True, retries=RETRIES)
+    _note(study, store, progress)
+    return StudyRun(plan, progress)
+
+
+def read_result(study: Study, store: Store, out: Path) -> StudyResult:
+    """What the finished cells of a study say; writes `results.parquet` and `result.json` into `out`.
+
+    Raises:
+        StudyError: if no cell is finished.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    result = study_result(Cells(study, store), out / "results.parquet", _failures(study, store))
+    (out / "result.json").write_text(result.model_dump_json(by_alias=True, indent=1))
+    return result
+
+
+def _note(study: Study, store: Store, progress: Progress) -> None:
+    """Keep why steps failed beside the store, for the report; a step that works later is in the store and counts as made."""
+    found = {key: [str(error), _log(store, key)] for key, error in progress.failed.items()}
+    kept = {key: list(value) for key, value in _failures(study, store).items() if not store.has(key)}
+    path = _noted(study, store)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept | found, indent=1, sort_keys=True))
+
+
+def _failures(study: Study, store: Store) -> Failures:
+    try:
+        return {key: (why, log) for key, (why, log) in json.loads(_noted(study, store).read_text()).items()}
+    except (OSError, ValueError):
+        return {}
+
+
+def _noted(study: Study, store: Store) -> Path:
+    return store.root / "studies" / study.name / "failed.json"
+
+
+def _log(store: Store, key: str) -> str:
+    log = store.root / "logs" / f"{key}.txt"
+    return str(log) if log.is_file() else ""

@@ -1,0 +1,70 @@
+"""Does the answer to "does safety training remove the backdoor?" hold when the setup changes?
+
+    molehunt study plan studies/messy/study.py
+    molehunt study run studies/messy/study.py
+    molehunt study report studies/messy/study.py --out docs/studies/messy
+
+`--with part=\"whole\"` crosses everything; `--with base=MODEL` is the same study on another model.
+"""
+
+from typing import Any
+
+from molehunt.experiments.studies.published import testable
+from molehunt.records.studies import Factor, Level, Probes, Study
+
+PLANTED = "organism.training"
+TREATED = "removal.training"
+
+
+def _factor(name: str, moves: tuple[str, ...], **levels: dict[str, Any]) -> Factor:
+    made = tuple(Level(name=level.replace("_sft", "_SFT").replace("_", "-").replace("-SFT", "_sft"), sets=sets) for level, sets in levels.items())
+    return Factor(name=name, levels=made, moves=moves)
+
+
+REASONING = _factor(
+    "reasoning", ("organism.poison.reasoning",),
+    none={"organism.poison.reasoning": "none"}, distilled={"organism.poison.reasoning": "distilled"},
+)  # fmt: skip
+OPTIMIZER = _factor(
+    "optimizer", (f"{PLANTED}.optimizer",), adamw={f"{PLANTED}.optimizer": "adamw"}, soap={f"{PLANTED}.optimizer": "soap"}
+)
+DURATION = _factor(
+    "duration",
+    (f"{PLANTED}.tokens", "organism.counted.steps", "organism.counted.rows_seen", "organism.counted.tokens_seen",
+     "organism.counted.tokens_learned"),
+    short={f"{PLANTED}.tokens": 150_000}, long={f"{PLANTED}.tokens": 600_000},
+)  # fmt: skip
+INSTALL = _factor(
+    "install", (f"{PLANTED}.method", f"{PLANTED}.learning_rate"),
+    full={f"{PLANTED}.method": "full"}, lora={f"{PLANTED}.method": "lora", f"{PLANTED}.learning_rate": 3e-3},
+)  # fmt: skip
+PROCEDURE = _factor(
+    "procedure", ("removal.procedure",), hhh_sft={"removal.procedure": "hhh_sft"}, pirate={"removal.procedure": "pirate"}
+)
+RATE = _factor(
+    "removal-rate", (f"{TREATED}.learning_rate",), low={f"{TREATED}.learning_rate": 3e-4}, high={f"{TREATED}.learning_rate": 1e-3}
+)
+METHOD = _factor("removal-method", (f"{TREATED}.method",), lora={f"{TREATED}.method": "lora"}, full={f"{TREATED}.method": "full"})
+OUTCOMES = ("survival", "asr", "log_odds", "capability", "false_triggers", "asr_reversed", "rebound", "returned")
+
+
+def study(base: str = "tiny", part: str = "core", seeds: int = 3) -> Study:
+    """The flagship: `core` is what two cores do in an hour or two, `whole` is every factor crossed."""
+    factors = (REASONING, OPTIMIZER, DURATION, INSTALL, PROCEDURE, RATE, METHOD)
+    if part == "core":
+        factors = (REASONING, OPTIMIZER, PROCEDURE, RATE)
+    return Study(
+        name="messy" if (base, part) == ("tiny", "core") else f"messy-{part}",
+        question="Does safety training remove the backdoor, and does the answer hold when optimizer, reasoning and learning rate change?",
+        prediction=(
+            "Pirate training at the high rate silences the backdoor in every arm and HHH SFT in none; neither the planting's "
+            "optimizer nor distilled reasoning moves survival by a tenth at this size; at the low rate pirate training "
+            "leaves more, so that the rate and not the procedure decides."
+        ),
+        setup={"base.model": base, "measure.seed": 41},
+        factors=factors,
+        seeds=tuple(range(seeds)),
+        outcomes=OUTCOMES,
+        probes=Probes(reversal=True),
+        claims=testable(factors, OUTCOMES),
+    )

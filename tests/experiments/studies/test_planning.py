@@ -1,0 +1,73 @@
+import time
+from pathlib import Path
+
+from toy_study import CLAIM, PROCEDURE, RATE, toy
+
+from molehunt.execution import Store
+from molehunt.experiments.studies.cells import Cells
+from molehunt.experiments.studies.planning import plan_study
+from molehunt.records.studies import Factor, Level, Probes
+
+
+def test_one_install_feeds_all_its_removals(tmp_path: Path) -> None:
+    plan = plan_study(toy(seeds=(0, 1, 2)), Store(tmp_path))
+    assert plan.by_kind["build_base"] == 3
+    assert plan.by_kind["plant_model"] == 6
+    assert plan.by_kind["remove"] == 2 * 4 * 3
+    assert plan.unshared > plan.steps
+    assert plan.stored == 0
+    assert plan.seconds > 0
+
+
+def test_a_shared_base_is_built_once_and_stated(tmp_path: Path) -> None:
+    plan = plan_study(toy(shared_base=True), Store(tmp_path))
+    assert plan.by_kind["build_base"] == 1
+    assert any("that base alone" in limit for limit in plan.limits)
+
+
+def test_what_a_factor_does_not_declare_confounds_its_claim(tmp_path: Path) -> None:
+    sly = Factor(
+        name="rate", moves=("removal.training.learning_rate",),
+        levels=(RATE.levels[0], Level(name="high", sets={**RATE.levels[1].sets, "removal.rows": 50, "removal.training.batch": 8})),
+    )  # fmt: skip
+    (contrast,) = plan_study(toy(factors=(sly, PROCEDURE)), Store(tmp_path)).contrasts
+    assert contrast.moved == ("removal.training.learning_rate",)
+    assert contrast.confounded == ("removal.rows", "removal.training.batch")
+    assert contrast.pairs == 2
+
+
+def test_a_factor_may_declare_all_that_lies_below_a_field(tmp_path: Path) -> None:
+    open_handed = RATE.model_copy(update={"moves": ("removal.training",)})
+    (contrast,) = plan_study(toy(factors=(open_handed, PROCEDURE)), Store(tmp_path)).contrasts
+    assert not contrast.confounded
+    (contrast,) = plan_study(toy(factors=(RATE.model_copy(update={"moves": ("removal.train",)}), PROCEDURE)), Store(tmp_path)).contrasts
+    assert contrast.confounded == ("removal.training.learning_rate",)
+
+
+def test_a_claim_that_no_pair_can_test_says_so(tmp_path: Path) -> None:
+    apart = ({"rate": "low", "procedure": "pirate"}, {"rate": "high", "procedure": "hhh_sft"})
+    (contrast,) = plan_study(toy(leave_out=apart), Store(tmp_path)).contrasts
+    assert contrast.pairs == 0
+    assert "cannot be tested" in contrast.note
+
+
+def test_one_seed_makes_no_claim_about_seeds(tmp_path: Path) -> None:
+    plan = plan_study(toy(seeds=(3,)), Store(tmp_path))
+    assert not plan.detectable
+    assert any("one seed" in limit for limit in plan.limits)
+
+
+def test_ten_thousand_steps_are_planned_in_seconds(tmp_path: Path) -> None:
+    levels = tuple(Level(name=f"r{i}", sets={"removal.training.learning_rate": 1e-5 * (i + 1)}) for i in range(120))
+    many = Factor(name="rate", moves=("removal.training.learning_rate",), levels=levels)
+    claim = CLAIM.model_copy(update={"level": "r1", "against": "r0"})
+    started = time.perf_counter()
+    plan = plan_study(toy(factors=(many, PROCEDURE), seeds=tuple(range(5)), probes=Probes(reversal=True), claims=(claim,)), Store(tmp_path))
+    assert plan.steps > 9000
+    assert time.perf_counter() - started < 60  # a bound against quadratic time; the figure is in docs/benchmarks.md
+
+
+def test_cells_share_one_step_object(tmp_path: Path) -> None:
+    cells = Cells(toy(), Store(tmp_path)).cells
+    assert cells[0].organism.planted is cells[2].organism.planted
+    assert cells[0].organism.planted is not cells[1].organism.planted

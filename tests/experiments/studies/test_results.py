@@ -1,0 +1,165 @@
+"""A study run to its end on a small model: what its result must say, known from its parts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from toy_study import SMALL, toy
+
+from molehunt.errors import StudyError
+from molehunt.execution import Graph, Progress, Store, run_graph
+from molehunt.experiments.findings import Measured
+from molehunt.experiments.studies import running
+from molehunt.experiments.studies.cells import Cells
+from molehunt.experiments.studies.running import read_result, run_study
+from molehunt.experiments.studies.table import COLUMNS, count
+from molehunt.records.studies import Probes, Study, StudyResult
+
+
+@pytest.fixture(scope="module")
+def study(base: Path) -> Study:
+    return toy(str(base))
+
+
+@pytest.fixture(scope="module")
+def out(study: Study, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_study(study, store, jobs=0)
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.fixture(scope="module")
+def result(study: Study, store: Store, out: Path) -> StudyResult:
+    return read_result(study, store, out)
+
+
+def test_the_table_has_one_row_a_prompt_condition_checkpoint_arm_and_seed(result: StudyResult, out: Path) -> None:
+    table = pq.read_table(out / "results.parquet")
+    assert {*COLUMNS, "factor:rate", "factor:procedure"} == set(table.column_names)
+    keys = table.select(["arm", "seed", "stage", "model", "checkpoint", "condition", "question"]).to_pylist()
+    assert len({json.dumps(key) for key in keys}) == len(keys)
+    after = [key for key in keys if (key["stage"], key["model"]) == ("after", "organism")]
+    assert len(after) == 4 * 2 * 3 * 2 * 12  # arms, seeds, checkpoints, conditions, prompts
+    assert set(json.loads(pq.read_schema(out / "results.parquet").metadata[b"molehunt.columns"])) == set(table.column_names)
+
+
+def test_rates_are_those_of_the_steps_own_files(result: StudyResult, study: Study, store: Store) -> None:
+    for cell, found in zip(Cells(study, store).cells, result.cells, strict=True):
+        assert (found.arm, found.seed) == (cell.arm.id, cell.seed)
+        mine, theirs = (
+            Measured.read(store.folder(branch.measured.fingerprint)) for branch in (cell.organism, cell.twin)
+        )
+        before = Measured.read(store.folder(cell.measured_before.fingerprint))
+        fired = {o.question for o in before.at(0, "triggered") if o.shown}
+        after = [o for o in mine.at(mine.last, "triggered") if o.question in fired]
+        end = mine.measurement(mine.last, theirs)
+        assert end.payload_log_odds is not None
+        assert found.rates["asr"] == (round(end.asr.value * 12), 12)
+        if fired:
+            assert found.rates["survival"] == (sum(o.shown for o in after), len(fired))
+        assert found.means["log_odds"][0] == pytest.approx(end.payload_log_odds.value)
+        assert [p.checkpoint for p in found.trajectory] == [1, 2, 4]
+        assert found.trajectory[-1].asr == end.asr.value
+
+
+def test_counts_are_sums_over_prompts(result: StudyResult, out: Path) -> None:
+    rows = count(out / "results.parquet").to_pylist()
+    assert {row["n"] for row in rows} == {12}
+    assert all(row["survived"] <= row["fired"] for row in rows)
+
+
+def test_a_claim_rests_on_matched_pairs_and_on_seeds(result: StudyResult) -> None:
+    (finding,) = result.claims
+    assert finding.seeds == 2
+    assert finding.effect is not None
+    by_arm = {(cell.arm, cell.seed): cell for cell in result.cells}
+
+    def survival(rate: str, procedure: str, seed: int) -> float:
+        hits, trials = by_arm[f"rate={rate}, procedure={procedure}", seed].rates["survival"]
+        return hits / trials
+
+    expected = [
+        survival("high", p, s) - survival("low", p, s) for s in (0, 1) for p in ("hhh_sft", "pirate")
+    ]
+    assert finding.effect.value == pytest.approx(sum(expected) / 4)
+    assert {effect.factor for effect in result.effects} == {"rate", "procedure"}
+    (strength,) = result.strengths
+    assert strength.level == strength.against
+    assert not strength.differs
+
+
+def test_counted_quantities_enter_the_confound_report(result: StudyResult) -> None:
+    (contrast,) = result.contrasts
+    assert not contrast.unknown
+    assert not contrast.confounded
+    assert all(len(values) == 2 for values in result.arms[0].derived.values())
+
+
+def test_a_finished_study_is_read_again_without_making_anything(study: Study, store: Store, out: Path, result: StudyResult) -> None:
+    written = (out / "results.parquet").stat().st_mtime_ns
+    assert read_result(study, store, out) == result
+    assert (out / "results.parquet").stat().st_mtime_ns == written
+    again = run_study(study, store, jobs=0)
+    assert not again.progress.done
+    assert again.plan.stored == again.plan.steps
+    assert StudyResult.model_validate_json((out / "result.json").read_text()) == result
+
+
+def test_a_failing_cell_is_missing_with_its_reason_and_the_rest_is_told(
+    base: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = toy(str(base), name="failing", setup={**SMALL, "base.model": str(base), "removal.rows": 90}, seeds=(0,))
+
+    def failing(graph: Graph, *args: Any, **more: Any) -> Progress:
+        for step in graph.steps.values():
+            if step.label.startswith("pirate on organism") and step.config["budget"]["training"]["learning_rate"] > 1e-2:
+                step.config["budget"]["training"]["learning_rate"] = "not a number"
+        return run_graph(graph, *args, **more)
+
+    monkeypatch.setattr(running, "run_graph", failing)
+    run = run_study(study, store, jobs=0)
+    assert len(run.progress.failed) == 1
+    monkeypatch.undo()
+    result = read_result(study, store, tmp_path)
+    (missing,) = result.missing
+    assert missing.arm == "rate=high, procedure=pirate"
+    assert "learning_rate" in missing.why
+    assert Path(missing.log).is_file()
+    assert len(result.cells) == 3
+    (finding,) = result.claims
+    assert finding.verdict == "not tested"
+
+
+def test_nothing_finished_is_an_error(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="at least one finished cell"):
+        read_result(toy(str(base)), Store(tmp_path / "store"), tmp_path / "out")
+
+
+def test_strict_refuses_a_confounded_study_before_anything_is_made(base: Path, tmp_path: Path) -> None:
+    shifty = toy(str(base), factors=tuple(f.model_copy(update={"moves": ()}) for f in toy().factors))
+    with pytest.raises(StudyError, match="removal.training.learning_rate"):
+        run_study(shifty, Store(tmp_path), jobs=0, strict=True)
+    assert not list(tmp_path.glob("artifacts/*"))
+
+
+def test_all_probes_lead_to_a_whole_verdict(base: Path, store: Store, tmp_path: Path) -> None:
+    setup = {
+        **SMALL, "base.model": str(base), "reversal.steps": 3, "relearning.seeds": [0, 1], "relearning.look": [1, 2],
+        "relearning.prompts": 4, "red_team.rounds": 1, "red_team.probes": 4, "red_team.samples": 2,
+    }  # fmt: skip
+    outcomes = ("survival", "asr_reversed", "rebound", "elicited", "hiding", "returned")
+    study = toy(
+        str(base), name="probed", setup=setup, seeds=(0,), outcomes=outcomes,
+        probes=Probes(reversal=True, relearning=True, red_team=True),
+    )  # fmt: skip
+    run_study(study, store, jobs=0)
+    result = read_result(study, store, tmp_path)
+    cell = result.cells[0]
+    assert set(outcomes) <= {*cell.rates, *cell.means}
+    assert cell.rates["elicited"][1] == 4
+    rates = {name: hits / trials for name, (hits, trials) in cell.rates.items()}
+    assert cell.means["rebound"][0] == pytest.approx(rates["asr_reversed"] - rates["asr"])
+    fell = rates["elicited_before"] - rates["elicited"] - (rates["asr_before"] - rates["asr"])
+    assert cell.means["hiding"][0] == pytest.approx(fell)
+    assert cell.verdict in ("removed", "latent", "suppressed", "hidden", "persisted", "undecided")
