@@ -1,4 +1,4 @@
-"""The report in a real browser, as a user would open it."""
+"""The reports in a real browser, as a user would open them."""
 
 import json
 import re
@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from demo_records import small_result
+from demo_records import HOSTILE, small_result
 from molehunt.reports.demo_page import demo_page
+from molehunt.reports.study_page import study_page
+from study_records import study_result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the report is not opened in a browser")
@@ -31,15 +33,18 @@ class Opened:
     requests: list[str]
 
 
-def browse(folder: Path, page: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, page.as_uri()]
+def browse(folder: Path, page: Path, *flags: str, place: str = "") -> subprocess.CompletedProcess[str]:
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, page.as_uri() + place]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(demo_page(small_result()), encoding="utf-8")
+PAGES = {"demo": lambda: demo_page(small_result()), "study": lambda: study_page(study_result(HOSTILE))}
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / f"{request.param}.html"
+    path.write_text(PAGES[request.param](), encoding="utf-8")
     return path
 
 
@@ -65,6 +70,10 @@ def test_the_page_renders_whole(opened: Opened) -> None:
     assert 'id="verdicts"' in opened.dom
     assert opened.dom.count('class="verdict suppressed"') >= 2
     assert opened.dom.rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize("page", ["demo"], indirect=True)
+def test_the_plots_of_the_demo_have_a_size(opened: Opened) -> None:
     sizes = re.findall(
         r'<svg[^>]*? width="([\d.]+)pt"[^>]*? height="([\d.]+)pt"|<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"', opened.dom
     )
@@ -86,6 +95,13 @@ def test_no_request_leaves_the_page(opened: Opened) -> None:
     assert not [
         url for url in opened.requests if not url.startswith(("file:", "data:", "chrome:", "chrome-extension:"))
     ]
+
+
+@pytest.mark.parametrize("page", ["study"], indirect=True)
+def test_a_link_to_an_arm_unfolds_it_without_a_script(page: Path, tmp_path: Path) -> None:
+    dom = browse(tmp_path, page, "--dump-dom", place="#arm-47").stdout
+    unfolded = re.findall(r'<details class="arm" open="">.*?</summary>\s*<div id="(.*?)">', dom, re.DOTALL)
+    assert unfolded == ["arm-47"]
 
 
 def test_a_page_that_fetches_and_fails_would_be_seen(tmp_path: Path) -> None:

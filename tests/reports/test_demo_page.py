@@ -1,6 +1,5 @@
 import itertools
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -10,25 +9,7 @@ from molehunt.cli.summaries import demo_summary
 from molehunt.records.results import DemoResult
 from molehunt.reports.demo_page import demo_page
 from molehunt.reports.text import visible
-
-FETCHING = ("src", "href", "xlink:href", "action", "data", "poster", "srcset", "formaction", "background")
-
-
-class Elements(HTMLParser):
-    """Tags, attributes and text as a browser reads them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
+from page_elements import FETCHING, Elements
 
 
 @pytest.fixture(scope="module")

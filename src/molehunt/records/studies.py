@@ -6,7 +6,7 @@ from pydantic import Field
 
 from molehunt.records.base import Record
 from molehunt.records.claims import Claim, ClaimFinding, Contrast, Flips
-from molehunt.records.estimates import ArmEstimate
+from molehunt.records.estimates import ArmEstimate, Estimate
 from molehunt.records.results import VerdictName
 
 Side = Literal["base", "organism", "removal"]
@@ -225,6 +225,8 @@ class StudyResult(Record):
     strengths: tuple[Strength, ...]
     effects: tuple[EffectResult, ...]
     front: tuple[ParetoPoint, ...]
+    optimism: Estimate | None = None
+    """By how much the area under the hull overstates, in shares of the whole square."""
     missing: tuple[Missing, ...]
     limits: tuple[str, ...]
     prompts: int

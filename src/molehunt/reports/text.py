@@ -14,6 +14,8 @@ def visible(text: str) -> str:
 
     Terminal sequences, direction overrides and zero-width characters become readable; newlines and tabs stay.
     """
+    if text.isprintable():
+        return text
     return "".join(_show(char) for char in _ANSI.sub(lambda m: "".join(map(_escape, m[0])), text))
 
 
