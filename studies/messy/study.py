@@ -9,7 +9,7 @@
 
 from typing import Any
 
-from molehunt.experiments.studies.published import testable
+from molehunt.experiments.studies.published import claims_about
 from molehunt.records.studies import Factor, Level, Probes, Study
 
 PLANTED = "organism.training"
@@ -80,5 +80,5 @@ def study(base: str = "tiny", part: str = "core", seeds: int = 3) -> Study:
         seeds=tuple(range(seeds)),
         outcomes=OUTCOMES,
         probes=Probes(reversal=True),
-        claims=testable(factors, OUTCOMES),
+        claims=claims_about(factors, OUTCOMES),
     )

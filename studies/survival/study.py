@@ -7,7 +7,7 @@
 
 from collections.abc import Sequence
 
-from molehunt.experiments.studies.published import PUBLISHED, testable
+from molehunt.experiments.studies.published import claims_about
 from molehunt.records.studies import Factor, Level, Probes, Study
 
 ORGANISMS = {
@@ -44,7 +44,5 @@ def study(sizes: Sequence[str] = ("tiny",), seeds: int = 3) -> Study:
         seeds=tuple(range(seeds)),
         outcomes=OUTCOMES,
         probes=Probes(red_team=True),
-        claims=(*testable(factors, OUTCOMES), PUBLISHED["adversarial-hides"])
-        if "adversarial-hides" not in {c.id for c in testable(factors, OUTCOMES)}
-        else testable(factors, OUTCOMES),
+        claims=claims_about(factors, OUTCOMES),
     )

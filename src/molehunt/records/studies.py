@@ -51,7 +51,7 @@ class Study(Record):
     question: str
     prediction: str
     """Written before the run."""
-    setup: dict[str, Any] = {}
+    setup: dict[str, Any] = Field(default_factory=dict)
     """Dotted fields that hold in every arm; what is not named keeps its default."""
     factors: tuple[Factor, ...]
     seeds: tuple[int, ...]

@@ -6,8 +6,7 @@ from toy_study import CLAIM, PROCEDURE, RATE, SMALL, toy
 
 from molehunt.errors import StudyError
 from molehunt.experiments.studies.design import arms, check_study, load_study, matched
-from molehunt.experiments.studies import published
-from molehunt.experiments.studies.published import PUBLISHED
+from molehunt.experiments.studies.published import PUBLISHED, claims_about
 from molehunt.experiments.studies.setup import flat, known_fields, resolve, seeded
 from molehunt.records.studies import Factor, Level
 
@@ -132,8 +131,8 @@ def test_the_flagship_can_be_crossed_whole_and_with_another_base() -> None:
 
 def test_published_claims_name_their_source_and_fit_what_a_study_varies() -> None:
     assert all(claim.source and claim.says for claim in PUBLISHED.values())
-    assert [claim.id for claim in published.testable([PROCEDURE])] == ["pirate-removes-where-hhh-fails"]
-    assert published.testable([]) == ()
+    assert [claim.id for claim in claims_about([PROCEDURE], ["survival"])] == ["pirate-removes-where-hhh-fails"]
+    assert claims_about([], ["survival"]) == ()
 
 
 def test_known_fields_can_all_be_set_to_what_they_are() -> None:

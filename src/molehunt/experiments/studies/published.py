@@ -58,7 +58,7 @@ PUBLISHED: dict[str, Claim] = {claim.id: claim for claim in _CLAIMS}
 """By id."""
 
 
-def testable(factors: Iterable[Factor], outcomes: Iterable[str] = ("survival",)) -> tuple[Claim, ...]:
+def claims_about(factors: Iterable[Factor], outcomes: Iterable[str]) -> tuple[Claim, ...]:
     """The published claims that a study with these factors and outcomes can test."""
     levels = {factor.name: {level.name for level in factor.levels} for factor in factors}
     known = set(outcomes)
