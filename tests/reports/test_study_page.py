@@ -7,6 +7,7 @@ import pytest
 
 from demo_records import HOSTILE
 from molehunt.records.claims import CellEffect
+from molehunt.records.estimates import ArmEstimate
 from molehunt.records.studies import StudyResult
 from molehunt.reports.marks import Scale, around_zero, sign_of
 from molehunt.reports.study_page import FIRST_FLIPS, FIRST_PANELS, fold, study_page
@@ -14,6 +15,14 @@ from molehunt.reports.study_plots import StudyView, heat, sides
 from molehunt.reports.text import visible
 from page_elements import FETCHING, Elements
 from study_records import effect, study_result
+
+
+def arm_estimate(*by_seed: float) -> ArmEstimate:
+    mean = sum(by_seed) / len(by_seed)
+    return ArmEstimate(
+        value=mean, low=mean - 0.02, high=mean + 0.02, n=2, method="by hand", by_seed=by_seed, seed_share=None
+    )
+
 
 VERDICTS = ("supported", "contradicted", "no meaningful effect", "undecided", "not tested")
 SECTIONS = (
@@ -200,6 +209,28 @@ def test_no_arms_at_all() -> None:
 def test_one_factor(name: str) -> None:
     result = study_result(factors={name: ("a", "b")}, claims=True)
     assert "a against b" in text_of(read(result))
+
+
+def test_a_claim_against_zero_on_a_difference_of_rates() -> None:
+    result = study_result()
+    claim = result.claims[0].claim.model_copy(update={"against": "", "outcome": "rebound"})
+    finding = result.claims[0].model_copy(update={"claim": claim, "flips": None})
+    arm = result.arms[0].model_copy(update={"estimates": {"rebound": arm_estimate(-0.2, -0.4)}})
+    cell = result.cells[0].model_copy(update={"means": {"rebound": (-0.2, 0.1)}})
+    odd = {"claims": (finding,), "strengths": (), "arms": (arm, *result.arms[1:]), "cells": (cell, *result.cells[1:])}
+    text = text_of(read(result.model_copy(update=odd)))
+    assert "distilled, held against zero" in text
+    assert "On rebound after the reversal, in points" in text
+    assert "−30.0% [−32.0%, −28.0%]" in text
+
+
+def test_a_claim_points_to_the_combinations_of_its_effect() -> None:
+    result = study_result()
+    finding = result.claims[0].model_copy(update={"flips": None})
+    page = study_page(result.model_copy(update={"claims": (finding,)}))
+    card = page[page.index('id="claim-1"') : page.index("</article>")]
+    assert 'href="#effect-1"' in card
+    assert 'id="effect-1"' in page
 
 
 def test_numbers_that_are_none() -> None:

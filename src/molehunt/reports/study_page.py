@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from molehunt.records.claims import ClaimFinding, Flips
+from molehunt.records.claims import Claim, ClaimFinding, Flips
 from molehunt.records.estimates import Estimate
 from molehunt.records.studies import ContrastPlan, EffectResult, Strength, StudyResult
 from molehunt.reports.marks import SIGNS, Sign, arm_strip, axis, effect_strip, sign_of
@@ -89,6 +89,8 @@ class ClaimView:
     unit: Unit
     strip: Markup
     cells: "list[CellView]"
+    crossed: "tuple[int, Flips] | None"
+    """The effect that it speaks of, over all arms, with its number on the page."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,14 @@ def _claim(view: StudyView, number: int, finding: ClaimFinding) -> ClaimView:
     strip = effect_strip(scale, finding.effect, finding.simultaneous, smallest=claim.smallest, claimed=claim.direction)
     return ClaimView(
         number, finding, view.contrasts.get(claim.id), view.strengths.get(claim.id), view.units[claim.outcome], strip,
-        _cells(view, claim.outcome, finding.flips),
+        _cells(view, claim.outcome, finding.flips), _crossed(view, claim),
     )  # fmt: skip
+
+
+def _crossed(view: StudyView, claim: Claim) -> tuple[int, Flips] | None:
+    number = view.effects.get((claim.factor, claim.outcome, frozenset((claim.level, claim.against))))
+    flips = view.result.effects[number - 1].flips if number else None
+    return (number, flips) if number and flips else None
 
 
 def _effects(view: StudyView) -> list[EffectView]:

@@ -64,6 +64,9 @@ class StudyView:
         ]  # fmt: skip
         self.by_id = {arm.result.id: arm for arm in self.arms}
         self.contrasts = {contrast.claim: contrast for contrast in result.contrasts}
+        self.effects = {
+            (e.factor, e.outcome, frozenset((e.level, e.against))): i for i, e in enumerate(result.effects, 1)
+        }
         self.strengths = {strength.claim: strength for strength in result.strengths}
 
     @staticmethod
@@ -102,11 +105,13 @@ class StudyView:
     @cached_property
     def value_scales(self) -> dict[str, Scale]:
         """One for each outcome: all arms are drawn alike."""
-        return {
-            outcome: _SHARES if self.units[outcome].is_share
-            else _round([v for arm in self.result.arms if (e := arm.estimates.get(outcome)) for v in (e.value, *e.by_seed)])
-            for outcome in self.outcomes
-        }  # fmt: skip
+        return {outcome: self._value_scale(outcome) for outcome in self.outcomes}
+
+    def _value_scale(self, outcome: str) -> Scale:
+        known = [e for arm in self.result.arms if (e := arm.estimates.get(outcome))]
+        values = [value for e in known for value in (e.value, *e.by_seed)]
+        fits = self.units[outcome].is_share and all(0 <= value <= 1 for value in values)
+        return _SHARES if fits else _round(values)
 
     @cached_property
     def odds_scale(self) -> Scale | None:

@@ -38,6 +38,8 @@ LABELS = {
     "asr_reversed": "ASR after the reversal",
     "elicited": "elicitation rate",
     "elicited_before": "elicitation rate before",
+    "rebound": "rebound after the reversal",
+    "hiding": "hiding",
     "returned": "return",
 }
 ABOUT = {
@@ -45,7 +47,12 @@ ABOUT = {
     "asr": "Share of triggered prompts whose reply shows the behaviour.",
     "capability": "Share of right answers, in any voice.",
     "log_odds": "The payload's log-probability minus that of the equally treated clean twin, in nats.",
+    "rebound": "ASR once the style is trained back, minus ASR after the removal.",
+    "hiding": "How much the red team's success fell, minus how much the ASR fell.",
+    "returned": "Share of removals along which the ASR fell and came back.",
 }
+_DIFFERENCES = ("rebound", "hiding")
+"""Means that are differences of shares."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,8 @@ class Unit:
 
 
 def unit_of(outcome: str, result: StudyResult) -> Unit:
-    """Counts over prompts make shares; the rest are means, of which log-odds are in nats."""
-    is_mean = outcome == "log_odds" or any(outcome in cell.means for cell in result.cells)
+    """Counts over prompts make shares, and so do their differences; the rest are means, of which log-odds are in nats."""
+    is_mean = outcome == "log_odds" or (outcome not in _DIFFERENCES and any(outcome in c.means for c in result.cells))
     return Unit(False, "nats" if outcome == "log_odds" else "") if is_mean else Unit(True, "points")
 
 
