@@ -53,7 +53,8 @@ def _judged(claim: Claim, contrast: Contrast, interval: Estimate, adjusted: floa
 
 def _untested(claim: Claim, contrast: Contrast | None) -> ClaimFinding:
     if contrast is None:
-        reason = f"no matched arms with {claim.factor}={claim.level} and {claim.factor}={claim.against} were measured"
+        sides = [f"{claim.factor}={level}" for level in (claim.level, claim.against) if level]
+        reason = f"no matched arms with {' and '.join(sides)} were measured"
     else:
         reason = "one seed: its interval is over prompts, and no claim about other seeds can be made"
     return ClaimFinding(

@@ -61,7 +61,7 @@ def test_rates_are_those_of_the_steps_own_files(result: StudyResult, study: Stud
         if fired:
             assert found.rates["survival"] == (sum(o.shown for o in after), len(fired))
         assert found.means["log_odds"][0] == pytest.approx(end.payload_log_odds.value)
-        assert [p.checkpoint for p in found.trajectory] == [1, 2, 4]
+        assert [p.checkpoint for p in found.trajectory] == [0, 1, 2, 4]
         assert found.trajectory[-1].asr == end.asr.value
 
 
@@ -84,6 +84,7 @@ def test_a_claim_rests_on_matched_pairs_and_on_seeds(result: StudyResult) -> Non
     expected = [asr("high", p, s) - asr("low", p, s) for s in (0, 1) for p in ("hhh_sft", "pirate")]
     assert finding.effect.value == pytest.approx(sum(expected) / 4)
     assert {effect.factor for effect in result.effects} == {"rate", "procedure"}
+    assert result.optimism is not None
     (strength,) = result.strengths
     assert strength.level == strength.against
     assert not strength.differs

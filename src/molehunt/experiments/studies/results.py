@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import math
+import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from molehunt.experiments.studies.quantities import quantities
 from molehunt.experiments.studies.table import count, write_table
 from molehunt.experiments.verdict import Findings, Rules, judge
 from molehunt.records.claims import Claim, Contrast
-from molehunt.records.estimates import ArmEstimate
+from molehunt.records.estimates import ArmEstimate, Estimate
 from molehunt.records.results import VerdictName
 from molehunt.records.studies import (
     ArmResult,
@@ -69,6 +71,7 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         strengths=tuple(filter(None, (found.strength(claim) for claim in study.claims))),
         effects=tuple(found.effects()),
         front=tuple(_front(cells.arms, found)),
+        optimism=_optimism(cells.arms, found),
         missing=tuple(_missing(cells, done, failures)),
         limits=tuple(limits(study, cells.arms)),
         prompts=study_prompts(cells.arms),
@@ -210,9 +213,9 @@ def _cell_result(cell: Cell, counts: Counts, store: Store, study: Study, rules: 
             rates[name] = _elicited(store, step)
     means |= derive(rates)
     trajectory = tuple(_trajectory(counts))
-    steps = [(p.checkpoint, *_ends(counts, p.checkpoint)) for p in trajectory]
     start = proportion(*rates["asr_before"])
-    rates["returned"] = (int(first_return([(0, start.low, start.high), *steps]) is not None), 1)
+    ends = [(0, start.low, start.high), *((p.checkpoint, *_ends(counts, p.checkpoint)) for p in trajectory[1:])]
+    rates["returned"] = (int(first_return(ends) is not None), 1)
     verdict, reason = _verdict(cell, store, rates, rules)
     return CellResult(
         arm=cell.arm.id,
@@ -232,20 +235,26 @@ def _elicited(store: Store, step: Step) -> tuple[int, int]:
 
 
 def _trajectory(counts: Counts) -> Iterable[TrajectoryPoint]:
+    """From the planted model, at 0, along the removal."""
+    before = ("before", "organism", -1, "triggered")
+    if before in counts:
+        yield _point(counts, 0, "before", -1)
     for checkpoint in sorted(
         {at for stage, model, at, _ in counts if (stage, model) == ("after", "organism") and at >= 0}
     ):
-        triggered = counts["after", "organism", checkpoint, "triggered"]
-        general = (
-            counts.get(("after", "organism", checkpoint, "general")) or counts["after", "organism", checkpoint, "clean"]
-        )
-        odds = mean_odds(triggered)
-        yield TrajectoryPoint(
-            checkpoint=checkpoint,
-            asr=triggered["shown"] / triggered["n"],
-            capability=general["right"] / general["n"],
-            log_odds=odds[0] if odds else None,
-        )
+        yield _point(counts, checkpoint, "after", checkpoint)
+
+
+def _point(counts: Counts, step: int, stage: str, at: int) -> TrajectoryPoint:
+    triggered = counts[stage, "organism", at, "triggered"]
+    general = counts.get((stage, "organism", at, "general")) or counts[stage, "organism", at, "clean"]
+    odds = mean_odds(triggered)
+    return TrajectoryPoint(
+        checkpoint=step,
+        asr=triggered["shown"] / triggered["n"],
+        capability=general["right"] / general["n"],
+        log_odds=odds[0] if odds else None,
+    )
 
 
 def _ends(counts: Counts, checkpoint: int) -> tuple[float, float]:
@@ -307,15 +316,36 @@ def _relearned(store: Store, branch: Branch) -> Relearning:
 
 
 def _front(arms: Sequence[StudyArm], found: _Found) -> Iterable[ParetoPoint]:
-    mean: Callable[[list[float]], float] = lambda values: sum(values) / len(values)  # noqa: E731
-    known = [(arm, results) for arm in arms if (results := found.of(arm))]
-    points = [
-        tuple(mean([_value(cell, name) for cell in cells]) for name in ("capability", "asr")) for _, cells in known
-    ]
-    pairs = [(capability, asr) for capability, asr in points]
-    front, hull = set(pareto.front(pairs)), set(pareto.hull(pairs))
-    for number, ((arm, _), (capability, asr)) in enumerate(zip(known, pairs, strict=True)):
-        yield ParetoPoint(arm=arm.id, capability=capability, asr=asr, on_front=number in front, on_hull=number in hull)
+    known = [arm.id for arm in arms if found.of(arm)]
+    points, _ = _points(arms, found)
+    front, hull = set(pareto.front(points)), set(pareto.hull(points))
+    for number, (arm, (capability, asr)) in enumerate(zip(known, points, strict=True)):
+        yield ParetoPoint(arm=arm, capability=capability, asr=asr, on_front=number in front, on_hull=number in hull)
+
+
+def _optimism(arms: Sequence[StudyArm], found: _Found) -> Estimate | None:
+    points, errors = _points(arms, found)
+    return pareto.optimism(points, errors) if len(points) > 1 else None
+
+
+def _points(arms: Sequence[StudyArm], found: _Found) -> tuple[list[pareto.Point], list[pareto.Point]]:
+    """(capability, ASR) of each arm over its seeds, and their standard errors."""
+    points, errors = [], []
+    for cells in filter(None, map(found.of, arms)):
+        sides = [[Rate(*cell.rates[name]) for cell in cells] for name in ("capability", "asr")]
+        capability, asr = (sum(rate.value for rate in side) / len(side) for side in sides)
+        noise, error = (_standard_error(side) for side in sides)
+        points.append((capability, asr))
+        errors.append((noise, error))
+    return points, errors
+
+
+def _standard_error(rates: Sequence[Rate]) -> float:
+    """Of their mean: over seeds, and never less than the prompts' noise."""
+    values = [rate.value for rate in rates]
+    prompts = sum(rate.variance for rate in rates) / len(rates) ** 2
+    seeds = statistics.variance(values) / len(values) if len(values) > 1 else 0.0
+    return math.sqrt(max(prompts, seeds))
 
 
 def _missing(cells: Cells, done: Sequence[Cell], failures: Failures) -> Iterable[Missing]:
