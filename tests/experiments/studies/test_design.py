@@ -102,7 +102,7 @@ def test_two_arms_with_equal_setups_are_refused() -> None:
         ("study = 3", "TypeError"),
         ("def study(): return 3", "returns? a Study|a Study"),
         ("def study(): return 1 / 0", "ZeroDivisionError.*line 1"),
-        ("def studdy(): pass", "AttributeError"),
+        ("def plan(): pass", "AttributeError"),
         ("def study(:", "SyntaxError"),
     ],
 )
