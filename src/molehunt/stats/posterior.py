@@ -5,13 +5,16 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import make_interp_spline
 from scipy.special import betaln, expit
 
 Array = NDArray[np.float64]
 
-_LOGITS = np.linspace(-12, 12, 145)
-_MEAN = expit(_LOGITS)[:, None]
-_CORRELATION = expit(np.linspace(-11, 8, 39))[None, :]
+_COARSE = np.linspace(-12, 12, 145)
+_LOGITS = np.linspace(-12, 12, 1153)
+_SPLINE = make_interp_spline(_COARSE, np.eye(145))(_LOGITS)
+_MEAN = expit(_COARSE)[:, None]
+_CORRELATION = expit(np.linspace(-11, 8, 20))[None, :]
 _A = _MEAN * (1 - _CORRELATION) / _CORRELATION
 _B = (1 - _MEAN) * (1 - _CORRELATION) / _CORRELATION
 # On logit axes a prior Beta(c, c) has the density (x (1 - x))^c.
@@ -39,9 +42,12 @@ def rate_limits(
 
 @lru_cache(maxsize=4096)
 def _distribution(counts: tuple[tuple[float, float], ...], repeated: float) -> Array:
-    """Posterior probability that the mean lies below each point of the grid."""
+    """Posterior probability that the mean lies below each of _LOGITS."""
     total = _PRIOR + repeated * sum((_likelihood(k, n) for k, n in counts), np.zeros_like(_PRIOR))
-    mass = np.exp(total - total.max()).sum(axis=1)
+    # Many prompts make the posterior narrower than the grid; its logarithm stays smooth, so that is what is refined.
+    top = total.max(axis=1)
+    height = _SPLINE @ (top + np.log(np.exp(total - top[:, None]).sum(axis=1)))
+    mass = np.exp(height - height.max())
     return np.asarray((np.cumsum(mass) - mass / 2) / mass.sum())
 
 

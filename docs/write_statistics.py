@@ -1,0 +1,342 @@
+"""Write docs/statistics.md: the statistics of studies tried on simulated studies whose truth is known (a quarter of an hour)."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from molehunt.stats import (
+    Seeds,
+    arm_estimate,
+    over_seeds,
+    power,
+    prompts_until,
+    smallest_rate_effect,
+)
+from molehunt.stats.families import holm
+from molehunt.stats.hierarchy import mean_estimate
+from molehunt.stats.limits import LEVELS, margin, p_from
+from molehunt.stats.posterior import rate_limits
+from molehunt.stats.sequential import confidence_sequence
+from molehunt.stats.simulate import contrast_limits
+
+PROMPTS = 128
+SEEDS = (3, 5, 10)
+RATES = (0.0, 0.02, 0.1, 0.5, 0.9, 0.98, 1.0)
+SPREADS = (0.0, 0.5, 1.0, 2.0)
+PAIRS = ((0.0, 0.0), (0.02, 0.02), (0.1, 0.1), (0.5, 0.5), (0.1, 0.02), (0.5, 0.02), (0.9, 0.5), (0.98, 0.02))
+Array = NDArray[np.float64]
+Interval = tuple[float, float]
+Row = Sequence[object]
+
+
+def plans(seeds: int, spreads: Sequence[float] = SPREADS, shared: Sequence[float] = (0.0,)) -> list[Seeds]:
+    """The hierarchical models tried at so many seeds; the last ones are of two kinds."""
+    found = [Seeds(seeds, PROMPTS, s, r) for s in spreads for r in shared if s > 0 or r == 0]
+    return found + [Seeds(seeds, PROMPTS, shared=r, two_kinds=True) for r in shared]
+
+
+def kind(plan: Seeds) -> str:
+    """How the seeds of a plan differ, in words."""
+    return "two kinds" if plan.two_kinds else f"{plan.spread:g}"
+
+
+# ---- one arm
+
+
+def _clipped(low: float, high: float) -> Interval:
+    return max(0.0, low), min(1.0, high)
+
+
+def student(counts: Sequence[int]) -> Interval:
+    """Student's t alone."""
+    rates = np.array(counts) / PROMPTS
+    half = float(margin(rates, 0.0))
+    return _clipped(float(rates.mean()) - half, float(rates.mean()) + half)
+
+
+def wilson_floor(counts: Sequence[int]) -> Interval:
+    """Student's t, at least as wide as Wilson's interval over one seed's prompts."""
+    found = over_seeds([k / PROMPTS for k in counts], PROMPTS)
+    return found.low, found.high
+
+
+def transformed(counts: Sequence[int]) -> Interval:
+    """Student's t on the logits of (k + ½) / (n + 1)."""
+    logits = np.log((np.array(counts) + 0.5) / (PROMPTS - np.array(counts) + 0.5))
+    half = margin(logits, 0.0)
+    return float(expit(logits.mean() - half)), float(expit(logits.mean() + half))
+
+
+def beta_binomial(counts: Sequence[int]) -> Interval:
+    """Beta-binomial limits alone."""
+    low, high = rate_limits(counts, [PROMPTS] * len(counts), 0.05)
+    return float(low), float(high)
+
+
+def taken(counts: Sequence[int]) -> Interval:
+    """What `arm_estimate` gives."""
+    found = arm_estimate(counts, [PROMPTS] * len(counts))
+    return found.low, found.high
+
+
+ARM_METHODS: dict[str, Callable[[Sequence[int]], Interval]] = {
+    "Student t": student, "t, at least Wilson over one seed": wilson_floor, "t on logits": transformed,
+    "beta-binomial": beta_binomial, "**the wider of t and beta-binomial**": taken,
+}  # fmt: skip
+
+
+def arm_coverage(
+    plan: Seeds, mean: float, studies: int, method: Callable[[Sequence[int]], Interval] = taken
+) -> tuple[float, float]:
+    """(share of intervals that hold the true mean, mean width)."""
+    drawn = plan.draw(np.random.default_rng(1), studies, mean)[0]
+    # Simulated studies repeat themselves near 0 and 1, and an interval does not know the order of seeds.
+    counts, times = np.unique(np.sort(drawn, axis=1), axis=0, return_counts=True)
+    found = [method(row) for row in counts.tolist()]
+    holds = [low - 1e-9 <= mean <= high + 1e-9 for low, high in found]
+    return float(np.average(holds, weights=times)), float(np.average([b - a for a, b in found], weights=times))
+
+
+def mean_coverage(seeds: int, spread: float, studies: int) -> float:
+    """Coverage of `mean_estimate` for normal seeds with prompts' standard error 1."""
+    values = np.random.default_rng(2).normal(0, np.hypot(spread, 1), (studies, seeds))
+    found = [mean_estimate(row, [1.0] * seeds) for row in values.tolist()]
+    return float(np.mean([e.low <= 0 <= e.high for e in found]))
+
+
+# ---- contrasts
+
+
+def contrast_results(plan: Seeds, pair: tuple[float, float], studies: int) -> dict[str, tuple[float, float, float]]:
+    """Method to (coverage, mean width, share that calls a sign)."""
+    a, b = plan.draw(np.random.default_rng(3), studies, *pair)
+    value, truth = (a - b).mean(axis=1) / PROMPTS, pair[0] - pair[1]
+    half = margin((a - b) / PROMPTS, 0.0)
+    low, high = (x[:, 0] for x in contrast_limits(a, b, PROMPTS, 0.05))
+    (a_low, a_high), (b_low, b_high) = (np.array([beta_binomial(row) for row in side.tolist()]).T for side in (a, b))
+    p, q = a.mean(axis=1) / PROMPTS, b.mean(axis=1) / PROMPTS
+    down, up = np.hypot(p - a_low, b_high - q), np.hypot(a_high - p, q - b_low)
+    legs = {
+        "paired Student t": (value - half, value + half),
+        "limits of both sides": (value - down, value + up),
+        "**the wider**": (low, high),
+    }
+    return {
+        name: (
+            float(np.mean((x - 1e-9 <= truth) & (truth <= y + 1e-9))), float(np.mean(y - x)), float(np.mean((x > 0) | (y < 0)))
+        )
+        for name, (x, y) in legs.items()
+    }  # fmt: skip
+
+
+# ---- families and flips
+
+
+def called(plan: Seeds, pairs: Sequence[tuple[float, float]], studies: int, alpha: float, seed: int) -> Array:
+    """Signs that the interval of each pair calls: studies × pairs."""
+    signs = []
+    for i, pair in enumerate(pairs):
+        low, high = contrast_limits(*plan.draw(np.random.default_rng(seed + i), studies, *pair), PROMPTS, alpha)
+        signs.append((low > 0)[:, 0].astype(int) - (high < 0)[:, 0])
+    return np.array(signs, dtype=float).T
+
+
+def family_errors(plan: Seeds, pairs: Sequence[tuple[float, float]], studies: int) -> tuple[float, float]:
+    """(share of studies in which any claim's sign is called wrongly, share of the true effects called rightly)."""
+    truth = np.sign([a - b for a, b in pairs])
+    p_values, signs = [], []
+    for i, pair in enumerate(pairs):
+        a, b = plan.draw(np.random.default_rng(100 + i), studies, *pair)
+        p_values.append([p_from(*row) for row in zip(*contrast_limits(a, b, PROMPTS, LEVELS), strict=True)])
+        signs.append(np.sign((a - b).sum(axis=1)))
+    adjusted = np.array([holm(row) for row in zip(*p_values, strict=True)])
+    calls = np.where(adjusted <= 0.05, np.array(signs).T, 0)
+    wrong = ((calls != 0) & (calls != truth)).any(axis=1)
+    return float(wrong.mean()), float((calls == truth)[:, truth != 0].mean()) if truth.any() else 0.0
+
+
+def flip_results(plan: Seeds, pairs: Sequence[tuple[float, float]], studies: int) -> tuple[float, float]:
+    """(share of studies that find a flip, share that find the same sign), for cells whose arms have these mean rates."""
+    together = called(plan, pairs, studies, 0.05 / (len(pairs) - 1), 200)
+    alone = called(plan, pairs, studies, 0.05, 200)
+    flip = (together > 0).any(axis=1) & (together < 0).any(axis=1)
+    same = np.abs(alone.sum(axis=1)) == len(pairs)
+    return float(flip.mean()), float((same & ~flip).mean())
+
+
+def stated_flip_power(plan: Seeds, pairs: Sequence[tuple[float, float]]) -> float:
+    """Power to find the flip of the first cell against all others alike, from the power of each cell alone."""
+    alpha = 0.05 / (len(pairs) - 1)
+    first, *others = (power(plan, a, b, alpha, draws=1000, seed=7) for a, b in pairs)
+    return float(first * (1 - np.prod([1 - p for p in others])))
+
+
+# ---- stopping
+
+
+def stopping(rate: float, studies: int, most: int = 1500) -> tuple[float, float]:
+    """(share of sequences whose interval at the stop misses the rate, mean prompts until it is 0.1 wide)."""
+    shown = np.random.default_rng(4).random((studies, most)) < rate
+    stops = [prompts_until(row, 0.1, every=16) or most for row in shown]
+    ends = [confidence_sequence(row[:n].tolist()) for row, n in zip(shown, stops, strict=True)]
+    return float(np.mean([not e.low <= rate <= e.high for e in ends])), float(np.mean(stops))
+
+
+# ---- the page
+
+
+def table(head: Row, rows: Iterable[Row]) -> list[str]:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines] + [""]
+
+
+def arms_part(studies: int) -> list[str]:
+    """Coverage of one arm's mean, and of the methods that were not taken."""
+    found = {
+        (name, plan, rate): arm_coverage(plan, rate, studies if method is taken else studies // 4, method)
+        for seeds in SEEDS for plan in plans(seeds) for rate in RATES for name, method in ARM_METHODS.items()
+    }  # fmt: skip
+    name = list(ARM_METHODS)[-1]
+    rows = [
+        [seeds, kind(plan), *("{:.1%} ({:.2f})".format(*found[name, plan, rate]) for rate in RATES)]
+        for seeds in SEEDS for plan in plans(seeds)
+    ]  # fmt: skip
+    lines = table(("seeds", "spread", *(f"mean {r:g}" for r in RATES)), rows)
+    summary = []
+    for method in ARM_METHODS:
+        row: list[object] = [method]
+        for seeds in SEEDS:
+            cells = [c for (m, p, _), c in found.items() if m == method and p.seeds == seeds and not p.two_kinds]
+            row.append(f"{min(c for c, _ in cells):.1%} ({np.mean([w for _, w in cells]):.2f})")
+        kinds = [c for (m, p, _), (c, _) in found.items() if m == method and p.two_kinds]
+        summary.append([*row, f"{min(kinds):.1%}"])
+    head = ("method", *(f"worst, {s} seeds (mean width)" for s in SEEDS), "worst, seeds of two kinds")
+    return [
+        *lines,
+        f"What else was tried, over the same cells ({studies // 4:,} studies each):",
+        "",
+        *table(head, summary),
+    ]
+
+
+def means_part(studies: int) -> list[str]:
+    """Coverage of the mean of log-odds."""
+    rows = [[f"{spread:g}", *(f"{mean_coverage(s, spread, studies):.1%}" for s in SEEDS)] for spread in (0, 0.5, 2, 10)]
+    return table(("spread, in the prompts' standard error", *(f"{s} seeds" for s in SEEDS)), rows)
+
+
+def contrasts_part(studies: int) -> list[str]:
+    """Coverage and false alarms of differences."""
+    found = {
+        (plan, pair): contrast_results(plan, pair, studies)
+        for seeds in SEEDS for plan in plans(seeds, (0.0, 1.0, 2.0), (0.0, 0.8)) for pair in PAIRS
+    }  # fmt: skip
+    name, lines = "**the wider**", []
+    for seeds in SEEDS:
+        rows = []
+        for plan in plans(seeds, (0.0, 1.0, 2.0), (0.0, 0.8)):
+            cells = [found[plan, pair][name] for pair in PAIRS]
+            rows.append([kind(plan), f"{plan.shared:g}", *(f"{c:.1%} ({w:.2f}) {s:.0%}" for c, w, s in cells)])
+        head = ("spread", "shared", *(f"{a:g} − {b:g}" for a, b in PAIRS))
+        lines += [f"{seeds} seeds:", "", *table(head, rows)]
+    summary = []
+    for method in found[next(iter(found))]:
+        smooth = [(c, w) for (plan, _), x in found.items() if not plan.two_kinds for c, w, _ in [x[method]]]
+        kinds = [x[method][0] for (plan, _), x in found.items() if plan.two_kinds]
+        null = [x[method][2] for (_, (a, b)), x in found.items() if a == b]
+        summary.append([
+            method, f"{min(c for c, _ in smooth):.1%}", f"{np.mean([w for _, w in smooth]):.2f}", f"{min(kinds):.1%}",
+            f"{max(null):.1%}",
+        ])  # fmt: skip
+    head = ("method", "worst coverage", "mean width", "worst, two kinds", "most null effects called")
+    return [*lines, "The two that it is the wider of, alone:", "", *table(head, summary)]
+
+
+NULL_FAMILY = ((0.0, 0.0), (0.1, 0.1), (0.5, 0.5), (0.9, 0.9)) * 3
+MIXED_FAMILY = (*NULL_FAMILY[:8], (0.98, 0.02), (0.9, 0.1), (0.02, 0.98), (0.5, 0.1))
+
+
+def families_part(studies: int) -> list[str]:
+    """Wrong calls in a family of twelve claims."""
+    rows = []
+    for plan in (p for s in SEEDS for p in plans(s, (1.0,))):
+        null, mixed = family_errors(plan, NULL_FAMILY, studies), family_errors(plan, MIXED_FAMILY, studies)
+        rows.append([plan.seeds, kind(plan), f"{null[0]:.1%}", f"{mixed[0]:.1%}", f"{mixed[1]:.0%}"])
+    head = (
+        "seeds",
+        "spread",
+        "twelve null claims: any called",
+        "eight null, four true: any called wrongly",
+        "true ones called",
+    )
+    return table(head, rows)
+
+
+FLIPPING = ((0.9, 0.1), (0.1, 0.9))
+FLIP_CASES = {
+    "one of two cells turned": FLIPPING,
+    "one of four turned": (*FLIPPING, (0.1, 0.9), (0.1, 0.9)),
+    "no effect in any of four": ((0.5, 0.5),) * 4,
+    "one effect, three none": ((0.98, 0.02), (0.5, 0.5), (0.5, 0.5), (0.5, 0.5)),
+    "the same in two": ((0.9, 0.1), (0.9, 0.1)),
+}
+
+
+def flips_part(studies: int) -> list[str]:
+    """Flips found, and flips that are none."""
+    rows = []
+    for plan in (Seeds(s, PROMPTS, spread) for s in SEEDS for spread in (1.0, 2.0)):
+        for name, pairs in FLIP_CASES.items():
+            found = flip_results(plan, pairs, studies)
+            stated = f"{stated_flip_power(plan, pairs):.0%}" if "turned" in name else "≤ 5%"
+            rows.append([plan.seeds, kind(plan), name, stated, *(f"{share:.1%}" for share in found)])
+    return table(("seeds", "spread", "truth", "flips stated", "found", "same sign found"), rows)
+
+
+def power_part(studies: int) -> list[str]:
+    """The smallest effect that a plan sees, and the power found at it in fresh studies."""
+    rows = []
+    for plan in (Seeds(s, PROMPTS, spread) for s in SEEDS for spread in (0.0, 1.0, 2.0)):
+        row: list[object] = [plan.seeds, kind(plan)]
+        for against, family in ((0.0, 1), (0.5, 1), (0.0, 12)):
+            found = smallest_rate_effect(plan, against, family)
+            fresh = found and power(plan, against + found, against, 0.05 / family, studies, seed=8)
+            row.append("none" if found is None else f"{found:.2f} ({fresh:.0%})")
+        rows.append(row)
+    head = ("seeds", "spread", "from rate 0", "from rate 0.5", "from rate 0, one of twelve claims")
+    return table(head, rows)
+
+
+def stopping_part(studies: int) -> list[str]:
+    """Stopping when narrow."""
+    rows = []
+    for rate in (0.0, 0.02, 0.1, 0.5):
+        missed, prompts = stopping(rate, studies)
+        rows.append([f"{rate:g}", f"{missed:.1%}", f"{prompts:.0f}"])
+    return table(("rate", "intervals at the stop that miss it", "prompts until 0.1 wide"), rows)
+
+
+def page(studies: int) -> str:
+    """The page in Markdown."""
+    parts = {
+        "{arms}": arms_part, "{means}": means_part, "{contrasts}": contrasts_part, "{families}": families_part,
+        "{flips}": flips_part, "{power}": power_part, "{stopping}": stopping_part,
+    }  # fmt: skip
+    text = _PAGE.replace("{studies}", f"{studies:,}").replace("{prompts}", str(PROMPTS))
+    for place, part in parts.items():
+        print(place, flush=True)
+        text = text.replace(place, "\n".join(part(studies)).rstrip())
+    return text
+
+
+_PAGE = """# The statistics of studies, tried on known truth
+"""
+
+if __name__ == "__main__":
+    studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    Path(__file__).with_name("statistics.md").write_text(page(studies), encoding="utf-8")
