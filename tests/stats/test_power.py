@@ -27,6 +27,11 @@ def test_a_textbook_sample_size() -> None:
     assert smallest_mean_effect(34, 1.0) == pytest.approx(0.5, abs=0.01)
 
 
+def test_power_is_that_of_the_noncentral_t() -> None:
+    shift = smallest_mean_effect(4, 1.0) * 2
+    assert stats.nct.cdf(stats.t.isf(0.025, 3), 3, shift) == pytest.approx(0.2, abs=1e-3)
+
+
 def test_more_seeds_or_less_spread_see_less() -> None:
     found = [
         smallest_rate_effect(Seeds(seeds, 64, spread), 0.1, draws=60)
@@ -56,7 +61,7 @@ def test_more_seeds_decide_or_nothing_does() -> None:
     assert more_seeds(contrast, 0.1, family=12) > more  # type: ignore[operator]
     assert more_seeds(paired_contrast([[Rate(128, 128)] * 3], [[Rate(0, 128)] * 3]), 0.1) == 0
     assert more_seeds(paired_contrast([[Rate(128, 128)]], [[Rate(0, 128)]]), 0.1) is None
-    assert more_seeds(paired_contrast([[Mean(0.1, 9), Mean(-9, 9)]], [[Mean(0, 9)] * 2]), 0.01) is None
+    assert more_seeds(paired_contrast([[Mean(0.1, 9), Mean(-0.1, 9)]], [[Mean(0, 9)] * 2]), 0.01) is None
 
 
 def test_seeds_that_nobody_saw() -> None:

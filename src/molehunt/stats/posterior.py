@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 _COARSE = np.linspace(-12, 12, 145)
 _LOGITS = np.linspace(-12, 12, 1153)
-_SPLINE = make_interp_spline(_COARSE, np.eye(145))(_LOGITS)
+_SPLINE = np.ascontiguousarray(make_interp_spline(_COARSE, np.eye(145))(_LOGITS).T)
 _MEAN = expit(_COARSE)[:, None]
 _CORRELATION = expit(np.linspace(-11, 8, 20))[None, :]
 _A = _MEAN * (1 - _CORRELATION) / _CORRELATION
@@ -32,23 +32,44 @@ def rate_limits(
     data as if there were so many times the seeds, all alike.
     """
     counts = tuple(sorted(zip(map(float, successes), map(float, trials), strict=True)))
-    below = _distribution(counts, repeated)
+    nothing, everything = all(k <= 0 for k, _ in counts), all(k >= n for k, n in counts)
+    return _limits(_distribution(counts, repeated), alpha, nothing, everything)
+
+
+def rate_limits_of_many(successes: NDArray[np.int64], trials: int, alpha: ArrayLike) -> tuple[Array, Array]:
+    """The same for many arms (arms × seeds, equally many trials): limits are arms × alphas, or arms."""
+    table = np.stack([_likelihood(float(k), float(trials)) for k in range(trials + 1)])
+    found = []
+    for start in range(0, len(successes), 64):
+        rows = successes[start : start + 64]
+        total = np.repeat(_PRIOR[None], len(rows), axis=0)
+        for seed in rows.T:
+            total += table[seed]
+        below = _summed(total)
+        found += [_limits(b, alpha, not r.any(), bool((r == trials).all())) for b, r in zip(below, rows, strict=True)]
+    low, high = zip(*found, strict=True)
+    return np.array(low), np.array(high)
+
+
+def _limits(below: Array, alpha: ArrayLike, nothing: bool, everything: bool) -> tuple[Array, Array]:
     tail = np.asarray(alpha, dtype=float) / 2
     low, high = (expit(np.interp(at, below, _LOGITS)) for at in (tail, 1 - tail))
-    nothing = all(k <= 0 for k, _ in counts)
-    everything = all(k >= n for k, n in counts)
     return np.where(nothing, 0.0, low), np.where(everything, 1.0, high)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _distribution(counts: tuple[tuple[float, float], ...], repeated: float) -> Array:
     """Posterior probability that the mean lies below each of _LOGITS."""
-    total = _PRIOR + repeated * sum((_likelihood(k, n) for k, n in counts), np.zeros_like(_PRIOR))
+    return _summed(_PRIOR + repeated * sum((_likelihood(k, n) for k, n in counts), np.zeros_like(_PRIOR)))
+
+
+def _summed(logs: Array) -> Array:
+    """The distribution of the mean from logarithms of the posterior on the grid (the last two axes)."""
     # Many prompts make the posterior narrower than the grid; its logarithm stays smooth, so that is what is refined.
-    top = total.max(axis=1)
-    height = _SPLINE @ (top + np.log(np.exp(total - top[:, None]).sum(axis=1)))
-    mass = np.exp(height - height.max())
-    return np.asarray((np.cumsum(mass) - mass / 2) / mass.sum())
+    top = logs.max(axis=-1)
+    height = (top + np.log(np.exp(logs - top[..., None]).sum(axis=-1))) @ _SPLINE
+    mass = np.exp(height - height.max(axis=-1, keepdims=True))
+    return np.asarray((np.cumsum(mass, axis=-1) - mass / 2) / mass.sum(axis=-1, keepdims=True))
 
 
 @lru_cache(maxsize=1024)

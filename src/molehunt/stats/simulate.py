@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, ndtr, ndtri
 
 from molehunt.stats.limits import margin
-from molehunt.stats.posterior import rate_limits
+from molehunt.stats.posterior import rate_limits_of_many
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -66,9 +66,9 @@ def contrast_limits(a: Counts, b: Counts, prompts: int, alpha: ArrayLike) -> tup
 def _reach(counts: Counts, prompts: int, levels: Array) -> tuple[Array, Array]:
     """How far the limits of one side lie below and above its rate."""
     rows, where = np.unique(np.sort(counts, axis=1), axis=0, return_inverse=True)
-    found = np.array([rate_limits(row, [prompts] * len(row), levels) for row in rows.tolist()])[where.ravel()]
+    low, high = (found[where.ravel()] for found in rate_limits_of_many(rows, prompts, levels))
     rate = counts.mean(axis=1)[:, None] / prompts
-    return np.maximum(rate - found[:, 0], 0), np.maximum(found[:, 1] - rate, 0)
+    return np.maximum(rate - low, 0), np.maximum(high - rate, 0)
 
 
 @lru_cache(maxsize=1024)
