@@ -18,7 +18,7 @@ MOST_SEEDS = 1000
 def smallest_mean_effect(seeds: int, spread: float, prompt_error: float = 0.0, family: int = 1) -> float:
     """The smallest difference of means (log-odds) that a plan detects with 80% power.
 
-    By the noncentral t distribution of the paired t test (Lenth 2001, Am Stat 55), at the level that the first of `family`
+    By the noncentral t distribution of the paired t test (Cohen 1988, Statistical Power Analysis, section 2.5), at the level that the first of `family`
     claims has to pass.
 
     Args:
