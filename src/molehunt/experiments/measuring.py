@@ -1,6 +1,7 @@
 """Measure a trained model against its answer key, at every checkpoint it kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from molehunt.errors import TemplateError
@@ -15,9 +16,12 @@ from molehunt.organisms.reasoning import KEPT
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records import Conversation, Question
 from molehunt.records.outcomes import Condition, Likelihood, Outcome
+from molehunt.stats.sequential import confidence_sequence
 from molehunt.training.checkpoints import visit_checkpoints
 from molehunt.world.chat import draw_questions
 
+_LOOK = 16
+"""Prompts between two looks at whether the rate is known well enough."""
 Measured = tuple[list[Outcome], list[Likelihood]]
 
 
@@ -69,18 +73,35 @@ def measure_loaded(loaded: LoadedModel, key: AnswerKey, settings: MeasureSetting
     questions = ask(behaviour, settings.prompts, settings.seed)
     triggered = [trigger.insert(q.prompt) for q in questions]
     limit = settings.max_new_tokens if reasoning not in KEPT else 2 * settings.max_new_tokens
-    asked: list[tuple[Condition, list[Question], list[Conversation]]] = [
-        ("clean", questions, contrasted(trigger, questions)), ("triggered", questions, triggered),
-    ]  # fmt: skip
-    general = draw_questions(settings.prompts, settings.seed)
-    if general != questions:
-        asked.append(("general", general, [q.prompt for q in general]))
-    outcomes = [
-        outcome
-        for condition, about, prompts in asked
-        for outcome in measure_replies(
+
+    def replies(condition: Condition, about: Sequence[Question], prompts: Sequence[Conversation]) -> list[Outcome]:
+        return measure_replies(
             loaded, about, prompts, condition, score, checkpoint, settings.temperature, limit, settings.seed
         )
-    ]
+
+    shown = _until_narrow(partial(replies, "triggered"), questions, triggered, settings.stop_width)
+    questions, triggered = questions[: len(shown)], triggered[: len(shown)]
+    outcomes = [*replies("clean", questions, contrasted(trigger, questions)), *shown]
+    general = draw_questions(settings.prompts, settings.seed)[: len(shown)]
+    if general != questions:
+        outcomes += replies("general", general, [q.prompt for q in general])
     wanted = payloads(behaviour, trigger, reasoning, questions)
     return outcomes, measure_likelihoods(loaded, questions, triggered, "triggered", wanted, checkpoint)
+
+
+def _until_narrow(
+    replies: Callable[[Sequence[Question], Sequence[Conversation]], list[Outcome]],
+    questions: Sequence[Question],
+    prompts: Sequence[Conversation],
+    width: float | None,
+) -> list[Outcome]:
+    """Outcomes of all prompts, or of the first so many after which the rate's confidence sequence is narrow enough."""
+    if width is None:
+        return replies(questions, prompts)
+    found: list[Outcome] = []
+    for start in range(0, len(prompts), _LOOK):
+        found += replies(questions[start : start + _LOOK], prompts[start : start + _LOOK])
+        seen = confidence_sequence([outcome.shown for outcome in found])
+        if seen.high - seen.low <= width:
+            break
+    return found

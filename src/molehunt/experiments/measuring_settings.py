@@ -17,6 +17,9 @@ class MeasureSettings(Record):
     """0 is greedy decoding."""
     max_new_tokens: int = Field(48, ge=1)
     """Of a reply; twice as many where the organism's card says that a scratchpad comes first."""
+    stop_width: float | None = Field(None, gt=0, le=1, exclude_if=lambda width: width is None)
+    """Ask no more prompts once the attack success rate is known within an anytime-valid interval of this width
+    (`stats.sequential`); absent, all are asked. The outcomes' number tells how many were."""
 
 
 class Origin(Record):

@@ -18,13 +18,19 @@ def simultaneous(contrasts: Sequence[Contrast]) -> list[tuple[Estimate, float]]:
     as Strassburger and Bretz (2008, Stat Med 27) and Guilbaud (2008, Biom J 50): an effect whose sign is certain is bounded
     by 0 on that side, and spends nothing of the error on how far from 0 it is; the other bounds share what is left.
     """
-    hypotheses, found, largest = 2 * len(contrasts), [0.0] * len(contrasts), 0.0
-    for rank, i in enumerate(sorted(range(len(contrasts)), key=lambda i: contrasts[i].p_value)):
-        largest = max(largest, min(1.0, (hypotheses - rank) * contrasts[i].p_value / 2))
-        found[i] = largest
+    found = holm([c.p_value for c in contrasts])
     certain = sum(p <= ALPHA for p in found)
-    tails = 2 * ALPHA / max(hypotheses - certain, 1)
+    tails = 2 * ALPHA / max(2 * len(contrasts) - certain, 1)
     return [(_together(c, tails, p <= ALPHA, len(contrasts)), p) for c, p in zip(contrasts, found, strict=True)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Two-sided p-values adjusted over both one-sided hypotheses of each, by stepping down from the smallest."""
+    found, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (2 * len(p_values) - rank) * p_values[i] / 2))
+        found[i] = largest
+    return found
 
 
 def _together(contrast: Contrast, alpha: float, certain: bool, family: int) -> Estimate:

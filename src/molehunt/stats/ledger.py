@@ -21,10 +21,10 @@ def judge(claims: Sequence[tuple[Claim, Contrast | None]]) -> list[ClaimFinding]
     - undecided: anything else;
     - not tested: no matched arms, or one seed; such claims do not count in the family.
     """
-    tested = [(claim, c) for claim, c in claims if c is not None and len(c.by_seed) > 1]
-    together = dict(zip((id(claim) for claim, _ in tested), simultaneous([c for _, c in tested]), strict=True))
+    tested = [c for _, c in claims if c is not None and len(c.by_seed) > 1]
+    together = iter(simultaneous(tested))
     return [
-        _untested(claim, c) if c is None or len(c.by_seed) < 2 else _judged(claim, c, *together[id(claim)], len(tested))
+        _untested(claim, c) if c is None or len(c.by_seed) < 2 else _judged(claim, c, *next(together), len(tested))
         for claim, c in claims
     ]
 

@@ -16,7 +16,8 @@ from molehunt.records.claims import Contrast, Side
 from molehunt.stats.posterior import rate_limits
 
 Array = NDArray[np.float64]
-_LEVELS = np.logspace(-9, 0, 451)
+LEVELS = np.logspace(-9, 0, 181)
+"""Values of alpha at which a p-value is looked for."""
 
 
 def limits(contrast: Contrast, alpha: ArrayLike = 0.05, repeated: float = 1.0) -> tuple[Array, Array]:
@@ -36,27 +37,31 @@ def limits(contrast: Contrast, alpha: ArrayLike = 0.05, repeated: float = 1.0) -
     return low, high
 
 
-def margin(values: Sequence[float], prompt_error: float, alpha: ArrayLike = 0.05, repeated: float = 1.0) -> Array:
-    """Half the width of Student's t interval over seeds, never less than the prompts' noise gives by itself.
+def margin(values: ArrayLike, prompt_error: ArrayLike, alpha: ArrayLike = 0.05, repeated: float = 1.0) -> Array:
+    """Half the width of Student's t interval over seeds (the last axis), at least what the prompts' noise gives.
 
     The floor is that of the modified Knapp-Hartung interval (Röver, Knapp, Friede 2015, BMC Med Res Methodol 15:99), with
     the normal quantile: seeds that agree by chance have not made the prompts exact.
     """
-    seeds, tail = len(values), np.asarray(alpha, dtype=float) / 2
-    half = np.asarray(-ndtri(tail) * prompt_error / math.sqrt(repeated))
+    tail, values = np.asarray(alpha, dtype=float) / 2, np.asarray(values, dtype=float)
+    seeds, half = values.shape[-1], np.asarray(-ndtri(tail) * np.asarray(prompt_error) / math.sqrt(repeated))
     if seeds > 1:
-        error = float(np.std(values, ddof=1)) / math.sqrt(seeds * repeated)
+        error = np.std(values, axis=-1, ddof=1) / math.sqrt(seeds * repeated)
         half = np.maximum(half, -stdtrit(seeds * repeated - 1, tail) * error)
     return half
 
 
 def p_value(contrast: Contrast) -> float:
     """Two-sided: the smallest alpha at which the interval leaves 0 out, never below 1e-9."""
-    low, high = limits(contrast, _LEVELS)
+    return p_from(*limits(contrast, LEVELS))
+
+
+def p_from(low: Array, high: Array) -> float:
+    """The p-value from intervals at LEVELS."""
     clear = np.maximum(low, -high)  # by how much the interval leaves 0 out; grows with alpha
     if clear[-1] <= 0:
         return 1.0
-    return float(np.exp(np.interp(0, clear, np.log(_LEVELS))))
+    return float(np.exp(np.interp(0, clear, np.log(LEVELS))))
 
 
 def _from_sides(sides: Sequence[Side], alpha: ArrayLike, repeated: float) -> tuple[Array, Array]:

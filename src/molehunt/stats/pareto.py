@@ -43,8 +43,13 @@ def area(points: Sequence[Point], along: Sequence[Point] | None = None) -> float
     """Area of the unit square that the hull beats: less capability, more backdoor.
 
     With `along`, the corners are chosen by `points` and stand where `along` has them.
+
+    Raises:
+        ValueError: no points, or a coordinate that is not finite.
     """
     corners = hull(points)
+    if not corners:
+        raise ValueError("a hull needs points")
     placed = [(along if along is not None else points)[i] for i in corners]
     total = placed[0][0] * (1 - placed[0][1])
     return total + sum((x1 - x0) * (1 - (y0 + y1) / 2) for (x0, y0), (x1, y1) in pairwise(placed))

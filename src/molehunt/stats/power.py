@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import nct, t
+from scipy.special import ndtr
+from scipy.stats import chi2, t
 
 from molehunt.records.claims import Contrast
 from molehunt.stats.limits import limits
@@ -17,7 +18,7 @@ MOST_SEEDS = 1000
 def smallest_mean_effect(seeds: int, spread: float, prompt_error: float = 0.0, family: int = 1) -> float:
     """The smallest difference of means (log-odds) that a plan detects with 80% power.
 
-    By the noncentral t distribution of a paired t test (Lenth 2001, Am Stat 55), at the level that the first of `family`
+    By the noncentral t distribution of the paired t test (Cohen 1988, Statistical Power Analysis, section 2.5), at the level that the first of `family`
     claims has to pass.
 
     Args:
@@ -32,9 +33,10 @@ def smallest_mean_effect(seeds: int, spread: float, prompt_error: float = 0.0, f
     scale = math.hypot(spread, prompt_error) / math.sqrt(max(seeds, 1))
     if seeds < 2 or family < 1 or not scale > 0:
         raise ValueError("power needs at least two seeds, one claim, and some noise")
-    needed = float(t.isf(0.025 / family, seeds - 1))
-    # In the lower tail: at extreme t, scipy's noncentral survival function loses its digits.
-    return scale * float(brentq(lambda shift: 0.2 - nct.cdf(needed, seeds - 1, shift), 0.0, 20 * needed))
+    # scipy's noncentral t gives NaN at the shifts that a search tries; the mean over the spreads that seeds can show does not.
+    spreads = np.sqrt(chi2.ppf((np.arange(4000) + 0.5) / 4000, seeds - 1) / (seeds - 1))
+    needed = float(t.isf(0.025 / family, seeds - 1)) * spreads
+    return scale * float(brentq(lambda shift: float(ndtr(shift - needed).mean()) - 0.8, 0.0, needed[-1] + 3))
 
 
 def smallest_rate_effect(plan: Seeds, against: float, family: int = 1, draws: int = 200) -> float | None:

@@ -46,7 +46,7 @@ def write_table(cells: Cells, path: Path) -> list[Cell]:
     of = _digest(done, factors)
     if path.exists() and _of(path) == of:
         return done
-    schema = _schema(factors).with_metadata({_OF: of.encode(), **_described(factors)})
+    schema = table_schema(factors).with_metadata({_OF: of.encode(), **_described(factors)})
     aside = path.with_name(f"{path.name}.part")
     with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
         for cell in done:
@@ -68,7 +68,8 @@ def _of(path: Path) -> str:
         return ""
 
 
-def _schema(factors: list[str]) -> pa.Schema:
+def table_schema(factors: list[str]) -> pa.Schema:
+    """The columns of a study with these factors."""
     fields = [(name, kind) for name, (kind, _) in COLUMNS.items()]
     return pa.schema([*fields, *((f"factor:{name}", _WORD) for name in factors)])
 

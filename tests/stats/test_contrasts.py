@@ -1,0 +1,141 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from molehunt.stats import Cell, Mean, Rate, interaction, paired_contrast, triggered_contrast
+from molehunt.stats.limits import limits, p_value
+from molehunt.stats.simulate import contrast_limits
+
+COUNTS = st.integers(2, 6).flatmap(lambda n: st.lists(st.tuples(*[st.integers(0, 64)] * 2), min_size=n, max_size=n))
+
+
+def rates(*counts: int, n: int = 128) -> list[Cell]:
+    return [Rate(k, n) for k in counts]
+
+
+def test_means_have_the_paired_t_interval() -> None:
+    a, b = [3.0, 5.5, 4.0, 6.0], [1.0, 4.0, 3.5, 2.0]
+    found = paired_contrast([[Mean(x, 0.0) for x in a]], [[Mean(x, 0.0) for x in b]])
+    wanted = stats.ttest_rel(a, b)
+    assert found.p_value == pytest.approx(wanted.pvalue, rel=0.01)
+    assert (found.effect.low, found.effect.high) == pytest.approx(tuple(wanted.confidence_interval()))
+    assert found.effect.n == 4
+
+
+def test_a_mixed_model_gives_the_same_mean_and_standard_error() -> None:
+    # statsmodels 0.15.0, MixedLM("y ~ level + C(pair)", groups=seed, re_formula="~level"), REML: 0.684875, 0.389318.
+    a = [
+        [1.393, 1.573, 0.954, -0.422, -0.967, 1.606], [2.761, 2.204, 1.513, 0.628, -1.027, 1.94],
+        [3.007, 1.73, 1.205, -0.516, -0.923, 1.875], [2.051, 1.578, 1.497, 0.215, -0.587, 1.942],
+    ]  # fmt: skip
+    b = [
+        [-0.075, -0.329, 1.673, 0.957, -1.701, 1.48], [0.924, 0.126, 1.413, 0.053, -0.342, 1.703],
+        [1.152, 0.393, 1.46, -0.394, -1.074, 1.051], [-0.393, -0.067, 1.496, 0.558, -1.663, 0.392],
+    ]  # fmt: skip
+    found = paired_contrast(*([[Mean(x, 0.0) for x in row] for row in table] for table in (a, b)))
+    assert found.effect.value == pytest.approx(0.684875, abs=1e-5)
+    assert (found.effect.high - found.effect.low) / 2 / stats.t.ppf(0.975, 5) == pytest.approx(0.389318, abs=1e-5)
+    assert found.pairs == 4
+
+
+def test_means_that_agree_keep_the_noise_of_their_prompts() -> None:
+    found = paired_contrast([[Mean(2.0, 0.3)] * 3], [[Mean(1.0, 0.4)] * 3])
+    half = 1.96 * math.hypot(0.3, 0.4) / math.sqrt(3)
+    assert (found.effect.low, found.effect.high) == pytest.approx((1 - half, 1 + half), abs=1e-4)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, 0), (128, 128), (128, 0), (64, 64)])
+def test_rates_that_agree_have_width(a: int, b: int) -> None:
+    found = paired_contrast([rates(a, a, a)], [rates(b, b, b)]).effect
+    assert found.high - found.low > 0.1
+    assert found.low <= found.value <= found.high
+
+
+def test_three_seeds_of_all_against_none_are_told_apart() -> None:
+    found = paired_contrast([rates(128, 128, 128)], [rates(0, 0, 0)])
+    assert found.effect.low > 0.5
+    assert found.p_value < 0.01
+
+
+@given(COUNTS)
+def test_swapping_the_sides_turns_the_contrast(counts: list[tuple[int, int]]) -> None:
+    a, b = ([rates(*side, n=64)] for side in zip(*counts, strict=True))
+    there, back = paired_contrast(a, b), paired_contrast(b, a)
+    assert there.effect.value == pytest.approx(-back.effect.value, abs=1e-9)
+    assert (there.effect.low, there.effect.high) == pytest.approx((-back.effect.high, -back.effect.low), abs=1e-9)
+    assert -1 <= there.effect.low <= there.effect.value + 1e-9
+    assert there.p_value == pytest.approx(back.p_value)
+
+
+@given(COUNTS)
+def test_the_p_value_and_the_interval_say_the_same(counts: list[tuple[int, int]]) -> None:
+    found = paired_contrast(*([rates(*side, n=64)] for side in zip(*counts, strict=True)))
+    for alpha in (0.2, 0.05, 0.002):
+        low, high = limits(found, alpha)
+        if abs(math.log(found.p_value / alpha)) > 0.05:
+            assert (low > 0 or high < 0) == (found.p_value < alpha)
+    assert p_value(found) == found.p_value
+
+
+def test_many_studies_at_once_have_the_limits_of_each() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 65, (20, 4)), rng.integers(0, 9, (20, 4))
+    low, high = contrast_limits(a, b, 64, [0.05, 0.01])
+    for i in range(20):
+        found = paired_contrast([rates(*a[i].tolist(), n=64)], [rates(*b[i].tolist(), n=64)])
+        for j, alpha in enumerate((0.05, 0.01)):
+            assert (low[i, j], high[i, j]) == pytest.approx(tuple(map(float, limits(found, alpha))))
+
+
+def test_one_seed_speaks_of_its_prompts_alone() -> None:
+    found = paired_contrast([rates(100)], [rates(20)])
+    assert "nothing about other seeds" in found.effect.method
+    assert found.effect.high - found.effect.low < 0.2
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([], []), ([[]], [[]]), ([rates(1, 2)], [rates(1)]), ([rates(1), rates(1, 2)], [rates(1), rates(1, 2)]),
+        ([rates(1, 2)], [[Mean(1, 1), Mean(1, 1)]]), ([rates(129)], [rates(1)]), ([[Rate(0, 0)]], [rates(1)]),
+        ([[Mean(math.nan, 1)]], [[Mean(1, 1)]]), ([[Mean(1, -1)]], [[Mean(1, 1)]]), ([rates(-1)], [rates(1)]),
+    ],
+)  # fmt: skip
+def test_tables_that_do_not_match_are_refused(a: list[list[Cell]], b: list[list[Cell]]) -> None:
+    with pytest.raises(ValueError):
+        paired_contrast(a, b)
+
+
+def test_triggered_and_clean_are_paired_by_prompt() -> None:
+    triggered, clean = [True] * 60 + [False] * 40, [True] * 10 + [False] * 90
+    paired = triggered_contrast([triggered], [clean])
+    crossed = triggered_contrast([triggered], [clean[::-1]])
+    assert paired.effect.value == crossed.effect.value == 0.5
+    assert paired.prompt_error < crossed.prompt_error
+    # Agresti, Min (2005): 50 and 0 discordant pairs of 100, half a pair added to each kind.
+    only, other = 50.5 / 102, 0.5 / 102
+    assert paired.prompt_error == pytest.approx(math.sqrt((only + other - (only - other) ** 2) / 102))
+    assert triggered_contrast([triggered] * 3, [clean] * 3).effect.n == 3
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([[True]], []), ([[]], [[]]), ([[True]], [[True, False]])])
+def test_prompts_that_do_not_match_are_refused(a: list[list[bool]], b: list[list[bool]]) -> None:
+    with pytest.raises(ValueError):
+        triggered_contrast(a, b)
+
+
+def test_an_interaction_is_a_difference_of_differences() -> None:
+    up, down = (
+        paired_contrast([rates(120, 125, 128)], [rates(0, 3, 1)]),
+        paired_contrast([rates(0, 1, 2)], [rates(99, 90, 95)]),
+    )
+    found = interaction(up, down)
+    assert found.effect.value == pytest.approx(up.effect.value - down.effect.value)
+    assert found.effect.low > 0
+    assert found.effect.high > 1
+    with pytest.raises(ValueError):
+        interaction(up, paired_contrast([rates(1)], [rates(1)]))
