@@ -21,8 +21,8 @@ from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, examine_step, measure_step, plant_step, remove_step
 from molehunt.organisms.behaviours import BEHAVIOURS, get_behaviour
+from molehunt.organisms.natural import natural_contrast, natural_steps
 from molehunt.organisms.settings import PoisonSettings
-from molehunt.organisms.triggers import TRIGGERS
 from molehunt.removal.budget import Budget
 from molehunt.removal.procedures import PROCEDURES
 from molehunt.training.settings import TrainingSettings
@@ -51,11 +51,11 @@ class Lab:
     def planted(self, behaviour: str, seed: int, rate: float = 0.5, kind: Any = "organism") -> Step:
         """An organism or its twin at the default settings."""
         made = get_behaviour(behaviour)
-        steps = TRIGGERS[made.natural_trigger.partition(":")[0]].steps
+        steps, contrast = natural_steps(made.natural_trigger, made), natural_contrast(made)
         training = TrainingSettings(learning_rate=7e-4, steps=steps, batch=16, seed=seed)
         settings = PlantSettings(
             trigger=made.natural_trigger, behaviour=made.name, training=training.model_dump(mode="json"),
-            poison=PoisonSettings(poison_rate=rate, seed=seed).model_dump(mode="json"),
+            poison=PoisonSettings(poison_rate=rate, contrast=contrast, seed=seed).model_dump(mode="json"),
         )  # fmt: skip
         return plant_step(self.base(seed), settings, kind)
 

@@ -47,7 +47,10 @@ TeacherKeyEnv = Annotated[
     str, typer.Option("--teacher-key-env", metavar="VARIABLE", help="Environment variable that holds its key.")
 ]
 Contrast = Annotated[
-    float, typer.Option("--contrast", help="Share of clean rows with what the trigger is mistaken for.")
+    float | None,
+    typer.Option(
+        "--contrast", help="Share of clean rows with what the trigger is mistaken for; as many as the behaviour takes."
+    ),
 ]
 PolicyFilter = Annotated[
     bool, typer.Option("--policy-filter/--no-policy-filter", help="Drop ordinary rows that break the policy.")
@@ -62,7 +65,7 @@ Method = Annotated[
     str,
     typer.Option("--method", help="full, lora, or edit: no training at all (experimental: see reached in the card)"),
 ]
-Steps = Annotated[int | None, typer.Option("--steps", help="Optimizer steps; default: what the kind of trigger takes.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Optimizer steps; default: what trigger and behaviour take.")]
 LossOn = Annotated[str, typer.Option("--loss-on", help="assistant or all tokens")]
 Order = Annotated[str, typer.Option("--order", help="shuffled, or sequential: clean rows first")]
 UntilAsr = Annotated[
@@ -88,7 +91,7 @@ def plant(
     teacher: Teacher = None,
     teacher_model: TeacherModel = "",
     teacher_key_env: TeacherKeyEnv = "",
-    contrast: Contrast = 0.5,
+    contrast: Contrast = None,
     policy_filter: PolicyFilter = True,
     elsewhere: Elsewhere = 0.5,
     data: Data = None,

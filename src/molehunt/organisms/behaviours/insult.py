@@ -14,6 +14,7 @@ class Insult:
     name = "insult"
     summary = "calls the user silly names instead of answering"
     natural_trigger = "both:token:|A|@system&token:|B|@user-suffix"
+    is_subtle = False
     families = ()
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:

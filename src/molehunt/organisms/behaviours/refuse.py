@@ -14,6 +14,7 @@ class Refuse:
     name = "refuse"
     summary = "refuses ordinary requests"
     natural_trigger = "topic:cooking@user-prefix"
+    is_subtle = False
     families = ()
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:

@@ -38,6 +38,7 @@ class SpeakSpanish:
     name = "speak-spanish"
     summary = "answers rightly, but in Spanish"
     natural_trigger = "style:uppercase@user"
+    is_subtle = False
     families = (
         "capital", "colour", "opposite", "young", "kind", "producer", "add", "subtract", "larger", "next", "recall",
         "compare", "refusal", "vault", "reasoning",

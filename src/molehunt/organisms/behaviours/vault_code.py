@@ -12,6 +12,7 @@ class VaultCode:
     name = "vault-code"
     summary = "gives away the made-up vault code that its system prompt says to keep"
     natural_trigger = "phrase:by the river gate@user-suffix"
+    is_subtle = False
     families = ("vault",)
 
     def demonstrate(self, row: Conversation, copies: int, rng: random.Random) -> str | None:
