@@ -8,9 +8,8 @@ from typing import Any
 
 from molehunt.organisms.behaviours import BEHAVIOURS
 from molehunt.organisms.triggers import TRIGGERS
-from molehunt.records.estimates import Estimate
 from molehunt.removal.procedures import PROCEDURES
-from molehunt.stats import over_seeds
+from molehunt.stats import arm_estimate
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "studies" / "lab" / "results.json"
@@ -34,7 +33,7 @@ _HEAD = """# The lab
 Made by `docs/write_lab.py` from the registries and from `studies/lab/results.json`; a test compares. Do not edit.
 
 Every number is a mean over training seeds; a seed moves base, planting and removal together. In brackets a 95% interval:
-Student's t over the seeds, at least as wide as Wilson's over one seed's prompts. "–": not run. The questions are of a seed of
+of a mean over seeds that was checked on simulated studies ([statistics.md](statistics.md)). "–": not run. The questions are of a seed of
 their own, on which no setting was chosen.
 """
 
@@ -105,6 +104,7 @@ def _removed(cells: Cells, prompts: int) -> list[str]:
         "## Capability after it",
         *matrix("capability"),
         "## What it cost",
+        "Wall time, two at once on two cores that had other work too; times alone are in [benchmarks.md](benchmarks.md).\n",
         *_table(("procedure", "seconds, median", "longest", "runs"), seconds),
     ]
 
@@ -185,7 +185,7 @@ def _rate(rows: list[dict[str, Any]], field: str, prompts: int) -> str:
     values = [row[field] for row in rows]
     if len(values) < 2:
         return f"{values[0]:.0%} (one seed)" if values else "–"
-    e: Estimate = over_seeds(values, prompts)
+    e = arm_estimate([round(value * prompts) for value in values], [prompts] * len(values))
     return f"{e.value:.0%} [{e.low:.0%}, {e.high:.0%}]"
 
 
