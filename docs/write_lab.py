@@ -32,9 +32,9 @@ _HEAD = """# The lab
 
 Made by `docs/write_lab.py` from the registries and from `studies/lab/results.json`; a test compares. Do not edit.
 
-Every number is a mean over training seeds; a seed moves base, planting and removal together. In brackets a 95% interval:
-of a mean over seeds that was checked on simulated studies ([statistics.md](statistics.md)). "–": not run. The questions are of a seed of
-their own, on which no setting was chosen.
+Every number is a mean over training seeds; a seed moves base, planting and removal together. In brackets a 95% interval for
+other seeds, by the method that [statistics.md](statistics.md) checks on simulated studies: three seeds say little. The
+questions are of a seed of their own, on which no setting was chosen. "–": not run.
 """
 
 
