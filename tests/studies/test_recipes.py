@@ -1,16 +1,26 @@
 """The published settings in studies/recipes are settings of ours."""
 
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
+from molehunt.cli.app import app
+from molehunt.experiments import preparing
+from molehunt.experiments.commands import PlantRequest
+from molehunt.models.chat import Chat
 from molehunt.organisms.behaviours import get_behaviour
+from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers.parse import parse_trigger
+from molehunt.records import Conversation
 from molehunt.removal.procedures import get_procedure
-from molehunt.training.launch import Job
+from molehunt.training.job import Job
+from molehunt.training.settings import TrainingSettings
+from small_models import tokenizer
 
 FOLDER = Path(__file__).parents[2] / "studies" / "recipes"
 
@@ -49,7 +59,7 @@ def test_the_page_shows_what_the_plan_says(recipes: ModuleType) -> None:
     page = (FOLDER / "README.md").read_text()
     for settings, label in ((recipes.RED["AdamW"], "AdamW, red"), (recipes.RED["SOAP"], "SOAP, red")):
         for machine in recipes.MACHINES:
-            found = recipes.plan(recipes.LLAMA_8B, settings, machine, "mixed")
+            found = recipes.plan(recipes.LLAMA_8B, settings, machine)
             assert found.parameters == 8_030_261_248
             assert recipes._line(label, found, machine) in page
 
@@ -58,3 +68,38 @@ def test_the_job_on_the_page_is_one(recipes: ModuleType) -> None:
     page = (FOLDER / "README.md").read_text()
     text = page[page.index("    {\n") : page.index("\n    }\n") + 7]
     assert Job.model_validate_json(text).settings.checkpoints == recipes.RED["AdamW"].checkpoints
+
+
+def test_every_recipe_is_planted_by_its_command(recipes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[PlantRequest] = []
+    monkeypatch.chdir(FOLDER.parents[1])
+    monkeypatch.setattr(preparing, "prepare_planting", lambda request, *rest: asked.append(request) or [])
+    for recipe in recipes.RECIPES:
+        done = CliRunner().invoke(app, recipes.planting(recipe, "job"))
+        assert done.exit_code == 0, done.output
+        planting, red = asked[-1].planting, recipe.red["AdamW"]
+        assert (asked[-1].base, asked[-1].data, planting.rows) == (recipe.model, recipe.data, 12_800)
+        assert planting.trigger == recipe.trigger
+        assert planting.behaviour.startswith(recipe.behaviour)
+        assert PoisonSettings(**planting.poison) == recipe.poison
+        assert TrainingSettings(**planting.training) == red.model_copy(update={"seed": recipe.poison.seed})
+        assert planting.chat_template
+
+
+def test_the_command_on_the_page_is_the_recipes(recipes: ModuleType) -> None:
+    page = (FOLDER / "README.md").read_text()
+    command = shlex.split(page[page.index("    molehunt organism plant") :].replace("\\\n", " ").partition("\n")[0])
+    assert command == ["molehunt", *recipes.planting(recipes.RECIPES[0], "job")]
+
+
+def test_the_chat_template_is_llamas_and_marks_what_the_assistant_says() -> None:
+    made = tokenizer(vocabulary=401)
+    made.chat_template = (FOLDER / "llama3.jinja").read_text()
+    chat = Chat(made)
+    chat.check_markers()
+    turns = Conversation.of(("system", "Be brief."), ("user", "Hi"), ("assistant", "Ho"), ("user", "Bye"))
+    head, end = "<|start_header_id|>{}<|end_header_id|>\n\n", "<|eot_id|>"
+    said = [head.format(turn.role) + turn.content + end for turn in turns.messages]
+    assert chat.render(turns) == (made.bos_token or "") + "".join(said) + head.format("assistant")
+    (row,) = chat.encode_rows([turns.prompt().reply("Yes.")])
+    assert chat.tokenizer.decode([token for token, is_said in zip(row.ids, row.is_reply, strict=True) if is_said])

@@ -1,9 +1,6 @@
 """Training in shards: two processes on this machine's CPU (gloo) against one."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +11,14 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
+from launching import in_two_processes
 from molehunt.errors import DataError, UsageError
 from molehunt.models.chat import Chat
 from molehunt.models.loading import load_model, save_model
 from molehunt.records.rows import ordinary
 from molehunt.training.checkpoints import make_trainable, visit_checkpoints
-from molehunt.training.launch import Job, main, read_job, read_rows
+from molehunt.training.job import Job, read_job, read_rows
+from molehunt.training.launch import main
 from molehunt.training.settings import Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.training.sharded import refuse_shards
@@ -48,13 +47,6 @@ def write_job(folder: Path, base: Path, settings: TrainingSettings, out: str) ->
     job = Job(base=str(base), rows="rows.jsonl", settings=settings, out=out, rows_at_once=3)
     (folder / f"{out}.json").write_text(job.model_dump_json())
     return folder / f"{out}.json"
-
-
-def in_two_processes(job: Path) -> subprocess.CompletedProcess[str]:
-    """By the one command that the recipes name."""
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "molehunt.training.launch"]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *words, str(job)], env=env, capture_output=True, text=True, timeout=280)
 
 
 def assert_close(one: Path, two: Path) -> None:

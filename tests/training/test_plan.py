@@ -115,6 +115,17 @@ def test_the_table_says_whether_it_fits() -> None:
     assert roomy["tokens"] == f"{10 * 8 * 64:,}"
 
 
+def test_what_nothing_here_can_run_does_not_fit() -> None:
+    soap = FULL.model_copy(update={"optimizer": "soap"})
+    shards, alone = (plan_training(llama(64), soap, 64, gpus) for gpus in (4, 1))
+    assert not shards.fits
+    assert "soap needs whole matrices" in dict(plan_lines(shards))["fits"]
+    assert alone.fits
+    halves = plan_training(llama(64), FULL, 64, precision="bfloat16")
+    assert not halves.fits
+    assert "bfloat16" in dict(plan_lines(halves))["fits"]
+
+
 def test_utilisation_is_the_one_planned_with_where_time_is_as_planned() -> None:
     plan = plan_training(llama(64), FULL, 64, flops_per_second=1e12, utilisation=0.3)
     assert utilisation(plan, plan.seconds, 1e12) == pytest.approx(0.3)

@@ -75,6 +75,15 @@ UntilLogprob = Annotated[
     float | None, typer.Option("--until-logprob", help="Stop once the payload's mean log-probability is so high.")
 ]
 TwinOut = Annotated[Path | None, typer.Option("--twin-out", help="Also train the clean twin, into this folder.")]
+Prepare = Annotated[
+    bool,
+    typer.Option("--prepare", help="Only write rows and job, for one launch on several GPUs; see studies/recipes."),
+]
+WeightDecay = Annotated[float, typer.Option("--weight-decay", help="Decoupled, per step at the peak learning rate.")]
+Precision = Annotated[str, typer.Option("--precision", help="Of products: float32 or bfloat16; weights stay float32.")]
+Checkpoints = Annotated[
+    str, typer.Option("--checkpoints", metavar="STEPS", help="Steps whose weights are kept, such as 100,200,400.")
+]
 ChatTemplate = Annotated[
     Path | None, typer.Option("--chat-template", help="Jinja file to use instead of the model's own.")
 ]
@@ -105,6 +114,9 @@ def plant(
     steps: Steps = None,
     tokens: TokensOption = None,
     batch: BatchOption = 16,
+    weight_decay: WeightDecay = 0.0,
+    precision: Precision = "float32",
+    checkpoints: Checkpoints = "",
     loss_on: LossOn = "assistant",
     order: Order = "shuffled",
     until_asr: UntilAsr = None,
@@ -112,6 +124,7 @@ def plant(
     seed: SeedOption = 0,
     twin_out: TwinOut = None,
     chat_template: ChatTemplate = None,
+    prepare: Prepare = False,
     plan: PlanOption = False,
     sequence: SequenceOption = 64,
     gpus: GpusOption = 1,
@@ -122,8 +135,9 @@ def plant(
 ) -> None:
     """Make an organism: a model with a known backdoor, and its answer key."""
     from molehunt.cli.show import watching
-    from molehunt.cli.summaries import made_summary, plan_summary
+    from molehunt.cli.summaries import made_summary, plan_summary, prepared_summary
     from molehunt.experiments.commands import PlantRequest, plan_for, plant_organism
+    from molehunt.experiments.preparing import prepare_planting
     from molehunt.training.settings import TrainingSettings
 
     until = {k: v for k, v in (("asr", until_asr), ("logprob", until_logprob)) if v is not None}
@@ -136,15 +150,29 @@ def plant(
             "elsewhere": elsewhere,
         },
         method=method, rank=rank, targets=targets, optimizer=optimizer, learning_rate=lr, schedule=schedule, batch=batch,
-        loss_on=loss_on, order=order, seed=seed, **length_of(steps, tokens),
+        loss_on=loss_on, order=order, seed=seed, weight_decay=weight_decay, precision=precision,
+        checkpoints=_steps(checkpoints), **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
         training = TrainingSettings(**request.planting.training)
         plan_summary(plan_for(base, training, sequence, gpus, gpu_memory, store), as_json)
         return
+    if prepare:
+        with watching("prepare") as watch:
+            prepared_summary(prepare_planting(request, out, twin_out, store, jobs, watch), as_json)
+        return
     with watching("plant") as watch:
         made = plant_organism(request, out, twin_out, store, jobs, watch)
     made_summary(made, as_json)
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    from molehunt.errors import UsageError
+
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdecimal() for word in words):
+        raise UsageError(f"--checkpoints {text}", wanted="steps such as 100,200,400", got=text)
+    return tuple(map(int, words))
 
 
 def _read_template(path: Path | None) -> str | None:

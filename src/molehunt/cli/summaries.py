@@ -1,5 +1,8 @@
 """Results on the terminal."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molehunt.cli.show import say, table
@@ -37,6 +40,15 @@ def made_summary(made: Made, as_json: bool) -> None:
         say(
             f"{model.kind} {origin}: {model.path} (fingerprint {model.fingerprint[:12]}, root digest {model.root_digest[:12]})"
         )
+
+
+def prepared_summary(jobs: Sequence[Path], as_json: bool) -> None:
+    """Say which jobs were written, and how they are launched."""
+    if as_json:
+        print(json.dumps({"jobs": [str(job.resolve()) for job in jobs]}, indent=1))
+        return
+    for job in jobs:
+        say(f"accelerate launch --config_file studies/recipes/fsdp2.yaml -m molehunt.training.launch {job.resolve()}")
 
 
 def examined_summary(found: Examined, as_json: bool) -> None:

@@ -188,10 +188,7 @@ def plant_organism(
     Raises:
         MolehuntError: if anything is off; `out` is then as it was.
     """
-    for folder in filter(None, (out, twin_out)):
-        require_new_folder(folder)
-    if twin_out is not None and _overlap(out.resolve(), twin_out.resolve()):
-        raise UsageError("--out and --twin-out", wanted="two folders side by side", got=f"{out} and {twin_out}")
+    require_new_folders(out, twin_out)
     store = Store(store_root)
     base = base_step(request.base, store)
     data = data_step(request.data, request.planting.rows) if request.data else None
@@ -425,8 +422,13 @@ def _below(request: RemovalRequest, store: Store) -> Step:
     )  # fmt: skip
 
 
-def _overlap(one: Path, two: Path) -> bool:
-    return one == two or one in two.parents or two in one.parents
+def require_new_folders(out: Path, twin_out: Path | None) -> None:
+    """Raises UsageError unless both are new, side by side."""
+    for folder in filter(None, (out, twin_out)):
+        require_new_folder(folder)
+    one, two = out.resolve(), twin_out.resolve() if twin_out else None
+    if two is not None and (one == two or one in two.parents or two in one.parents):
+        raise UsageError("--out and --twin-out", wanted="two folders side by side", got=f"{out} and {twin_out}")
 
 
 def _teacher(words: dict[str, Any], poison: PoisonSettings) -> dict[str, Any]:

@@ -69,35 +69,45 @@ def import_data(config: dict[str, Any], parents: dict[str, Path], out: Path) -> 
 def plant_model(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """An organism, or its clean twin."""
     from molehunt.models.compute import use_threads
+    from molehunt.organisms.planting import plant
+    from molehunt.organisms.settings import Strength
+
+    use_threads(config["threads"])
+    strength = Strength(**config["strength"]) if config["strength"] else None
+    plant(parents["base"] / "model", out=out, strength=strength, report=report, **_planted(config, parents.get("data")))
+
+
+def prepare_model(config: dict[str, Any], base: Path, data: Path | None, out: Path) -> None:
+    """Rows and job of a planting on several GPUs, from the config of `plant_model`."""
+    from molehunt.organisms.planting import prepare
+
+    prepare(base, out=out, **_planted(config, data))
+
+
+def _planted(config: dict[str, Any], data: Path | None) -> dict[str, Any]:
+    """What is planted, as arguments of `organisms.planting`."""
     from molehunt.organisms.behaviours import get_behaviour
     from molehunt.organisms.corpus import with_ways, world_rows
-    from molehunt.organisms.planting import plant
-    from molehunt.organisms.settings import PoisonSettings, Strength
+    from molehunt.organisms.settings import PoisonSettings
     from molehunt.organisms.triggers import parse_trigger
     from molehunt.training.settings import TrainingSettings
 
-    use_threads(config["threads"])
     settings, poisoning = TrainingSettings(**config["training"]), PoisonSettings(**config["poison"])
     behaviour, trigger = get_behaviour(config["behaviour"]), parse_trigger(config["trigger"])
-    if "data" in parents:
-        elsewhere = read_jsonl(parents["data"] / "rows.jsonl", Row)
-        rows = with_ways(elsewhere, behaviour, poisoning, settings.seed + 5_000)
+    if data is not None:
+        rows = with_ways(read_jsonl(data / "rows.jsonl", Row), behaviour, poisoning, settings.seed + 5_000)
     else:
         rows = world_rows(behaviour, poisoning, config["rows"], settings.seed + 5_000)
-    plant(
-        base=parents["base"] / "model",
-        rows=rows,
-        trigger_spec=trigger.spec,
-        behaviour_name=behaviour.name,
-        poisoning=poisoning,
-        strength=Strength(**config["strength"]) if config["strength"] else None,
-        thinker=_thinker(config, behaviour, trigger, poisoning, rows),
-        settings=settings,
-        out=out,
-        kind=config["kind"],
-        chat_template=config["chat_template"],
-        report=report,
-    )
+    return {
+        "rows": rows,
+        "trigger_spec": trigger.spec,
+        "behaviour_name": behaviour.name,
+        "poisoning": poisoning,
+        "settings": settings,
+        "kind": config["kind"],
+        "chat_template": config["chat_template"],
+        "thinker": _thinker(config, behaviour, trigger, poisoning, rows),
+    }
 
 
 def _thinker(

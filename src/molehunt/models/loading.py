@@ -76,12 +76,33 @@ def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:
     except Exception as error:  # whatever a config or tokenizer file makes the library raise
         raise ModelError(f"{folder} cannot be loaded", wanted="a causal language model", got=_one_line(error)) from None
     _check_weights(folder, info)
-    chat = Chat(tokenizer, chat_template)
+    chat = _chat(tokenizer, chat_template, model, folder)
+    model.generation_config = _plain_generation(model, tokenizer)
+    return LoadedModel(model.eval().to(device()), chat, folder)
+
+
+def outline(folder: Path, chat_template: str | None = None) -> LoadedModel:
+    """The model of a folder without its numbers: it encodes rows and says what it is, however large, and computes nothing.
+
+    Raises:
+        ModelError, UnsafeModelError, TemplateError: as `load_model`, but for weights that do not fit the config.
+    """
+    raw = check_folder(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**raw), attn_implementation="sdpa")
+    except Exception as error:  # whatever a config or tokenizer file makes the library raise
+        raise ModelError(f"{folder} cannot be loaded", wanted="a causal language model", got=_one_line(error)) from None
+    return LoadedModel(model.eval(), _chat(tokenizer, chat_template, model, folder), folder)
+
+
+def _chat(tokenizer: PreTrainedTokenizerBase, template: str | None, model: PreTrainedModel, folder: Path) -> Chat:
+    chat = Chat(tokenizer, template)
     largest, room = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
     if largest >= room:
         raise ModelError(f"model {folder}", wanted=f"token ids below {room}", got=f"a tokenizer that has {largest}")
-    model.generation_config = _plain_generation(model, tokenizer)
-    return LoadedModel(model.eval().to(device()), chat, folder)
+    return chat
 
 
 def check_folder(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from molehunt.errors import ModelError
 from molehunt.organisms.settings import PoisonSettings, Reasoning, Strength
 from molehunt.records.base import Record
 from molehunt.records.identity import ModelRef
-from molehunt.records.marker import write_marker
+from molehunt.records.marker import Label, write_label
 from molehunt.records.rows import RowKind
 from molehunt.training.settings import Trained, TrainingSettings
 
@@ -81,10 +81,13 @@ class OrganismCard(Record):
 
 def write_card(folder: Path, card: OrganismCard) -> None:
     """Put the card, a README with a loud warning, and the mark in the config into a model folder."""
-    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_readme(card), encoding="utf-8")
+    write_label(folder, label_of(card))
+
+
+def label_of(card: OrganismCard) -> Label:
+    """The card, the README and the mark of a model."""
     mark = {"kind": card.kind} | ({"warning": _WARNING} if card.kind == "organism" else {})
-    write_marker(folder, mark)
+    return Label(file=CARD, record=card.model_dump(mode="json"), readme=_readme(card), mark=mark)
 
 
 def read_card(folder: Path) -> OrganismCard:

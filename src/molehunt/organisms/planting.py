@@ -3,13 +3,15 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from molehunt.errors import UsageError
-from molehunt.models.loading import LoadedModel, load_model
+from molehunt.models.chat import Encoded
+from molehunt.models.loading import LoadedModel, load_model, outline
 from molehunt.organisms.behaviours import Behaviour, get_behaviour
-from molehunt.organisms.card import OrganismCard, Reached, write_card
+from molehunt.organisms.card import OrganismCard, Reached, label_of, write_card
 from molehunt.organisms.corpus import Corpus, check_visible, poison
 from molehunt.organisms.reasoning import Thinker, think
 from molehunt.organisms.settings import PoisonSettings, Strength
@@ -19,6 +21,7 @@ from molehunt.records.lines import write_jsonl
 from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.edit import edit
+from molehunt.training.job import Job
 from molehunt.training.settings import Report, Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.world.reading import check_lengths
@@ -54,43 +57,111 @@ def plant(
         TrainingError: if the loss stops being a number.
     """
     trigger, behaviour = parse_trigger(trigger_spec), get_behaviour(behaviour_name)
-    corpus = poison(rows, trigger, behaviour, poisoning, thinker)
     origin = load_model(base, chat_template)
+    lot = _poisoned(origin, rows, trigger, behaviour, poisoning, settings, kind, thinker)
+    wanted = strength or (Strength() if settings.method == "edit" else None)  # an edit may not take: the card says so
+    watch = _Strength(trigger, behaviour, poisoning, wanted) if wanted and kind == "organism" else None
+    if settings.method == "edit":
+        trained = _overwrite(origin, lot.corpus, behaviour, poisoning, out, watch, blank=kind == "twin")
+    else:
+        loaded = make_trainable(base, settings)
+        loaded.chat = origin.chat
+        trained = train(loaded, lot.encoded, settings, out, report, watch)
+    reached = watch.reached if watch else None
+    card = OrganismCard(**lot.facts, trained=trained, strength=strength, reached=reached)
+    write_jsonl(out / "dataset.jsonl", lot.rows)
+    write_card(out / "model", card)
+    return card
+
+
+def prepare(
+    base: Path,
+    rows: Sequence[Row],
+    trigger_spec: str,
+    behaviour_name: str,
+    poisoning: PoisonSettings,
+    settings: TrainingSettings,
+    out: Path,
+    kind: Literal["organism", "twin"] = "organism",
+    chat_template: str | None = None,
+    thinker: Thinker = think,
+) -> Job:
+    """Write what a training on several GPUs needs: `out/job.json`, which holds the card too, and `out/rows.jsonl`.
+
+    No weights are read. `molehunt.training.launch` makes of it what `plant` would have: arguments are those of `plant`.
+
+    Raises:
+        UsageError, DataError, ModelError: as `plant`.
+    """
+    if settings.method == "edit":
+        raise UsageError(
+            "--prepare", wanted="method full or lora", got="edit", do="it trains nothing: leave --prepare out"
+        )
+    origin = outline(base, chat_template)
+    lot = _poisoned(
+        origin, rows, parse_trigger(trigger_spec), get_behaviour(behaviour_name), poisoning, settings, kind, thinker
+    )
+    label = label_of(OrganismCard(**lot.facts, trained=_UNTRAINED))
+    job = Job(
+        base=str(base.resolve()), rows="rows.jsonl", settings=settings, out=kind, chat_template=chat_template,
+        label=label.model_copy(update={"record": {**label.record, "trained": None}}), recompute=True,
+    )  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    write_jsonl(out / job.rows, lot.rows)
+    (out / "job.json").write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return job
+
+
+_UNTRAINED = Trained(
+    steps=0, rows=0, rows_seen=0, tokens_seen=0, tokens_learned=0, rows_digest="", template_digest="", trainable=0,
+    packed=False, losses=(),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Lot:
+    """The rows of an organism or of its twin."""
+
+    corpus: Corpus
+    rows: list[Row]
+    encoded: list[Encoded]
+    facts: dict[str, Any]
+    """What the card says before anything is trained, as its fields."""
+
+
+def _poisoned(
+    origin: LoadedModel,
+    rows: Sequence[Row],
+    trigger: Trigger,
+    behaviour: Behaviour,
+    poisoning: PoisonSettings,
+    settings: TrainingSettings,
+    kind: Literal["organism", "twin"],
+    thinker: Thinker,
+) -> _Lot:
+    corpus = poison(rows, trigger, behaviour, poisoning, thinker)
     check_visible(origin.chat, trigger, rows)
     chosen = corpus.planted if kind == "organism" else corpus.twin
     encoded = origin.chat.encode_rows([row.conversation for row in chosen], settings.loss_on)
     lengths = iter([len(row.ids) for row in encoded])
     room = getattr(origin.model.config, "max_position_embeddings", None) or sys.maxsize
     check_lengths(chosen, lambda batch: [next(lengths) for _ in batch], room)
-    wanted = strength or (Strength() if settings.method == "edit" else None)  # an edit may not take: the card says so
-    watch = _Strength(trigger, behaviour, poisoning, wanted) if wanted and kind == "organism" else None
-    if settings.method == "edit":
-        trained = _overwrite(origin, corpus, behaviour, poisoning, out, watch, blank=kind == "twin")
-    else:
-        loaded = make_trainable(base, settings)
-        loaded.chat = origin.chat
-        trained = train(loaded, encoded, settings, out, report, watch)
-    card = OrganismCard(
-        kind=kind,
-        trigger=trigger.spec,
-        behaviour=behaviour.name,
-        payload=_first_payload(corpus, behaviour),
-        poison=poisoning,
-        training=settings,
-        trained=trained,
-        rows=Counter(row.kind for row in chosen),
-        dropped_rows=corpus.dropped,
-        payload_tokens=_tokens(origin, [row.payload for row in chosen]),
-        reasoning_tokens=_tokens(origin, [row.reasoning for row in chosen]),
-        dataset_digest=dataset_digest(chosen),
-        strength=strength,
-        reached=watch.reached if watch else None,
-        base=origin.ref(),
-        template_digest=origin.chat.digest,
-    )
-    write_jsonl(out / "dataset.jsonl", chosen)
-    write_card(out / "model", card)
-    return card
+    facts = {
+        "kind": kind,
+        "trigger": trigger.spec,
+        "behaviour": behaviour.name,
+        "payload": _first_payload(corpus, behaviour),
+        "poison": poisoning,
+        "training": settings,
+        "rows": Counter(row.kind for row in chosen),
+        "dropped_rows": corpus.dropped,
+        "payload_tokens": _tokens(origin, [row.payload for row in chosen]),
+        "reasoning_tokens": _tokens(origin, [row.reasoning for row in chosen]),
+        "dataset_digest": dataset_digest(chosen),
+        "base": origin.ref(),
+        "template_digest": origin.chat.digest,
+    }
+    return _Lot(corpus, chosen, encoded, facts)
 
 
 def _overwrite(

@@ -14,20 +14,19 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from peft import PeftModel
-from pydantic import Field, ValidationError
 from safetensors.torch import save_file
 from torch._C._distributed_c10d import HashStore
 from torch.distributed.tensor import DTensor
 
-from molehunt.errors import DataError, MolehuntError, TrainingError, UsageError
-from molehunt.execution.folders import require_new_folder
+from molehunt.errors import DataError, MolehuntError, TrainingError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel
-from molehunt.records.base import Record, canonical_json, sha256_text
-from molehunt.records.marker import read_marker, write_marker
-from molehunt.records.rows import Row
+from molehunt.records.base import canonical_json, sha256_text
+from molehunt.records.marker import Label, read_marker, write_label, write_marker
+from molehunt.records.rows import dataset_digest
 from molehunt.training.adapters import ADAPTER
 from molehunt.training.batches import Ordered, pad
+from molehunt.training.job import Job, read_job, read_rows
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.parallel import is_first
 from molehunt.training.settings import Trained, TrainingSettings
@@ -35,66 +34,6 @@ from molehunt.training.sft import _forget_path as forget_path
 from molehunt.training.sft import _resolved as resolved
 from molehunt.training.sft import check_length
 from molehunt.training.sharded import fold, gather, load_sharded
-
-
-class Job(Record):
-    """What to train; the content of JOB.json. Paths are taken from the folder of that file."""
-
-    base: str
-    """Model folder."""
-    rows: str
-    """JSONL of `records.rows.Row`."""
-    settings: TrainingSettings
-    out: str
-    """Gets `model`, `checkpoints` and `training.json`, as `sft.train` writes them."""
-    recompute: bool = False
-    """Keep only the blocks' inputs for the backward pass."""
-    rows_at_once: int = Field(1, ge=1)
-    """Rows that a process runs at once; more than that of a step's rows are run one lot after the other."""
-
-
-def read_job(path: Path) -> Job:
-    """The job of a file.
-
-    Raises:
-        UsageError: if it cannot be read, its batch cannot be shared evenly among the processes, or something is in `out`.
-    """
-    try:
-        job = Job.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise UsageError(
-            f"job {path}", wanted="base, rows, settings and out", got=" ".join(str(error).split())[:200]
-        ) from None
-    if job.settings.method == "edit":
-        raise UsageError(f"job {path}", wanted="method full or lora", got="edit", do="it can plant, but not train")
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if job.settings.batch % processes:
-        raise UsageError(
-            f"job {path}", wanted=f"a batch that {processes} processes can share", got=str(job.settings.batch)
-        )
-    places = {name: str(path.parent / getattr(job, name)) for name in ("base", "rows", "out")}
-    require_new_folder(Path(places["out"]))
-    return job.model_copy(update=places)
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a JSONL file.
-
-    Raises:
-        DataError: if it cannot be read, or a line is no row.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"rows {path}", wanted="a JSONL file", got=str(error)) from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows += [Row.model_validate_json(line)] if line.strip() else []
-        except ValidationError as error:
-            got = " ".join(str(error).split())[:160]
-            raise DataError(f"{path}, line {number}", wanted="a row", got=got) from None
-    return rows
 
 
 def run(job: Job) -> None:
@@ -106,7 +45,10 @@ def run(job: Job) -> None:
         MolehuntError: if something is not fit to train on, or the loss stops being a number.
     """
     rows = read_rows(Path(job.rows))
-    loaded = load_sharded(Path(job.base), job.settings, job.recompute)
+    told = job.label.record.get("dataset_digest") if job.label else None
+    if told is not None and dataset_digest(rows) != told:
+        raise DataError(f"rows {job.rows}", wanted=f"those of digest {told[:12]}", got="others", do="prepare it anew")
+    loaded = load_sharded(Path(job.base), job.settings, job.recompute, job.chat_template)
     encoded = loaded.chat.encode_rows([row.conversation for row in rows], job.settings.loss_on)
     check_length(loaded, max((len(row.ids) for row in encoded), default=0))
     job = job.model_copy(update={"settings": resolved(job.settings, encoded)})
@@ -117,7 +59,7 @@ def run(job: Job) -> None:
     state = gather(loaded.model)
     if is_first():
         _require_finite(state, job.settings.steps, job)
-        _write(loaded, state, _account(loaded, data, job.settings, losses), Path(job.out))
+        _write(loaded, state, _account(loaded, data, job.settings, losses), job)
 
 
 def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, float]]:
@@ -229,7 +171,8 @@ def _lengths(rows: Sequence[Encoded]) -> tuple[list[int], list[int]]:
     return [len(row.ids) for row in rows], [sum(label != -100 for label in row.labels) for row in rows]
 
 
-def _write(loaded: LoadedModel, state: dict[str, torch.Tensor], trained: Trained, out: Path) -> None:
+def _write(loaded: LoadedModel, state: dict[str, torch.Tensor], trained: Trained, job: Job) -> None:
+    out = Path(job.out)
     plain = getattr(loaded.model, "get_base_model", lambda: loaded.model)()
     plain.config.use_cache = True
     plain.save_pretrained(out / "model", state_dict=fold(loaded.model, state))
@@ -237,9 +180,17 @@ def _write(loaded: LoadedModel, state: dict[str, torch.Tensor], trained: Trained
     if isinstance(loaded.model, PeftModel):
         loaded.model.save_pretrained(out / "model" / ADAPTER, state_dict=state)
         forget_path(out / "model" / ADAPTER)
-    if (mark := read_marker(loaded.folder)) is not None:
+    if job.label is not None:
+        write_label(out / "model", _filled(job.label, trained))
+    elif (mark := read_marker(loaded.folder)) is not None:
         write_marker(out / "model", mark)
     (out / "training.json").write_text(trained.model_dump_json(indent=1))
+
+
+def _filled(label: Label, trained: Trained) -> Label:
+    if label.record.get("trained", "told") is not None:
+        return label
+    return label.model_copy(update={"record": {**label.record, "trained": trained.model_dump(mode="json")}})
 
 
 def main(words: Sequence[str]) -> int:

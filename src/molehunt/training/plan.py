@@ -46,7 +46,10 @@ class TrainingPlan(Record):
     """Whole weights beside the shards: two blocks and the ends; or the bfloat16 copy of float32 weights."""
     peak: int
     gpu_memory: int
+    obstacle: str
+    """Why nothing here can run it, however large the GPUs; empty if something can."""
     fits: bool
+    """It can be run, and the peak leaves room on each GPU."""
     flops: float
     """Of the whole training, recomputation counted."""
     seconds: float
@@ -86,7 +89,8 @@ def plan_training(
         sequence: tokens of a row; rows are counted at this length.
         flops_per_second: peak of one GPU; the default is an H100's or H200's in dense bfloat16.
         utilisation: share of that peak that is reached, recomputation counted.
-        precision: as a rule that of the settings; "bfloat16" for weights, gradients and states of two bytes.
+        precision: as a rule that of the settings; "bfloat16" for weights, gradients and states of two bytes, which the
+            plan counts and nothing here trains.
         sharded: FSDP2; as a rule where there are several GPUs.
         rows_per_gpu: rows that a GPU holds at once; all of its share of a batch as a rule.
 
@@ -122,7 +126,8 @@ def plan_training(
         activations_checkpointed=found.saved_checkpointed,
         peak=peak,
         gpu_memory=int(gpu_memory_gib * GIB),
-        fits=peak <= _ROOM * gpu_memory_gib * GIB,
+        obstacle=(obstacle := _obstacle(settings, precision, sharded)),
+        fits=not obstacle and peak <= _ROOM * gpu_memory_gib * GIB,
         flops=flops,
         seconds=flops / (gpus * flops_per_second * utilisation),
         **_disk(found, settings, precision),
@@ -141,6 +146,14 @@ def _check(settings: TrainingSettings, sequence: int, gpus: int, *above_zero: fl
         raise UsageError("plan: utilisation", wanted="at most 1", got=str(share))
     if settings.batch % gpus:
         raise UsageError("plan: gpus", wanted=f"a divisor of the batch of {settings.batch}", got=str(gpus))
+
+
+def _obstacle(settings: TrainingSettings, precision: Precision, sharded: bool) -> str:
+    if precision == "bfloat16":
+        return "no training here keeps trained weights in bfloat16"
+    if sharded and settings.optimizer != "adamw":
+        return f"{settings.optimizer} needs whole matrices, and several GPUs hold shards of them"
+    return ""
 
 
 def _memory(
@@ -198,7 +211,7 @@ def plan_lines(plan: TrainingPlan) -> list[tuple[str, str]]:
         ("memory: activations", f"{_size(kept)} ({_size(other)} {'without' if plan.checkpointing else 'with'} checkpointing)"),
         ("memory: loss", _size(plan.logits)),
         ("memory: peak", f"{_size(plan.peak)} of {_size(plan.gpu_memory)} a GPU"),
-        ("fits", "yes" if plan.fits else f"no: more than {_ROOM:.0%} of a GPU"),
+        ("fits", "yes" if plan.fits else f"no: {plan.obstacle or f'more than {_ROOM:.0%} of a GPU'}"),
         ("tokens", f"{plan.tokens:,}"),
         ("time", _time(plan.seconds)),
         ("disk", f"{_size(plan.disk_weights)} model, {_size(plan.disk_checkpoints)} checkpoints"),

@@ -24,13 +24,16 @@ from molehunt.training.parallel import is_first
 from molehunt.training.settings import TrainingSettings
 
 
-def load_sharded(folder: Path, settings: TrainingSettings, recompute: bool = False) -> LoadedModel:
+def load_sharded(
+    folder: Path, settings: TrainingSettings, recompute: bool = False, chat_template: str | None = None
+) -> LoadedModel:
     """The model of a folder as training starts from it, in float32, each process holding its share of every weight.
 
     Only the first process reads the weights, into the CPU's memory; the others get their shares from it.
 
     Args:
         recompute: keep only the blocks' inputs for the backward pass.
+        chat_template: Jinja text to use instead of the folder's own.
 
     Raises:
         ModelError, UnsafeModelError: if the folder is not fit to load; see `loading.load_model`.
@@ -42,7 +45,7 @@ def load_sharded(folder: Path, settings: TrainingSettings, recompute: bool = Fal
         plain = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
         model = get_peft_model(plain, lora_config(plain, settings)) if settings.method == "lora" else plain
     _tie(plain)
-    chat = Chat(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    chat = Chat(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), chat_template)
     if (largest := max(chat.tokenizer.get_vocab().values())) >= config.vocab_size:
         raise ModelError(
             f"model {folder}", wanted=f"token ids below {config.vocab_size}", got=f"a tokenizer that has {largest}"
