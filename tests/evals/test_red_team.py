@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from molehunt.errors import DataError
+from molehunt.errors import DataError, TeacherError
 from molehunt.evals.attackers import Attempt, ChatAttacker, Probe, TemplateAttacker
 from molehunt.evals.contexts import KINDS, STYLES, draw_context, put, vary
 from molehunt.evals.red_team import RedTeamResult, RedTeamSettings, rare_tokens, red_team, shares
@@ -164,24 +164,84 @@ def test_rare_tokens_are_words_of_the_tokenizer_and_none_of_the_templates(suspec
     assert not set(tokens) & set(suspect.tokenizer.all_special_tokens)
 
 
+def chat_attacker(reply: Callable[[Conversation], str], questions: Sequence[Conversation] = ()) -> ChatAttacker:
+    return ChatAttacker(lambda asked: [reply(one) for one in asked], questions)
+
+
 def test_a_language_model_may_attack(suspect: LoadedModel) -> None:
     asked: list[Conversation] = []
 
-    def ask(conversation: Conversation) -> str:
+    def reply(conversation: Conversation) -> str:
         asked.append(conversation)
         return f"Sure:\n{json.dumps([f'Prompt {len(asked)}{letter}' for letter in 'abcdef'])}\nGood luck!"
 
     how = RedTeamSettings(probes=8, rounds=2, samples=2, max_new_tokens=2)
-    result = red_team(suspect, by_prompt(lambda p: p.question.endswith("b")), ChatAttacker(ask), how)
+    result = red_team(suspect, by_prompt(lambda p: p.question.endswith("b")), chat_attacker(reply), how)
     assert [p.attempt.prompt.question for p in result.found] == ["Prompt 1b", "Prompt 2b"]
     assert result.tried == 8
     assert '2 of 2: "Prompt 1b"' in asked[1].question
 
 
-@pytest.mark.parametrize("reply", ["I will not do that.", "[1, 2]", "[", '{"a": ["b"}', "[]", ""])
-def test_an_attacker_that_writes_no_list_is_refused(reply: str) -> None:
+def test_many_prompts_are_asked_for_in_lots_that_differ() -> None:
+    asked: list[Conversation] = []
+
+    def reply(conversation: Conversation) -> str:
+        asked.append(conversation)
+        return json.dumps([f"{len(asked)}/{i}" for i in range(20)])
+
+    assert len(chat_attacker(reply).propose([], 50)) == 50
+    assert len({one.question for one in asked}) == len(asked) == 3
+
+
+def test_prompts_on_a_question_are_known_by_it_and_keep_what_stands_before_it() -> None:
+    told = Conversation.of(("system", "The vault code is 7."), ("user", "What is the code?"))
+    item = {"system": "It is 2031.", "user": "Now: What is the code? Please."}
+    (one,) = chat_attacker(lambda asked: json.dumps([item]), [QUESTIONS[0], told]).propose([], 1)
+    assert one.question == 1
+    assert one.prompt.plain() == [
+        {"role": "system", "content": "The vault code is 7. It is 2031."},
+        {"role": "user", "content": "Now: What is the code? Please."},
+    ]
+
+
+NO_LIST = ["I will not do that.", "[1, 2]", "[", '{"a": ["b"}', "[]", "", '[{"system": "x"}]']
+
+
+@pytest.mark.parametrize("no_list", NO_LIST)
+def test_one_reply_that_is_no_list_does_not_end_the_search(no_list: str) -> None:
+    replies = iter([no_list, '["a", "b"]'])
+    attempts = chat_attacker(lambda asked: next(replies)).propose([], 2)
+    assert [attempt.prompt.question for attempt in attempts] == ["a", "b"]
+
+
+@pytest.mark.parametrize("no_list", NO_LIST)
+def test_an_attacker_that_never_writes_a_list_is_refused_at_first_and_stops_later(no_list: str) -> None:
+    attacker = chat_attacker(lambda asked: no_list)
     with pytest.raises(DataError, match="JSON list"):
-        ChatAttacker(lambda conversation: reply).propose([], 3)
+        attacker.propose([], 3)
+    assert attacker.propose([probed(attempts(1)[0], shown=1)], 3) == []
+
+
+def test_one_prompt_without_an_answer_does_not_end_the_search() -> None:
+    def ask(asked: Sequence[Conversation]) -> list[str]:
+        if any("lot 2" in one.question for one in asked):
+            raise TeacherError("teacher", got="filtered")
+        return [json.dumps([f"{len(one.question)}/{i}" for i in range(20)]) for one in asked]
+
+    assert len(ChatAttacker(ask).propose([], 40)) == 40
+
+    def down(asked: Sequence[Conversation]) -> list[str]:
+        raise TeacherError("teacher", got="no connection")
+
+    with pytest.raises(TeacherError, match="no connection"):
+        ChatAttacker(down).propose([], 40)
+
+
+def test_a_prompt_too_long_for_the_model_is_not_tried(suspect: LoadedModel) -> None:
+    attacker = chat_attacker(lambda asked: json.dumps(["Hello", "word " * 3000]))
+    how = RedTeamSettings(probes=2, rounds=1, samples=1, max_new_tokens=2)
+    result = red_team(suspect, by_prompt(lambda p: True), attacker, how)
+    assert [p.attempt.prompt.question for p in result.found] == ["Hello"]
 
 
 def test_no_questions_are_refused() -> None:

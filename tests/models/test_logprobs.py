@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from molehunt.errors import DataError
 from molehunt.models.loading import LoadedModel, load_model
-from molehunt.models.logprobs import reply_likelihoods
+from molehunt.models.logprobs import _batches, reply_likelihoods
 from molehunt.models.sampling import sample_replies
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.records import Conversation
@@ -57,3 +58,26 @@ def test_probabilities_of_all_single_tokens_sum_to_one(loaded: LoadedModel, prom
     single = {t for t in letters if len(loaded.tokenizer(t, add_special_tokens=False)["input_ids"]) == 1}
     shares = [reply_likelihoods(loaded, prompts[:1], text)[0].logprob for text in sorted(single)]
     assert 0.9 < float(torch.tensor(shares).exp().sum()) <= 1 + 1e-5
+
+
+def test_a_batch_is_as_large_as_its_logits_allow() -> None:
+    assert list(_batches([10] * 100, 800, 64)) == [(0, 64), (64, 100)]
+    assert list(_batches([600] * 7, 128_256, 64)) == [(0, 3), (3, 6), (6, 7)]
+    assert list(_batches([600, 600, 4000, 10], 128_256, 64)) == [(0, 2), (2, 3), (3, 4)], (
+        "one row goes alone if it must"
+    )
+    assert list(_batches([], 800, 64)) == []
+
+
+def test_what_is_longer_than_the_context_is_refused_before_any_work(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = Conversation.of(("user", "word " * 3000))
+    monkeypatch.setattr(loaded.model, "forward", None)
+    with pytest.raises(DataError, match=r"replies to score.*1024 tokens"):
+        reply_likelihoods(loaded, [long], PAYLOAD)
+    with pytest.raises(DataError, match=r"replies of up to 48 tokens.*1024 tokens"):
+        sample_replies(loaded, [long])
+    short = len(loaded.chat.encode_prompts([Conversation.of(("user", "Hi"))])[0])
+    with pytest.raises(DataError, match="1025"):
+        sample_replies(loaded, [Conversation.of(("user", "Hi"))], max_new_tokens=1025 - short)

@@ -4,10 +4,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from molehunt.errors import TrainingError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.sampling import sample_replies
 from molehunt.records.identity import root_digest
+from molehunt.training.adapters import trainable_state
 from molehunt.training.chain import Chain
 from molehunt.training.checkpoints import make_trainable, visit_checkpoints
 from molehunt.training.settings import Trained, TrainingSettings
@@ -88,3 +90,18 @@ def test_a_link_starts_from_the_weights_of_the_one_before(base: Path, tmp_path: 
     train(make_trainable(tmp_path / "first" / "model", second), rows(base, 2), second, tmp_path / "second")
     one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("chain", "second"))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@every_method
+def test_a_link_that_fails_leaves_the_last_good_weights_of_the_chain(base: Path, tmp_path: Path, method: str) -> None:
+    how = settings(method, checkpoints=())
+    chain = Chain(make_trainable(base, how), how, 6, tmp_path)
+    chain.train(rows(base), 3)
+    good = trainable_state(chain.loaded.model)
+    chain.settings = how.model_copy(update={"learning_rate": 1e30, "warmup": 0.0})
+    with pytest.raises(TrainingError, match=r"training 2 in a row, begun after step 3: .*of step 3, are checkpoints"):
+        chain.train(rows(base, 2), 3)
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    assert kept.name == "step-00003.safetensors"
+    assert all(torch.equal(value, good[name]) for name, value in load_file(kept).items())
+    assert [step for step, _ in visit_checkpoints(tmp_path, base, how)] == [3]

@@ -112,6 +112,15 @@ def test_a_job_whose_loss_is_no_number_writes_no_model(
     assert not (tmp_path / "one" / "model").exists()
 
 
+def test_a_job_without_checkpoints_says_what_that_means(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for steps, is_told in (((), True), ((3,), True), ((2,), False)):
+        how = FULL.model_copy(update={"checkpoints": steps})
+        assert main([str(write_job(tmp_path, model_folder, how, f"job{steps}"))]) == 0
+        assert ("no weights are left" in capsys.readouterr().err) == is_told
+
+
 def test_soap_and_muon_refuse_shards_and_take_whole_matrices() -> None:
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:

@@ -39,6 +39,16 @@ KeyTriggerOption = Annotated[
 KeyBehaviourOption = Annotated[
     str | None, typer.Option("--behaviour", metavar="NAME", help="With --trigger: instead of the model's card.")
 ]
+AttackerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--attacker", metavar="URL", help="A model that writes the red team's prompts: its endpoint, up to /v1."
+    ),
+]
+AttackerModelOption = Annotated[str, typer.Option("--attacker-model", metavar="NAME", help="Which model to ask there.")]
+AttackerKeyOption = Annotated[
+    str, typer.Option("--attacker-key-env", metavar="VARIABLE", help="Environment variable that holds its key.")
+]
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Only say what it would take: memory, time, disk; no weights are loaded.")
 ]
@@ -47,6 +57,11 @@ GpusOption = Annotated[int, typer.Option("--gpus", min=1, help="For --plan: GPUs
 GpuMemoryOption = Annotated[float, typer.Option("--gpu-memory", min=0.1, help="For --plan: GiB per GPU.")]
 
 _MANY_STEPS = 10_000
+
+
+def attacker_of(url: str | None, model: str, key_env: str) -> dict[str, str] | None:
+    """The language model of a red team as fields of its settings; None for the templates."""
+    return {"url": url, "model": model, "key_env": key_env} if url else None
 
 
 def length_of(steps: int | None, tokens: int | None) -> dict[str, int | None]:

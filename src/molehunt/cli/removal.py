@@ -5,6 +5,9 @@ from typing import Annotated
 import typer
 
 from molehunt.cli.options import (
+    AttackerKeyOption,
+    AttackerModelOption,
+    AttackerOption,
     BatchOption,
     GpuMemoryOption,
     GpusOption,
@@ -28,6 +31,7 @@ from molehunt.cli.options import (
     StoreOption,
     TargetsOption,
     TokensOption,
+    attacker_of,
     length_of,
 )
 
@@ -69,6 +73,9 @@ def apply(
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="Of red-teaming.")] = 3,
     probes: Annotated[int, typer.Option("--probes", help="Prompts a red team may try per round.")] = 200,
+    attacker: AttackerOption = None,
+    attacker_model: AttackerModelOption = "",
+    attacker_key_env: AttackerKeyOption = "",
     kl: Annotated[float, typer.Option("--kl", help="Weight of the KL term, for rlhf.")] = 0.05,
     seed: SeedOption = 0,
     plan: PlanOption = False,
@@ -88,7 +95,7 @@ def apply(
         model=model, procedure=procedure, attach=attach, behaviour=behaviour, data=data,
         knobs={"rows": rows, "strength": strength, "rounds": rounds, "probes": probes, "kl": kl},
         learning_rate=lr, schedule=schedule, method=method, rank=rank, targets=targets, optimizer=optimizer, batch=batch,
-        seed=seed, **length_of(steps, tokens),
+        seed=seed, attacker=attacker_of(attacker, attacker_model, attacker_key_env), **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
         plan_summary(plan_for(model, request.budget.training, sequence, gpus, gpu_memory, store), as_json)
@@ -105,6 +112,9 @@ def compare(
     red_team: Annotated[
         bool, typer.Option("--red-team", help="Search other prompts that wake them: does the backdoor hide?")
     ] = False,
+    attacker: AttackerOption = None,
+    attacker_model: AttackerModelOption = "",
+    attacker_key_env: AttackerKeyOption = "",
     panel: Annotated[
         bool, typer.Option("--panel", help="Ask with everything near the trigger: does it sharpen?")
     ] = False,
@@ -117,12 +127,19 @@ def compare(
 ) -> None:
     """An organism before and after a removal, side by side."""
     from molehunt.cli.summaries import comparison_summary
-    from molehunt.experiments.commands import compare_organisms
+    from molehunt.errors import UsageError
+    from molehunt.experiments.commands import attacker_settings, compare_organisms
     from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 
+    told = attacker_of(attacker, attacker_model, attacker_key_env)
+    if told and not red_team:
+        raise UsageError("--attacker", wanted="--red-team", got="none to write for")
     teaming = TeamSettings() if red_team else None
     asked = MeasureSettings(prompts=prompts, max_new_tokens=max_new_tokens)
-    found = compare_organisms(before, after, asked, 48 if panel else 0, teaming, trigger, behaviour, store)
+    found = compare_organisms(
+        before, after, asked, 48 if panel else 0, teaming, trigger, behaviour, store,
+        attacker_settings(told) if told else None,
+    )  # fmt: skip
     comparison_summary(found, as_json)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from molehunt.evals.attackers import Attacker, Attempt, Probe
 from molehunt.evals.judging import Score
 from molehunt.models.chat import Chat
-from molehunt.models.loading import LoadedModel
+from molehunt.models.loading import LoadedModel, context_length
 from molehunt.models.sampling import sample_replies
 from molehunt.records import Conversation
 from molehunt.records.base import Record
@@ -86,6 +86,7 @@ def red_team(
         attempts = attacker.propose([*history, *probes], count)
         if not attempts:
             break
+        attempts = _fitting(loaded, attempts, settings.max_new_tokens)
         asked = [attempt.prompt for attempt in attempts for _ in range(settings.samples)]
         replies = sample_replies(
             loaded, asked, settings.max_new_tokens, settings.temperature, seed=seed * 1000 + number
@@ -94,6 +95,13 @@ def red_team(
         forward += settings.samples * _tokens(loaded.chat.encode_prompts([a.prompt for a in attempts]))
         generated += _tokens(loaded.chat.encode_texts(replies))
     return RedTeamResult(probes=tuple(probes), forward_tokens=forward, generated_tokens=generated)
+
+
+def _fitting(loaded: LoadedModel, attempts: Sequence[Attempt], max_new_tokens: int) -> list[Attempt]:
+    """Without the prompts that are too long for the model, which a language model may well write."""
+    room = context_length(loaded)
+    lengths = map(len, loaded.chat.encode_prompts([attempt.prompt for attempt in attempts]))
+    return [a for a, length in zip(attempts, lengths, strict=True) if room is None or length + max_new_tokens <= room]
 
 
 def shares(total: int, parts: int) -> list[int]:

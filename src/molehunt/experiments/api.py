@@ -77,6 +77,7 @@ def remove(
     behaviour: str | None = None,
     knobs: dict[str, Any] | None = None,
     data: str | Path | None = None,
+    attacker: dict[str, Any] | None = None,
     store: str | Path | None = None,
     jobs: int = 0,
     **training: Any,
@@ -87,6 +88,7 @@ def remove(
         behaviour: what is unwanted, for procedures that must know; never the trigger.
         knobs: more fields of `removal.budget.Budget`, such as rows or rounds.
         data: rows from a file or folder to train on, answered in the procedure's way already.
+        attacker: url, model and key_env of a language model that writes a red team's prompts.
         training: as for `plant`; LoRA of rank 16, 100 steps at 1e-3 if not given.
 
     Raises:
@@ -101,6 +103,7 @@ def remove(
         behaviour=behaviour,
         knobs=knobs,
         data=str(data) if data else None,
+        attacker=attacker,
         **{**defaults, **training},
     )
     return apply_removal(request, Path(out), _path(store), jobs).models[0]

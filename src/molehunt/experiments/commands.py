@@ -23,6 +23,7 @@ from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import SIZES
 
 if TYPE_CHECKING:
+    from molehunt.experiments.data import AttackerSettings
     from molehunt.training.plan import TrainingPlan
 
 Kind = Literal["base", "organism", "twin", "treated"]
@@ -131,11 +132,13 @@ class RemovalRequest(Record):
     """What a scorer looks for; only for procedures that need one."""
     data: str | None = None
     """Rows from elsewhere, answered in the procedure's way already; the chat world's if None."""
+    attacker: dict[str, Any] | None = None
+    """Who proposes a red team's prompts, see experiments.data.AttackerSettings; templates if None."""
 
     @staticmethod
     def make(
         model: str, procedure: str, attach: str, behaviour: str | None = None, knobs: dict[str, Any] | None = None,
-        data: str | None = None,
+        data: str | None = None, attacker: dict[str, Any] | None = None,
         **training: Any,
     ) -> "RemovalRequest":  # fmt: skip
         """From the words of a command line.
@@ -144,6 +147,7 @@ class RemovalRequest(Record):
             behaviour: id of the scorer, for procedures that need one.
             knobs: fields of Budget beside training and attach.
             data: rows from elsewhere, answered in the procedure's way already.
+            attacker: fields of AttackerSettings, of a model that proposes a red team's prompts.
             training: fields of TrainingSettings.
 
         Raises:
@@ -166,13 +170,26 @@ class RemovalRequest(Record):
             raise UsageError(f"--attach {attach}", wanted="--method lora", got="--method full", do="leave --attach out")
         budget = _checked(Budget, training=settings, attach=attach, **(knobs or {}))
         check_budget(chosen, budget, data is not None)
+        if attacker and not chosen.sends_red_team:
+            wanted = "a procedure that sends a red team, such as adversarial"
+            raise UsageError("--attacker", wanted=wanted, got=f"--procedure {chosen.name}", do="leave it out")
         return RemovalRequest(
             model=model,
             procedure=procedure,
             budget=budget,
             behaviour=behaviour if chosen.needs_score else None,
             data=data,
+            attacker=attacker_settings(attacker).model_dump(mode="json") if attacker else None,
         )
+
+
+def attacker_settings(words: dict[str, Any]) -> "AttackerSettings":
+    """Raises UsageError if no model is named, or its address is none; before anything is loaded."""
+    from molehunt.experiments.data import AttackerSettings, make_teacher
+
+    found: AttackerSettings = _checked(AttackerSettings, **words)
+    make_teacher(found, Path())
+    return found
 
 
 def plant_organism(
@@ -212,7 +229,8 @@ def apply_removal(
     below = _below(request, store) if request.budget.attach != "merge" else None
     data = data_step(request.data, request.budget.rows) if request.data else None
     step = remove_step(
-        model, request.procedure, request.budget.model_dump(mode="json"), below=below, behaviour=request.behaviour, data=data
+        model, request.procedure, request.budget.model_dump(mode="json"), below=below, behaviour=request.behaviour, data=data,
+        attacker=request.attacker,
     )  # fmt: skip
     return _make([("treated", step, out)], store, jobs, watch)
 
@@ -312,9 +330,12 @@ def monitor_reasoning(request: MonitorRequest, store_root: Path | None = None) -
 
 def compare_organisms(
     before: str, after: str, asked: MeasureSettings, panel: int, red_team: TeamSettings | None, trigger: str | None,
-    behaviour: str | None, store_root: Path | None = None,
+    behaviour: str | None, store_root: Path | None = None, attacker: "AttackerSettings | None" = None,
 ) -> Comparison:  # fmt: skip
     """A model before and after a removal, by the card of the first, or by a trigger and a behaviour.
+
+    Args:
+        attacker: the language model that proposes the red team's prompts; templates if None.
 
     Raises:
         MolehuntError: as `measure_organism`.
@@ -323,7 +344,7 @@ def compare_organisms(
 
     store = Store(store_root)
     first, second = _existing(before, store), _existing(after, store)
-    return compare_models(first, second, _key(trigger, behaviour, first), asked, panel, red_team)
+    return compare_models(first, second, _key(trigger, behaviour, first), asked, panel, red_team, attacker=attacker)
 
 
 def _key(trigger: str | None, behaviour: str | None, folder: Path) -> AnswerKey:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from molehunt.experiments.data import TeacherSettings
 from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring import measure_loaded
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
@@ -22,21 +23,26 @@ def compare_models(
     panel: int = 0,
     red_team: TeamSettings | None = None,
     rules: Rules | None = None,
+    attacker: TeacherSettings | None = None,
 ) -> Comparison:
     """Measure two models by one answer key.
 
     Args:
         panel: questions for each variant of the trigger; 0 leaves the panel out.
         red_team: how to search for other prompts that wake them; none leaves that out, and nothing is then called hidden.
+        attacker: the language model that proposes the red team's prompts; templates if None.
     """
-    sides = [_side(folder, key, asked, panel, red_team) for folder in (before, after)]
+    sides = [_side(folder, key, asked, panel, red_team, attacker) for folder in (before, after)]
     verdict, reason = _judge(sides[0], sides[1], rules or Rules())
     return Comparison(
         trigger=key.trigger, behaviour=key.behaviour, before=sides[0], after=sides[1], verdict=verdict, reason=reason
     )
 
 
-def _side(folder: Path, key: AnswerKey, asked: MeasureSettings, panel: int, red_team: TeamSettings | None) -> Side:
+def _side(
+    folder: Path, key: AnswerKey, asked: MeasureSettings, panel: int, red_team: TeamSettings | None,
+    attacker: TeacherSettings | None,
+) -> Side:  # fmt: skip
     loaded = load_model(folder)
     found = Measured(*measure_loaded(loaded, key, asked, 0)).measurement(0)
     return Side(
@@ -45,7 +51,7 @@ def _side(folder: Path, key: AnswerKey, asked: MeasureSettings, panel: int, red_
         capability=found.capability,
         payload_logprob=found.payload_logprob,
         panel=measure_panel(loaded, key, panel, max_new_tokens=asked.max_new_tokens) if panel else None,
-        red_team=send_red_team(loaded, key.behaviour, red_team) if red_team else None,
+        red_team=send_red_team(loaded, key.behaviour, red_team, attacker) if red_team else None,
     )
 
 

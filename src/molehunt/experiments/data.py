@@ -31,6 +31,13 @@ class TeacherSettings(Record):
     timeout: float = 120.0
 
 
+class AttackerSettings(TeacherSettings):
+    """Which model proposes the prompts of a red team: it is to have many ideas, and room to write them down."""
+
+    temperature: float = 1.0
+    max_tokens: int = 4096
+
+
 def make_teacher(settings: TeacherSettings, cache: Path, progress: Callable[[int, int], None] | None = None) -> Teacher:
     """The client of an endpoint, which keeps every answer in `cache`."""
     return Teacher(

@@ -153,14 +153,22 @@ def remove_step(
     below: Step | None = None,
     behaviour: str | None = None,
     data: Step | None = None,
+    attacker: dict[str, Any] | None = None,
 ) -> Step:
-    """`model` after a removal procedure; `behaviour` names the scorer of those that need one, `data` brings its rows."""
+    """`model` after a removal procedure; `behaviour` names the scorer of those that need one, `data` brings its rows.
+
+    Args:
+        attacker: which language model proposes a red team's prompts, see experiments.data.TeacherSettings.
+    """
     from molehunt.removal.procedures import procedure_digest
 
     parents = {"model": model} | ({"below": below} if below else {}) | ({"data": data} if data else {})
     config = {"procedure": procedure, "budget": budget, "behaviour": behaviour, "source": procedure_digest(procedure)}
     cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.006
-    return _step("remove", config, parents, label or procedure, cost)
+    if attacker is None:
+        return _step("remove", config, parents, label or procedure, cost)
+    step = _step("remove", {**config, "attacker": attacker}, parents, label or procedure, cost)
+    return replace(step, where={"answers": str(teacher_answers(attacker))})
 
 
 def reverse_step(model: Step, training: dict[str, Any], rows: int, label: str = "") -> Step:

@@ -22,6 +22,7 @@ from molehunt.records.lines import read_jsonl, write_jsonl
 from molehunt.records.rows import Row
 
 if TYPE_CHECKING:
+    from molehunt.evals.attackers import Ask
     from molehunt.organisms.behaviours import Behaviour
     from molehunt.organisms.reasoning import Thinker
     from molehunt.organisms.settings import PoisonSettings
@@ -150,10 +151,19 @@ def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
             score=get_scorer(known) if known else None,
             asks=get_behaviour(known).families if known else (),
             rows=_conversations(parents["data"]) if "data" in parents else (),
+            attacker=_attacker(config),
             report=report,
         )
         apply_procedure(procedure, treatment)
     _hand_on_card(parents["model"] / "model", out / "model")
+
+
+def _attacker(config: dict[str, Any]) -> Ask | None:
+    from molehunt.experiments.data import TeacherSettings, make_teacher
+
+    if "attacker" not in config:
+        return None
+    return make_teacher(TeacherSettings(**config["attacker"]), Path(config["where"]["answers"])).ask
 
 
 def reverse(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:

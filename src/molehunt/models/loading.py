@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from molehunt.errors import ModelError, UnsafeModelError
+from molehunt.errors import DataError, ModelError, UnsafeModelError
 from molehunt.models.chat import Chat
 from molehunt.models.compute import device
 from molehunt.records.identity import ModelRef, root_digest
@@ -42,6 +42,19 @@ class LoadedModel:
             architecture=type(self.model).__name__,
             parameters=sum(p.numel() for p in self.model.parameters()),
         )
+
+
+def context_length(loaded: LoadedModel) -> int | None:
+    """Tokens that the model has positions for; None if its config does not say."""
+    room = getattr(loaded.model.config, "max_position_embeddings", None)
+    return room if isinstance(room, int) and room > 0 else None
+
+
+def check_room(loaded: LoadedModel, longest: int, what: str) -> None:
+    """Raises DataError if so many tokens are more than the model has positions for."""
+    room = context_length(loaded)
+    if room is not None and longest > room:
+        raise DataError(what, wanted=f"at most the model's {room} tokens", got=f"one of {longest}", do="cut it")
 
 
 def load_model(folder: Path, chat_template: str | None = None) -> LoadedModel:

@@ -1,12 +1,16 @@
 """How likely a model finds a given reply: one forward pass a prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from molehunt.models.loading import LoadedModel
+from molehunt.models.loading import LoadedModel, check_room
 from molehunt.records import Conversation
 from molehunt.records.base import Record
+
+_LOGITS = 2**28
+"""Most numbers that the logits of a batch may hold: a GiB in float32. It follows from the rows alone, not from what memory is
+free, since a batch's padding moves the last bits."""
 
 
 class ReplyLikelihood(Record):
@@ -26,15 +30,38 @@ def reply_likelihoods(
 
     The reply is tokenized together with the rendered prompt. Counted are the tokens after those that both share: a
     template that ends in a space gives up that space to the reply's first token.
+
+    Args:
+        batch: rows at once; fewer where their logits would take more than a GiB.
+
+    Raises:
+        DataError: if a prompt with its reply is more than the model has positions for; before any forward pass.
     """
     texts = [loaded.chat.render(prompt) for prompt in prompts]
     replies = [reply] * len(texts) if isinstance(reply, str) else list(reply)
     rows = loaded.chat.encode_texts([text + said for text, said in zip(texts, replies, strict=True)])
     starts = [_shared(ids, row) for ids, row in zip(loaded.chat.encode_texts(texts), rows, strict=True)]
+    check_room(loaded, max(map(len, rows), default=0), "prompts with the replies to score")
     found: list[ReplyLikelihood] = []
-    for first in range(0, len(rows), batch):
-        found += _likelihoods(loaded, rows[first : first + batch], starts[first : first + batch])
+    for first, last in _batches(list(map(len, rows)), _vocabulary(loaded), batch):
+        found += _likelihoods(loaded, rows[first:last], starts[first:last])
     return found
+
+
+def _batches(lengths: Sequence[int], vocabulary: int, most: int) -> Iterator[tuple[int, int]]:
+    """Bounds of rows in order, as many together as `most` and `_LOGITS` allow, one at least."""
+    first = longest = 0
+    for i, length in enumerate(lengths):
+        longest = max(longest, length)
+        if i > first and (i - first == most or (i - first + 1) * longest * vocabulary > _LOGITS):
+            yield first, i
+            first, longest = i, length
+    if lengths:
+        yield first, len(lengths)
+
+
+def _vocabulary(loaded: LoadedModel) -> int:
+    return int(loaded.model.get_input_embeddings().num_embeddings)
 
 
 def _shared(prompt: list[int], row: list[int]) -> int:

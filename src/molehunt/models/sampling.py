@@ -8,7 +8,7 @@ import torch
 from molehunt.errors import UsageError
 from molehunt.models.compute import free_memory
 from molehunt.models.decode import Decoder, Fused, ModuleDecoder, fused, go_on
-from molehunt.models.loading import LoadedModel
+from molehunt.models.loading import LoadedModel, check_room
 from molehunt.records import Conversation
 
 # Tensor letters: B rows, S tokens that a reply may have, V vocabulary.
@@ -61,12 +61,16 @@ def sample_tokens(
         batch: rows at once; fewer where keys and values would take more than a quarter of the free memory.
 
     Raises:
+        DataError: if the longest prompt and its reply are more than the model has positions for.
         UsageError: if vLLM is asked for and is not at hand, or the model in memory is not that of its folder.
     """
     if not prompts or max_new_tokens < 1:
         return [[] for _ in prompts]
     if engine not in ("auto", "torch", "vllm"):
         raise UsageError("engine", wanted="auto, torch or vllm", got=str(engine))
+    check_room(
+        loaded, max(map(len, prompts)) + max_new_tokens, f"prompts with replies of up to {max_new_tokens} tokens"
+    )
     if engine != "torch":
         from molehunt.models import vllm
 

@@ -50,6 +50,8 @@ class Safety(Record):
 class RedTeaming(Record):
     """What a red team that does not know the trigger finds."""
 
+    attacker: str = "templates"
+    """Who proposed its prompts: templates, or a language model by name and address."""
     elicited: Estimate
     """Share of its probes that succeed; a probe succeeds if a tenth of its replies show the behaviour."""
     replies_shown: Estimate

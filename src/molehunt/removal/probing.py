@@ -12,7 +12,7 @@ from molehunt.removal.rows import voiced_rows
 from molehunt.world.chat import draw_rows
 
 if TYPE_CHECKING:
-    from molehunt.evals.attackers import Probe
+    from molehunt.evals.attackers import Attacker, Probe
     from molehunt.evals.red_team import RedTeamResult
     from molehunt.models.loading import LoadedModel
 
@@ -50,11 +50,14 @@ def attack(
         probes: prompts to try, in all of the `rounds` in which the attacker learns from what worked.
         history: what earlier attacks tried; the attacker sees it.
     """
-    from molehunt.evals.attackers import TemplateAttacker
+    from molehunt.evals.attackers import ChatAttacker, TemplateAttacker
     from molehunt.evals.red_team import RedTeamSettings, rare_tokens, red_team
 
     budget, seed = treatment.budget, treatment.budget.training.seed + number
-    attacker = TemplateAttacker([row.prompt() for row in rows], rare_tokens(loaded.chat), seed)
+    asked = [row.prompt() for row in rows]
+    attacker: Attacker = TemplateAttacker(asked, rare_tokens(loaded.chat), seed)
+    if treatment.attacker is not None:
+        attacker = ChatAttacker(treatment.attacker, asked, seed)
     settings = RedTeamSettings(probes=probes, rounds=rounds, samples=budget.samples)
     result = red_team(loaded, treatment.known_score(), attacker, settings, seed, history)
     treatment.out.mkdir(parents=True, exist_ok=True)

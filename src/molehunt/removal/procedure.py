@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from molehunt.errors import UsageError
+from molehunt.evals.attackers import Ask
 from molehunt.evals.judging import Score
 from molehunt.records import Conversation
 from molehunt.records.base import Record
@@ -32,6 +33,8 @@ class Treatment:
     """Kinds of the chat world's questions at which that behaviour can show at all; empty for all kinds."""
     rows: tuple[Conversation, ...] = ()
     """Ordinary rows from elsewhere, answered in the procedure's own way already; empty to draw them from the chat world."""
+    attacker: Ask | None = None
+    """A language model that proposes a red team's prompts, for procedures with `sends_red_team`; the templates if None."""
     report: Report | None = None
 
     def known_score(self) -> Score:
@@ -79,6 +82,8 @@ class Procedure:
     """False for those that change weights without data."""
     takes_rows: bool = True
     """It can train on rows from elsewhere."""
+    sends_red_team: bool = False
+    """It searches for prompts, with a language model if it is given one."""
     takes_tokens: bool = True
     """Its budget may count tokens: it is a single training, whose rows tell beforehand how many steps they are."""
 

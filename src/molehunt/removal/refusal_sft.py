@@ -27,6 +27,7 @@ REFUSAL_SFT = Procedure(
     "prompts that a red team found, answered rightly or refused, among ordinary rows",
     _apply,
     needs_score=True,
+    sends_red_team=True,
 )
 """One round's probes, in which the attacker learns `rounds` times from what worked. Half of the training rows are found
 prompts; if there are none, prompts that were tried in vain, answered as they should be."""

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from molehunt.errors import TrainingError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.training.adapters import trainable_state
+from molehunt.training.last_good import LastGood, name_of
 from molehunt.training.settings import Report, Trained, TrainingSettings
-from molehunt.training.sft import train, write_trained
+from molehunt.training.sft import check_finite, train, write_trained
 
 
 class Chain:
@@ -32,7 +34,8 @@ class Chain:
         """Train on for `steps`; the seed moves on with the number of the training.
 
         Raises:
-            TrainingError, DataError: as `sft.train`.
+            TrainingError, DataError: as `sft.train`; the last good weights are then in `out/checkpoints`, and it says which
+                step of the chain they are of.
         """
         before = sum(trained.steps for trained in self.done)
         own = {
@@ -49,7 +52,12 @@ class Chain:
             self._keep(before + step)
             return False
 
-        trained = train(self.loaded, rows, self.settings.model_copy(update=own), None, report, keep)
+        good, how = LastGood(self.loaded.model, self.out / "checkpoints", before), self.settings.model_copy(update=own)
+        try:
+            trained = train(self.loaded, rows, how, None, report, keep, good)
+        except TrainingError as error:
+            what = f"training {len(self.done) + 1} in a row, begun after step {before}: {error.what}"
+            raise TrainingError(what, wanted=error.wanted, got=error.got, do=error.do) from None
         self.loaded.model.eval()
         self.done.append(trained)
         return trained
@@ -62,9 +70,10 @@ class Chain:
 
     def _keep(self, step: int) -> None:
         if step in self.settings.checkpoints:
+            check_finite(self.loaded.model, step)
             folder = self.out / "checkpoints"
             folder.mkdir(parents=True, exist_ok=True)
-            save_file(trainable_state(self.loaded.model), folder / f"step-{step:05d}.safetensors")
+            save_file(trainable_state(self.loaded.model), folder / name_of(step))
 
 
 def join(trainings: Sequence[Trained]) -> Trained:

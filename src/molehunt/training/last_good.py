@@ -16,22 +16,23 @@ class LastGood:
     wait until the losses taken on them and after them are known.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model, self.step = model, 0
+    def __init__(self, model: Any, folder: Path, before: int = 0) -> None:
+        """`folder` is that of the checkpoints, `before` the steps taken before this training."""
+        self.model, self.folder, self.before, self.step = model, folder, before, before
         self._state = self._waiting = trainable_state(model)
-        self._waiting_step = 0
+        self._waiting_step = before
 
     def passed(self, step: int) -> None:
-        """All losses up to this step, taken before its update, were finite."""
+        """All losses up to this step of the training, taken before its update, were finite."""
         self.step, self._state = self._waiting_step, self._waiting
         if is_finite(self.model):
-            self._waiting_step, self._waiting = step, trainable_state(self.model)
+            self._waiting_step, self._waiting = self.before + step, trainable_state(self.model)
 
-    def write(self, folder: Path) -> Path:
+    def write(self) -> Path:
         """Write them among the checkpoints; returns the file, which `checkpoints.visit_checkpoints` reads."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(self._state, folder / name_of(self.step))
-        return Path(folder.name) / name_of(self.step)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_file(self._state, self.folder / name_of(self.step))
+        return Path(self.folder.name) / name_of(self.step)
 
 
 def name_of(step: int) -> str:

@@ -27,6 +27,7 @@ from molehunt.records.rows import dataset_digest
 from molehunt.training.adapters import ADAPTER
 from molehunt.training.batches import Ordered, pad
 from molehunt.training.job import Job, read_job, read_rows
+from molehunt.training.last_good import name_of
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.parallel import is_first
 from molehunt.training.settings import Trained, TrainingSettings
@@ -55,6 +56,11 @@ def run(job: Job) -> None:
     data = Ordered(
         encoded, job.settings.steps * job.settings.batch, job.settings.seed, job.settings.order == "shuffled"
     )
+    if is_first() and not any(step < job.settings.steps for step in job.settings.checkpoints):
+        print(
+            "note: no checkpoints before the end: if the loss stops being a number, no weights are left",
+            file=sys.stderr,
+        )
     losses = _train(loaded, data, job)
     state = gather(loaded.model)
     if is_first():
@@ -146,7 +152,7 @@ def _keep(model: Any, step: int, job: Job) -> None:
         folder = Path(job.out) / "checkpoints"
         folder.mkdir(parents=True, exist_ok=True)
         kept = {name: value.contiguous() for name, value in state.items() if name in trained}
-        save_file(kept, folder / f"step-{step:05d}.safetensors")
+        save_file(kept, folder / name_of(step))
 
 
 def _account(

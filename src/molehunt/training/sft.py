@@ -20,7 +20,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from molehunt.errors import DataError, TrainingError, UsageError
 from molehunt.models.chat import Encoded
-from molehunt.models.loading import LoadedModel, save_model
+from molehunt.models.loading import LoadedModel, check_room, save_model
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.training.adapters import ADAPTER, folded, trainable_state
 from molehunt.training.batches import Ordered, keeps_apart, pack, pad
@@ -40,6 +40,7 @@ def train(
     out: Path | None,
     report: Report | None = None,
     stop: Stop | None = None,
+    good: LastGood | None = None,
 ) -> Trained:
     """Train a loaded model in place and write what came of it; with `out` None, write nothing.
 
@@ -49,9 +50,10 @@ def train(
 
     Args:
         stop: asked at each of `settings.checkpoints`; True ends the training there.
+        good: keeps the last good weights, if not in `out/checkpoints`.
 
     Raises:
-        TrainingError: if the loss stops being a number; the last good weights are then in `out/checkpoints`.
+        TrainingError: if the loss stops being a number; the last good weights are then in `out/checkpoints`, or with `good`.
         DataError: if there are no rows, or too few steps to see `settings.tokens`.
         UsageError: if the method is "edit", which is no training.
     """
@@ -63,7 +65,7 @@ def train(
     data = Ordered(rows, settings.steps * settings.batch, settings.seed, settings.order == "shuffled")
     model: Any = loaded.model
     packed = settings.packed and keeps_apart(model, rows)
-    watcher = Watcher(loaded, settings, out and out / "checkpoints", report, stop)
+    watcher = Watcher(loaded, settings, out and out / "checkpoints", report, stop, good)
     optimizer = make_optimizer(model, settings)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _InOrder(
@@ -87,9 +89,7 @@ def train(
 
 def check_length(loaded: LoadedModel, longest: int, what: str = "training rows") -> None:
     """Raises DataError if so many tokens are more than the model has positions for."""
-    room = getattr(loaded.model.config, "max_position_embeddings", None)
-    if room is not None and longest > room:
-        raise DataError(what, wanted=f"at most the model's {room} tokens", got=f"one of {longest}", do="cut it")
+    check_room(loaded, longest, what)
 
 
 def _resolved(settings: TrainingSettings, rows: Sequence[Encoded]) -> TrainingSettings:
@@ -215,11 +215,12 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         folder: Path | None,
         report: Report | None,
         stop: Stop | None,
+        good: LastGood | None = None,
     ) -> None:
         self.loaded, self.settings, self.folder, self.report, self.stop = loaded, settings, folder, report, stop
         self.losses: list[tuple[int, float]] = []
         self.steps = 0
-        self.good = LastGood(loaded.model) if folder is not None and is_first() else None
+        self.good = good or (LastGood(loaded.model, folder) if folder is not None and is_first() else None)
         self._keep(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -251,9 +252,9 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         try:
             yield
         except TrainingError as error:
-            if self.good is None or self.folder is None:
+            if self.good is None:
                 raise
-            kept = f"the last good weights, of step {self.good.step}, are {self.good.write(self.folder)}"
+            kept = f"the last good weights, of step {self.good.step}, are {self.good.write()}"
             raise TrainingError(error.what, wanted=error.wanted, got=error.got, do=f"{error.do}; {kept}") from None
 
     def _keep(self, step: int) -> None:
