@@ -10,6 +10,7 @@
     ├── StoreError           the store cannot be read or written
     │   └── CorruptArtifactError a stored artifact does not match its digest
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
+    ├── ClusterError         a cluster does not answer, or a machine of it is not fit to work for us
     ├── StudyError           a study cannot be run or read as it is stated
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
@@ -74,6 +75,10 @@ class CorruptArtifactError(StoreError):
 
 class TrainingError(MolehuntError):
     """Training cannot go on."""
+
+
+class ClusterError(MolehuntError):
+    """A cluster does not answer, or a machine of it is not fit to work for us."""
 
 
 class StudyError(MolehuntError, ValueError):

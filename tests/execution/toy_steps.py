@@ -1,17 +1,20 @@
 """Small steps, importable in worker processes; run as a program, makes a tower of them in a store."""
 
+import contextlib
 import itertools
+import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from molehunt.errors import DataError
-from molehunt.execution import Graph, Step, Store, run_graph
+from molehunt.errors import DataError, MolehuntError
+from molehunt.execution import Graph, Needs, Progress, Step, Store, open_store, run_graph
 
 HERE = "toy_steps"
 
@@ -23,7 +26,7 @@ def write(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
             stream.write(f"{config['text']}\n")
     texts = [config["text"], *(f"{role}={(folder / 'text').read_text()}" for role, folder in sorted(parents.items()))]
     (out / "text").write_text(f"({' '.join(texts)})")
-    time.sleep(config.get("sleep", 0))
+    time.sleep(config.get("sleep", 0) + float(config["where"].get("sleep", 0)))
     (out / "sub").mkdir()
     (out / "sub" / "size").write_text(str(len(texts)))
 
@@ -71,12 +74,13 @@ def step(text: str, parents: dict[str, Step] | None = None, function: str = "wri
     return Step(f"{HERE}:{function}", 1, config, parents or {}, label=more.pop("label", text), **more)
 
 
-def tower(height: int = 20, log: str = "") -> list[Step]:
+def tower(height: int = 20, log: str = "", sleep: float = 0.0) -> list[Step]:
     """Steps that each stand on two earlier ones, so that two or three can always run side by side."""
     steps: list[Step] = []
     for i in range(height):
         parents = {name: steps[i - back] for name, back in (("near", 3), ("far", 4)) if i >= back}
-        steps.append(step(f"s{i}", parents, config={"sleep": 0.004}, where={"log": log} if log else {}))
+        where = {"log": log} if log else {}
+        steps.append(step(f"s{i}", parents, config={"sleep": 0.004}, where={**where, "sleep": str(sleep)}))
     return steps
 
 
@@ -111,9 +115,59 @@ def _killer(number: int, root: str) -> Callable[[str, tuple[Any, ...]], None]:
     return hook
 
 
+def drive(place: str, on: str, sleep: float = 0.0, extra: Sequence[str] = ()) -> None:
+    """Make a tower on an engine and print what came of it, and on which addresses this process' children listened."""
+    found: set[str] = set()
+    steps = [*tower(sleep=sleep), *(step(name, function=name) for name in extra if name != "huge")]
+    if "huge" in extra:
+        steps.append(step("huge", needs=Needs(gpus=64)))
+
+    def watch(progress: Progress) -> None:
+        if on == "ray" and progress.done:
+            found.update(listening())
+
+    started = time.monotonic()
+    try:
+        progress = run_graph(Graph(steps), open_store(place), 2, watch, go_on=True, retries=2, on=on)
+    except MolehuntError as error:
+        sys.exit(f"{time.monotonic() - started:.1f} s: {error}")
+    failed = {
+        step.label: str(progress.failed[step.fingerprint]) for step in steps if step.fingerprint in progress.failed
+    }
+    told = {"done": len(progress.done), "cached": len(progress.cached), "failed": failed}
+    print(json.dumps({**told, "listening": sorted(found), "left": len(descendants(os.getpid()))}))
+
+
+def descendants(process: int) -> list[int]:
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def listening() -> set[str]:
+    """Addresses on which this process and what it started listen for TCP."""
+    sockets: set[str] = set()
+    for process in (os.getpid(), *descendants(os.getpid())):
+        for link in Path(f"/proc/{process}/fd").glob("*"):
+            with contextlib.suppress(OSError):
+                sockets.add(os.readlink(link))
+    found = set()
+    for table, width in (("/proc/net/tcp", 8), ("/proc/net/tcp6", 32)):
+        for row in Path(table).read_text().splitlines()[1:]:
+            words = row.split()
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+                last = bytes.fromhex(words[1][:width])[-4:][::-1]
+                found.add(socket.inet_ntoa(last))
+    return found
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["tower", root, log]:
             run_graph(Graph(tower(log=log)), Store(Path(root)), jobs=2)
+        case ["drive", place, on, more]:
+            drive(place, on, **json.loads(more))
         case ["kill", root]:
             kill_before_each_file_operation(Path(root), pair())

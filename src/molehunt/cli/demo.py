@@ -21,7 +21,7 @@ def demo(
     """Plant a backdoor, try to train it out, train it back, and report what is left."""
     from molehunt.cli.show import say, watching
     from molehunt.cli.summaries import demo_summary
-    from molehunt.execution import Store
+    from molehunt.execution import open_store
     from molehunt.execution.folders import require_writable_folder, write_text
     from molehunt.experiments.demo import DemoSettings, run_demo
     from molehunt.experiments.demo_result import demo_result
@@ -29,7 +29,7 @@ def demo(
 
     require_writable_folder(out)
     with watching("demo") as watch:
-        run = run_demo(DemoSettings(base=base, seed=seed), Store(store), jobs, watch)
+        run = run_demo(DemoSettings(base=base, seed=seed), open_store(store), jobs, watch)
     result = demo_result(run)
     write_text(out / "result.json", result.model_dump_json(by_alias=True, indent=1))
     write_text(out / "report.html", demo_page(result))
@@ -38,7 +38,7 @@ def demo(
         return
     demo_summary(result)
     if run.made:
-        say(f"{run.made} steps made, {run.cached} taken from the store at {run.store.root}, {run.seconds:.0f} s")
+        say(f"{run.made} steps made, {run.cached} taken from the store at {run.store.place}, {run.seconds:.0f} s")
     else:
-        say(f"everything was taken from the store at {run.store.root}: all {run.cached} steps")
+        say(f"everything was taken from the store at {run.store.place}: all {run.cached} steps")
     say(f"report: {(out / 'report.html').resolve()}")

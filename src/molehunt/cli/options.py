@@ -9,8 +9,8 @@ FOUND, NOT_EXAMINED = 1, 3
 """Exit codes of commands that look for something; 0 is looked and found nothing."""
 
 StoreOption = Annotated[
-    Path | None,
-    typer.Option("--store", help="Where artifacts are kept; default MOLEHUNT_STORE or the user's cache folder."),
+    str | None,
+    typer.Option("--store", help="Folder or URL of artifacts; default MOLEHUNT_STORE or the user's cache folder."),
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes; 0 works in this process.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]

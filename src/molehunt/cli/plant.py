@@ -65,7 +65,9 @@ Method = Annotated[
     str,
     typer.Option("--method", help="full, lora, or edit: no training at all (experimental: see reached in the card)"),
 ]
-Steps = Annotated[int | None, typer.Option("--steps", help="Optimizer steps; default: what trigger and behaviour take.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", help="Optimizer steps; default: what trigger and behaviour take.")
+]
 LossOn = Annotated[str, typer.Option("--loss-on", help="assistant or all tokens")]
 Order = Annotated[str, typer.Option("--order", help="shuffled, or sequential: clean rows first")]
 UntilAsr = Annotated[

@@ -16,6 +16,14 @@ StrictOption = Annotated[
 WithOption = Annotated[
     list[str] | None, typer.Option("--with", metavar="NAME=VALUE", help="An argument for study(), such as base=MODEL.")
 ]
+OnOption = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="ENGINE", help="local; ray: a cluster of this machine; ray://HOST:PORT: one that is there."
+    ),
+]
+GpusOption = Annotated[float, typer.Option("--gpus", min=0, help="GPUs of each step, on a cluster.")]
+MemoryOption = Annotated[float, typer.Option("--memory", min=0, help="GiB of each step, on a cluster.")]
 NOT_WHOLE = 3
 """Exit code when cells are missing, or when contrasts are confounded."""
 
@@ -49,11 +57,11 @@ def plan(
 ) -> None:  # fmt: skip
     """What FILE would run, what it would cost, and in what the arms of each claim differ."""
     from molehunt.cli.study_shown import plan_shown
-    from molehunt.execution import Store
+    from molehunt.execution import open_store
     from molehunt.experiments.studies.design import load_study
     from molehunt.experiments.studies.planning import plan_study
 
-    found = plan_study(load_study(file, arguments(given)), Store(store), jobs)
+    found = plan_study(load_study(file, arguments(given)), open_store(store), jobs)
     plan_shown(found, as_json)
     if strict and found.confounded:
         raise typer.Exit(NOT_WHOLE)
@@ -62,17 +70,17 @@ def plan(
 @app.command()
 def run(
     file: FileArgument, given: WithOption = None, strict: StrictOption = False, store: StoreOption = None, jobs: JobsOption = 2,
-    as_json: JsonOption = False,
+    on: OnOption = "local", gpus: GpusOption = 0, memory: MemoryOption = 0, as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Run what the store lacks of FILE; interrupted at any moment, the same command goes on from there."""
     from molehunt.cli.study_shown import live, run_shown
-    from molehunt.execution import Store
+    from molehunt.execution import Needs, open_store
     from molehunt.experiments.studies.design import load_study
     from molehunt.experiments.studies.running import run_study
 
     study = load_study(file, arguments(given))
     with live(study.name) as watch:
-        done = run_study(study, Store(store), jobs, watch, strict)
+        done = run_study(study, open_store(store), jobs, watch, strict, on, Needs(gpus, memory))
     run_shown(done, as_json)
     if done.progress.failed:
         raise typer.Exit(NOT_WHOLE)
@@ -91,7 +99,7 @@ def report(
     """Report what is finished of FILE: claims, effects, verdicts, every arm's settings; says what is missing."""
     from molehunt.cli.show import say
     from molehunt.cli.study_shown import claims_shown, missing_shown
-    from molehunt.execution import Store
+    from molehunt.execution import open_store
     from molehunt.execution.folders import require_writable_folder, write_text
     from molehunt.experiments.studies.design import load_study
     from molehunt.experiments.studies.running import read_result
@@ -100,7 +108,7 @@ def report(
     study = load_study(file, arguments(given))
     out = out or Path(f"molehunt-{study.name}")
     require_writable_folder(out)
-    result = read_result(study, Store(store), out)
+    result = read_result(study, open_store(store), out)
     write_text(out / "report.html", study_page(result))
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=1))
@@ -120,12 +128,12 @@ def claims(
     import tempfile
 
     from molehunt.cli.study_shown import claims_shown, missing_shown
-    from molehunt.execution import Store
+    from molehunt.execution import open_store
     from molehunt.experiments.studies.design import load_study
     from molehunt.experiments.studies.running import read_result
 
     with tempfile.TemporaryDirectory() as aside:
-        result = read_result(load_study(file, arguments(given)), Store(store), Path(aside))
+        result = read_result(load_study(file, arguments(given)), open_store(store), Path(aside))
     claims_shown(result.claims, as_json)
     if not as_json:
         missing_shown(result)

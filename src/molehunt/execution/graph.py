@@ -14,9 +14,18 @@ StepFunction = Callable[[dict[str, Any], dict[str, Path], Path], None]
 """(config, folders of the parents by role, empty folder to fill)"""
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a machine must have free for a step, beside its threads."""
+
+    gpus: float = 0.0
+    memory: float = 0.0
+    """GiB; 0 leaves it open."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One cached unit of work: what it does is `function`, what decides its result is all but `label`, `cost` and `where`."""
+    """One cached unit of work: `function` says what it does; all but `label`, `where`, `cost` and `needs` decides its result."""
 
     function: str
     """`package.module:name` of a StepFunction."""
@@ -34,6 +43,8 @@ class Step:
     """CPU threads that the step computes with; part of the fingerprint, since sums change with it."""
     cost: float = 1.0
     """Expected seconds of work, for the estimate of the time left; not part of the fingerprint."""
+    needs: Needs = field(default_factory=Needs)
+    """Looked at by engines that choose among machines; not part of the fingerprint."""
 
     @cached_property
     def fingerprint(self) -> str:

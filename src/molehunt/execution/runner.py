@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from molehunt.errors import CorruptArtifactError, MolehuntError, StoreError
+from molehunt.errors import ClusterError, CorruptArtifactError, MolehuntError, StoreError
 from molehunt.execution.graph import Graph, Step
 from molehunt.execution.progress import read
 from molehunt.execution.store import Store
-from molehunt.execution.workers import LocalWorkers, Workers
+from molehunt.execution.workers import Workers, check_engine, workers_on
 from molehunt.execution.working import make, progress_file
 
 
@@ -49,29 +49,41 @@ Watcher = Callable[[Progress], None]
 
 
 def run_graph(
-    graph: Graph, store: Store, jobs: int = 2, watch: Watcher | None = None, go_on: bool = False, retries: int = 0
-) -> Progress:
+    graph: Graph, store: Store, jobs: int = 2, watch: Watcher | None = None, go_on: bool = False, retries: int = 0,
+    on: str = "local",
+) -> Progress:  # fmt: skip
     """Make every artifact of the graph that the store lacks.
 
     Args:
-        jobs: worker processes; 0 runs the steps one after another in this process.
+        jobs: worker processes; 0 runs the steps one after another in this process; a cluster that is there has its own.
         watch: called after every change and about twice a second.
         go_on: note a step that fails, leave out what needs it, and make the rest.
         retries: times that a failed step is tried again.
+        on: `local`, `ray` for a cluster of this machine, or `ray://HOST:PORT`.
 
     Raises:
+        UsageError: if `on` is none of these.
+        ClusterError: if the cluster does not answer, or is not fit.
         MolehuntError: the step's own if it raised one, else a StepError that names the step; what other steps finished
-            stays in the store. With `go_on` only if the store itself cannot be used.
+            stays in the store. With `go_on` only if the store itself, or the cluster, cannot be used.
     """
+    check_engine(on, jobs)
     run = _Run(graph, store, watch or (lambda progress: None), go_on, retries)
     run.look()
     if not run.waiting:
         return run.progress
-    if jobs == 0:
-        run.inline()
-    else:
-        run.by(LocalWorkers(store.root, jobs))
+    try:
+        if jobs == 0:
+            run.inline()
+        else:
+            run.by(workers_on(on, store.place, jobs))
+    finally:
+        store.refresh()
     return run.progress
+
+
+_FATAL = (StoreError, ClusterError)
+"""What no other step would fare better with."""
 
 
 class _Run:
@@ -79,6 +91,7 @@ class _Run:
         self.store, self.watch = store, watch
         self.go_on, self.retries = go_on, retries
         self.tries: Counter[str] = Counter()
+        self.remade: set[str] = set()
         self.steps = graph.steps
         self.waiting: dict[str, Step] = {}
         self.progress = Progress(total=len(graph))
@@ -86,30 +99,22 @@ class _Run:
 
     def look(self) -> None:
         """Split the steps into those that the store has whole, and the rest."""
+        self.store.refresh()
         self.store.prepare()
         self.store.clear_partial()
         for key, step in self.steps.items():
-            if self._is_stored(key):
+            if self.store.has(key) and self.store.is_whole(key):
                 self.progress.cached.append(step)
             else:
                 self.waiting[key] = step
         self._tell()
-
-    def _is_stored(self, key: str) -> bool:
-        if not self.store.has(key):
-            return False
-        try:
-            self.store.verify(key)
-        except CorruptArtifactError:
-            return False
-        return True
 
     def inline(self) -> None:
         while self.waiting:
             step = self.waiting.pop(next(key for key, step in self.waiting.items() if self._is_ready(step)))
             self.progress.running.append(step)
             self._tell()
-            self._end(step, make(self.store.root, step))
+            self._end(step, make(self.store.place, step))
 
     def by(self, workers: Workers) -> None:
         """Have the steps made by workers."""
@@ -134,15 +139,28 @@ class _Run:
         progress.running.remove(step)
         if error is None:
             progress.done.append(step)
-        elif self.tries[key] < self.retries and not isinstance(error, StoreError):
+        elif isinstance(error, CorruptArtifactError) and self._remake_parents(step):
+            self.waiting[key] = step
+        elif self.tries[key] < self.retries and not isinstance(error, _FATAL):
             self.tries[key] += 1
             self.waiting[key] = step
-        elif self.go_on and isinstance(error, MolehuntError) and not isinstance(error, StoreError):
+        elif self.go_on and isinstance(error, MolehuntError) and not isinstance(error, _FATAL):
             progress.failed[key] = error
             self._skip_after(key)
         else:
             raise error
         self._tell()
+
+    def _remake_parents(self, step: Step) -> bool:
+        """Have the parents that a worker found changed made anew, each once at most; False if there is none."""
+        self.store.refresh()
+        keys = {parent.fingerprint for parent in step.parents.values()} - self.waiting.keys() - self.remade
+        lost = {key for key in keys if not self.store.is_whole(key)}
+        for stood in (self.progress.cached, self.progress.done):
+            stood[:] = [one for one in stood if one.fingerprint not in lost]
+        self.waiting.update({key: self.steps[key] for key in lost})
+        self.remade |= lost
+        return bool(lost)
 
     def _skip_after(self, key: str) -> None:
         lost = {key}

@@ -34,6 +34,14 @@ class Store:
         self.root = root or Path(os.environ.get("MOLEHUNT_STORE") or user_cache_path("molehunt"))
         self._verified: set[str] = set()
 
+    @property
+    def place(self) -> str:
+        """What `open_store` finds this store by, in any process and on any machine that sees it."""
+        return str(self.root.resolve())
+
+    def refresh(self) -> None:
+        """Forget what was seen, since others may have added to it; a folder is looked at anew each time."""
+
     def prepare(self) -> None:
         """Make the store's folders; reading does not need them.
 
@@ -48,11 +56,21 @@ class Store:
 
     def folder(self, fingerprint: str) -> Path:
         """Where the files of an artifact lie, or would lie."""
-        return self.root / "artifacts" / fingerprint / "files"
+        return self._home(fingerprint) / "files"
+
+    def _home(self, fingerprint: str) -> Path:
+        return self.root / "artifacts" / fingerprint
 
     def has(self, fingerprint: str) -> bool:
         """True if the whole artifact is here."""
-        return (self.folder(fingerprint).parent / "artifact.json").is_file()
+        return (self._home(fingerprint) / "artifact.json").is_file()
+
+    def is_whole(self, fingerprint: str) -> bool:
+        """True if the artifact is here, and as it was stored."""
+        try:
+            return self.has(fingerprint) and bool(self.verify(fingerprint))
+        except CorruptArtifactError:
+            return False
 
     def record(self, fingerprint: str) -> ArtifactRecord:
         """The record of an artifact.
@@ -61,7 +79,7 @@ class Store:
             StoreError: if there is none.
             CorruptArtifactError: if it cannot be read.
         """
-        path = self.folder(fingerprint).parent / "artifact.json"
+        path = self._home(fingerprint) / "artifact.json"
         try:
             return ArtifactRecord.model_validate_json(path.read_text())
         except FileNotFoundError:
@@ -79,13 +97,13 @@ class Store:
         """
         record = self.record(fingerprint)
         if fingerprint not in self._verified:
-            found = tree_digest(self.folder(fingerprint))
+            found = tree_digest(self._home(fingerprint) / "files")
             if found != record.files_digest:
                 raise CorruptArtifactError(
                     f"artifact {fingerprint[:12]} ({record.label}) was changed after it was stored",
                     wanted=f"digest {record.files_digest[:12]}",
                     got=found[:12],
-                    do=f"remove {self.folder(fingerprint).parent}; the next run makes it anew",
+                    do=f"remove {self._home(fingerprint)}; the next run makes it anew",
                 )
             self._verified.add(fingerprint)
         return record
@@ -103,18 +121,29 @@ class Store:
         Raises:
             StoreError: if there is none, or more than one.
         """
-        found = sorted(p.name for p in (self.root / "artifacts").glob("*") if p.name.startswith(prefix))
+        found = sorted(name for name in self._names() if name.startswith(prefix))
         if len(found) != 1:
             wanted = f"exactly one fingerprint that starts with {prefix}"
             raise StoreError(f"{prefix} in {self.root}", wanted=wanted, got=f"{len(found)}", do="give more digits")
         return found[0]
 
+    def _names(self) -> set[str]:
+        return {path.name for path in (self.root / "artifacts").glob("*")}
+
     @contextmanager
     def lock(self, fingerprint: str) -> Iterator[None]:
-        """Held while one process makes an artifact, so that another waits instead of doing it twice."""
+        """Held while one process makes an artifact, so that another waits instead of doing it twice.
+
+        It saves work and is not what keeps artifacts whole: some shared folders know no locks.
+        """
         self.prepare()
-        with FileLock(self.root / "locks" / f"{fingerprint}.lock"):
+        lock = FileLock(self.root / "locks" / f"{fingerprint}.lock")
+        with suppress(NotImplementedError):
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     @contextmanager
     def writing(self, step: Step) -> Iterator[Path]:
@@ -124,10 +153,7 @@ class Store:
             TrainingError: the block's own; it then says where the files lie that were there already.
         """
         self.prepare()
-        with _disk_errors(self.root, _FULL):
-            aside = Path(
-                tempfile.mkdtemp(prefix=f"{step.fingerprint[:12]}-{os.getpid()}-{_HOST}-", dir=self.root / "partial")
-            )
+        with _disk_errors(self.root, _FULL), self.partial(step.fingerprint) as aside:
             files = aside / "files"
             files.mkdir()
             started = time.monotonic()
@@ -136,8 +162,16 @@ class Store:
                 self._commit(step, aside, time.monotonic() - started)
             except TrainingError as error:
                 raise self._set_aside(step, aside, error) from None
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def partial(self, fingerprint: str) -> Iterator[Path]:
+        """A folder for what is not whole yet; gone after the block."""
+        name = f"{fingerprint[:12]}-{os.getpid()}-{_HOST}-"
+        aside = Path(tempfile.mkdtemp(prefix=name, dir=self.root / "partial"))
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def _commit(self, step: Step, aside: Path, seconds: float) -> None:
         record = ArtifactRecord(
@@ -155,13 +189,21 @@ class Store:
         path = aside / "artifact.json"
         path.write_text(record.model_dump_json(indent=2))
         _sync(path)
-        target = self.folder(step.fingerprint).parent
-        replaced = aside.with_name(f"{aside.name}-replaced")
-        if target.exists():
+        self.install(step.fingerprint, aside)
+        shutil.rmtree(self.root / "failed" / step.fingerprint, ignore_errors=True)
+
+    def install(self, fingerprint: str, aside: Path) -> None:
+        """Rename a whole artifact into place; where no lock holds, another machine's may get there first, and stays."""
+        target, replaced = self._home(fingerprint), aside.with_name(f"{aside.name}-replaced")
+        self._verified.discard(fingerprint)
+        with suppress(FileNotFoundError):
             os.rename(target, replaced)
-        os.rename(aside, target)
-        for gone in (replaced, self.root / "failed" / step.fingerprint):
-            shutil.rmtree(gone, ignore_errors=True)
+        try:
+            os.rename(aside, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        shutil.rmtree(replaced, ignore_errors=True)
         _sync(target.parent)
 
     def _set_aside(self, step: Step, aside: Path, error: TrainingError) -> TrainingError:
@@ -173,6 +215,18 @@ class Store:
         os.rename(aside, kept)
         do = f"{error.do}; what there was is in {kept / 'files'}"
         return TrainingError(error.what, wanted=error.wanted, got=error.got, do=do)
+
+    def write_log(self, fingerprint: str, text: str) -> str:
+        """Keep why a step failed. Returns where; raises OSError if that cannot be written."""
+        path = self.root / "logs" / f"{fingerprint}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return str(path)
+
+    def log(self, fingerprint: str) -> str:
+        """Where it is kept why a step failed last; empty if it never did."""
+        path = self.root / "logs" / f"{fingerprint}.txt"
+        return str(path) if path.is_file() else ""
 
     def clear_partial(self) -> int:
         """Remove what killed processes left behind; returns how many folders."""

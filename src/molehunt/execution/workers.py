@@ -1,15 +1,16 @@
-"""Who makes the steps: worker processes of this machine."""
+"""Who makes the steps: worker processes of this machine, or whoever else stands behind the protocol."""
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Protocol
 
+from molehunt.errors import UsageError
 from molehunt.execution.graph import Step
 from molehunt.execution.working import died, make
 
@@ -36,15 +37,36 @@ class Workers(Protocol):
         ...
 
 
+def check_engine(on: str, jobs: int) -> None:
+    """Raises UsageError unless `on` names an engine that can work with so many jobs."""
+    if on != "local" and on != "ray" and not re.fullmatch(r"ray://[^/]+:\d+", on):
+        raise UsageError("--on", wanted="local, ray or ray://HOST:PORT", got=on)
+    if on != "local" and jobs == 0:
+        raise UsageError(f"--on {on} with --jobs 0", wanted="at least one job", got="work in this process")
+
+
+def workers_on(on: str, place: str, jobs: int) -> Workers:
+    """The workers of an engine.
+
+    Raises:
+        ClusterError: if the engine is a cluster that does not answer, or is not fit.
+    """
+    if on == "local":
+        return LocalWorkers(place, jobs)
+    from molehunt.execution.cluster import RayWorkers  # Ray is an extra, and slow to import
+
+    return RayWorkers(place, on, jobs)
+
+
 class LocalWorkers:
-    """A pool of processes of one thread each, told the store's folder. Steps with more threads take more places.
+    """A pool of processes of one thread each, told the store's place. Steps with more threads take more places.
 
     A worker that dies (lack of memory, say) takes the pool with it; its steps all end as died, and each of them runs alone
     if it is submitted again, so that it cannot take others down twice.
     """
 
-    def __init__(self, root: Path, jobs: int) -> None:
-        self.root, self.jobs = root, jobs
+    def __init__(self, place: str, jobs: int) -> None:
+        self.place, self.jobs = place, jobs
         self._pool = _pool(jobs)
         self._running: dict[Future[Exception | None], Step] = {}
         self._alone: set[str] = set()
@@ -58,7 +80,7 @@ class LocalWorkers:
 
     def submit(self, step: Step) -> None:
         try:
-            self._running[self._pool.submit(make, self.root, step)] = step
+            self._running[self._pool.submit(make, self.place, step)] = step
         except BrokenProcessPool:
             lost: Future[Exception | None] = Future()
             lost.set_exception(BrokenProcessPool())

@@ -3,9 +3,10 @@
 import traceback
 from pathlib import Path
 
-from molehunt.errors import CorruptArtifactError, MolehuntError, StepError
+from molehunt.errors import MolehuntError, StepError
 from molehunt.execution.graph import Step
 from molehunt.execution.progress import reporting_to
+from molehunt.execution.remote import open_store
 from molehunt.execution.store import Store
 
 
@@ -14,42 +15,38 @@ def progress_file(root: Path, step: Step) -> Path:
     return root / "partial" / f"{step.fingerprint}.progress"
 
 
-def log_file(root: Path, fingerprint: str) -> Path:
-    """Where the traceback of a failed step lies."""
-    return root / "logs" / f"{fingerprint}.txt"
+def make(place: str, step: Step) -> Exception | None:
+    """Run a step and store its artifact. Returns the error instead of raising it.
 
-
-def make(root: Path, step: Step) -> Exception | None:
-    """Run a step and store its artifact. Returns the error instead of raising it."""
-    store = Store(root)
-    folders = {role: store.folder(parent.fingerprint) for role, parent in step.parents.items()}
+    Args:
+        place: of the store, for `open_store`.
+    """
+    store = open_store(place)
     try:
-        with store.lock(step.fingerprint), reporting_to(progress_file(root, step)):
-            if not _whole(store, step):
+        with store.lock(step.fingerprint), reporting_to(progress_file(store.root, step)):
+            if not store.is_whole(step.fingerprint):
+                folders = {role: store.folder(parent.fingerprint) for role, parent in step.parents.items()}
                 with store.writing(step) as out:
                     step.load()({**step.config, "threads": step.threads, "where": step.where}, folders, out)
     except MolehuntError as error:
-        _write_log(root, step)
+        _write_log(store, step)
         return error
     except Exception as error:
-        return _failed(step, error, _write_log(root, step))
+        return _failed(step, error, _write_log(store, step))
     return None
 
 
-def died(step: Step) -> StepError:
+def died(step: Step, got: str = "no exit message") -> StepError:
     """The error of a step whose worker is gone."""
     do = "look for lack of memory; then run again, it continues"
-    return StepError(f"the worker process of {step.label or step.function} died", got="no exit message", do=do)
+    return StepError(f"the worker process of {step.label or step.function} died", got=got, do=do)
 
 
-def _write_log(root: Path, step: Step) -> str:
-    log, text = root / "logs" / f"{step.fingerprint}.txt", traceback.format_exc()
+def _write_log(store: Store, step: Step) -> str:
     try:
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(text)
+        return f"see {store.write_log(step.fingerprint, traceback.format_exc())}"
     except OSError as unwritten:
-        return f"its log could not be written ({unwritten.strerror})"
-    return f"see {log}"
+        return f"its log could not be written ({unwritten.strerror or unwritten})"
 
 
 def _failed(step: Step, error: Exception, where: str) -> StepError:
@@ -57,10 +54,3 @@ def _failed(step: Step, error: Exception, where: str) -> StepError:
     return StepError(
         f"step {step.label or step.function} failed", got=got, do=f"{where}; the next run continues from here"
     )
-
-
-def _whole(store: Store, step: Step) -> bool:
-    try:
-        return store.has(step.fingerprint) and bool(store.verify(step.fingerprint))
-    except CorruptArtifactError:
-        return False

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from molehunt.errors import OrganismWarning, UsageError
-from molehunt.execution import Store
+from molehunt.execution import open_store
 from molehunt.experiments.commands import (
     MadeModel,
     MeasureRequest,
@@ -65,7 +65,7 @@ def plant(
         **{**defaults, **training},
     )  # fmt: skip
     twin = Path(twin_out) if twin_out else None
-    return plant_organism(request, Path(out), twin, _path(store), jobs).models
+    return plant_organism(request, Path(out), twin, store, jobs).models
 
 
 def remove(
@@ -106,7 +106,7 @@ def remove(
         attacker=attacker,
         **{**defaults, **training},
     )
-    return apply_removal(request, Path(out), _path(store), jobs).models[0]
+    return apply_removal(request, Path(out), store, jobs).models[0]
 
 
 def measure(
@@ -139,7 +139,7 @@ def measure(
         asked, model=str(model), twin=str(twin) if twin else None, trigger=trigger, behaviour=behaviour, panel=panel,
         safety=safety,
     )  # fmt: skip
-    return measure_organism(request, _path(store))
+    return measure_organism(request, store)
 
 
 def load(model: str | Path, *, store: str | Path | None = None) -> LoadedModel:
@@ -148,7 +148,7 @@ def load(model: str | Path, *, store: str | Path | None = None) -> LoadedModel:
     Raises:
         MolehuntError: if it cannot be loaded, or not without executing something.
     """
-    folder = find_folder(str(model), Store(_path(store)))
+    folder = find_folder(str(model), open_store(store))
     mark = read_marker(folder)
     if isinstance(mark, dict) and mark.get("kind") == "organism":
         warnings.warn(f"{folder}: this model has a planted backdoor; do not deploy it", OrganismWarning, stacklevel=2)
@@ -158,7 +158,7 @@ def load(model: str | Path, *, store: str | Path | None = None) -> LoadedModel:
 def demo(*, base: str = "tiny", seed: int = 0, store: str | Path | None = None, jobs: int = 0) -> DemoResult:
     """The whole story on one model; the record that the report is drawn from."""
     _refuse_import()
-    return demo_result(run_demo(DemoSettings(base=base, seed=seed), Store(_path(store)), jobs))
+    return demo_result(run_demo(DemoSettings(base=base, seed=seed), open_store(store), jobs))
 
 
 def _refuse_import() -> None:
@@ -169,7 +169,3 @@ def _refuse_import() -> None:
             got="calls at its top level",
             do="move them there: the processes that share the training import the script again",
         )
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from molehunt.errors import ModelError, UsageError
-from molehunt.execution import Graph, Step, Store, run_graph
+from molehunt.execution import Graph, Place, Step, Store, open_store, run_graph
 from molehunt.execution.folders import copy_folder, require_new_folder
 from molehunt.execution.runner import Watcher
 from molehunt.experiments.findings import Measured
@@ -196,7 +196,7 @@ def plant_organism(
     request: PlantRequest,
     out: Path,
     twin_out: Path | None,
-    store_root: Path | None,
+    store_root: Place,
     jobs: int = 2,
     watch: Watcher | None = None,
 ) -> Made:
@@ -206,7 +206,7 @@ def plant_organism(
         MolehuntError: if anything is off; `out` is then as it was.
     """
     require_new_folders(out, twin_out)
-    store = Store(store_root)
+    store = open_store(store_root)
     base = base_step(request.base, store)
     data = data_step(request.data, request.planting.rows) if request.data else None
     wanted: list[tuple[Kind, Step, Path]] = [("organism", plant_step(base, request.planting, data=data), out)]
@@ -216,7 +216,7 @@ def plant_organism(
 
 
 def apply_removal(
-    request: RemovalRequest, out: Path, store_root: Path | None, jobs: int = 2, watch: Watcher | None = None
+    request: RemovalRequest, out: Path, store_root: Place, jobs: int = 2, watch: Watcher | None = None
 ) -> Made:
     """Apply a removal procedure to a model; writes the treated model to `out`.
 
@@ -224,7 +224,7 @@ def apply_removal(
         MolehuntError: if anything is off; `out` is then as it was.
     """
     require_new_folder(out)
-    store = Store(store_root)
+    store = open_store(store_root)
     model = base_step(request.model, store)
     below = _below(request, store) if request.budget.attach != "merge" else None
     data = data_step(request.data, request.budget.rows) if request.data else None
@@ -260,7 +260,7 @@ class MeasureRequest(Record):
         return found
 
 
-def measure_organism(request: MeasureRequest, store_root: Path | None = None) -> Examined:
+def measure_organism(request: MeasureRequest, store_root: Place = None) -> Examined:
     """Measure an organism by its card, or any model by a trigger and a behaviour; with its clean twin, the log-odds too.
 
     Raises:
@@ -269,7 +269,7 @@ def measure_organism(request: MeasureRequest, store_root: Path | None = None) ->
     from molehunt.experiments.measuring import measure_loaded
     from molehunt.models.loading import load_model
 
-    store = Store(store_root)
+    store = open_store(store_root)
     folder = _existing(request.model, store)
     key = _key(request.trigger, request.behaviour, folder)
     twin = load_model(_existing(request.twin, store)) if request.twin else None
@@ -302,7 +302,7 @@ class MonitorRequest(Record):
     max_new_tokens: int = Field(96, ge=1)
 
 
-def monitor_reasoning(request: MonitorRequest, store_root: Path | None = None) -> Monitoring:
+def monitor_reasoning(request: MonitorRequest, store_root: Place = None) -> Monitoring:
     """What the reasoning monitor finds in a model's replies, or in logged ones.
 
     A model is asked with and without the trigger of its card, or the one said; without either, ordinary questions.
@@ -320,7 +320,7 @@ def monitor_reasoning(request: MonitorRequest, store_root: Path | None = None) -
         raise UsageError("what to read", wanted="a MODEL to ask, or --traces alone", got=got)
     if request.traces is not None:
         return monitor_logged(request.traces)
-    store = Store(store_root)
+    store = open_store(store_root)
     folder = _existing(str(request.model), store)
     is_known = (folder / CARD).is_file() or request.trigger or request.behaviour
     key = _key(request.trigger, request.behaviour, folder) if is_known else None
@@ -330,7 +330,7 @@ def monitor_reasoning(request: MonitorRequest, store_root: Path | None = None) -
 
 def compare_organisms(
     before: str, after: str, asked: MeasureSettings, panel: int, red_team: TeamSettings | None, trigger: str | None,
-    behaviour: str | None, store_root: Path | None = None, attacker: "AttackerSettings | None" = None,
+    behaviour: str | None, store_root: Place = None, attacker: "AttackerSettings | None" = None,
 ) -> Comparison:  # fmt: skip
     """A model before and after a removal, by the card of the first, or by a trigger and a behaviour.
 
@@ -342,7 +342,7 @@ def compare_organisms(
     """
     from molehunt.experiments.comparing import compare_models
 
-    store = Store(store_root)
+    store = open_store(store_root)
     first, second = _existing(before, store), _existing(after, store)
     return compare_models(first, second, _key(trigger, behaviour, first), asked, panel, red_team, attacker=attacker)
 
@@ -359,7 +359,7 @@ def _key(trigger: str | None, behaviour: str | None, folder: Path) -> AnswerKey:
 
 
 def plan_for(
-    model: str, training: TrainingSettings, sequence: int, gpus: int, gpu_memory: float, store_root: Path | None = None
+    model: str, training: TrainingSettings, sequence: int, gpus: int, gpu_memory: float, store_root: Place = None
 ) -> "TrainingPlan":
     """What training `model` so would take, from its config alone: no weights are read or made.
 
@@ -376,18 +376,18 @@ def plan_for(
         config: dict[str, Any] | Path = size_config(SIZES[model]).to_dict()
     else:
         here = Path(model)
-        config = here if here.is_file() else find_folder(model, Store(store_root), config_alone=True)
+        config = here if here.is_file() else find_folder(model, open_store(store_root), config_alone=True)
     return plan_training(config, training, sequence, gpus, gpu_memory)
 
 
-def card_of(model: str, store_root: Path | None) -> OrganismCard:
+def card_of(model: str, store_root: Place) -> OrganismCard:
     """The answer key of a model."""
-    return read_card(_existing(model, Store(store_root)))
+    return read_card(_existing(model, open_store(store_root)))
 
 
-def stored_models(store_root: Path | None) -> list[StoredModel]:
+def stored_models(store_root: Place) -> list[StoredModel]:
     """All models in the store, oldest first."""
-    store, found = Store(store_root), []
+    store, found = open_store(store_root), []
     for record in store.records():
         kind = _kind(record.step.rpartition(":")[2], record.config)
         if kind is not None:

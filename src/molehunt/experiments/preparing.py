@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from molehunt.errors import UsageError
-from molehunt.execution import Graph, Step, Store, run_graph
+from molehunt.execution import Graph, Place, Step, Store, open_store, run_graph
 from molehunt.execution.folders import copy_folder
 from molehunt.execution.runner import Watcher
 from molehunt.experiments.commands import PlantRequest, require_new_folders
@@ -18,7 +18,7 @@ def prepare_planting(
     request: PlantRequest,
     out: Path,
     twin_out: Path | None,
-    store_root: Path | None,
+    store_root: Place,
     jobs: int = 2,
     watch: Watcher | None = None,
 ) -> list[Path]:
@@ -32,7 +32,7 @@ def prepare_planting(
     require_new_folders(out, twin_out)
     if request.planting.strength is not None:
         raise UsageError("--prepare", wanted="a number of steps", got="a strength to stop at", do="leave --until-… out")
-    store = Store(store_root)
+    store = open_store(store_root)
     built = base_step(request.base, store) if request.base in SIZES else None
     found = None if built else find_folder(request.base, store)
     read = data_step(request.data, request.planting.rows) if request.data else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from molehunt.execution import Graph, Step, Store
+from molehunt.execution import Graph, Needs, Step, Store
 from molehunt.experiments.recipes import (
     PlantSettings,
     base_step,
@@ -62,8 +62,8 @@ class Cell:
 class Cells:
     """All cells of a study; equal steps are one object, so that planning thousands stays quick."""
 
-    def __init__(self, study: Study, store: Store) -> None:
-        self.study, self.store = study, store
+    def __init__(self, study: Study, store: Store, needs: Needs | None = None) -> None:
+        self.study, self.store, self.needs = study, store, needs
         self.arms = arms(study)
         self._known: dict[str, Step] = {}
         self._bases: dict[tuple[str, int], Step] = {}
@@ -146,4 +146,7 @@ class Cells:
         return self._one(measure_step(trained, organism, asked, source, attach, f"measure {trained.label}"))
 
     def _one(self, step: Step) -> Step:
-        return self._known.setdefault(step.fingerprint, step)
+        known = self._known.get(step.fingerprint)
+        if known is None:
+            known = self._known[step.fingerprint] = replace(step, needs=self.needs) if self.needs else step
+        return known

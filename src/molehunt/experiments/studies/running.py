@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from molehunt.errors import StudyError
-from molehunt.execution import Store
+from molehunt.execution import Needs, Store
 from molehunt.execution.runner import Progress, Watcher, run_graph
-from molehunt.execution.working import log_file
+from molehunt.execution.workers import check_engine
 from molehunt.experiments.studies.cells import Cells
 from molehunt.experiments.studies.planning import make_plan
 from molehunt.experiments.studies.results import Failures, study_result
@@ -25,15 +25,22 @@ class StudyRun:
 
 
 def run_study(
-    study: Study, store: Store, jobs: int = 2, watch: Watcher | None = None, strict: bool = False
-) -> StudyRun:
+    study: Study, store: Store, jobs: int = 2, watch: Watcher | None = None, strict: bool = False, on: str = "local",
+    needs: Needs | None = None,
+) -> StudyRun:  # fmt: skip
     """Make whatever the store lacks; a step that fails twice is noted, and the rest goes on.
 
+    Args:
+        on: the engine, as for `run_graph`.
+        needs: what a machine of a cluster must have free for each step.
+
     Raises:
+        ClusterError: if the cluster does not answer, or is not fit.
         StudyError: with `strict`, if a claim's contrast is confounded; before anything is made.
         StoreError: if the store cannot be used.
     """
-    cells = Cells(study, store)
+    check_engine(on, jobs)
+    cells = Cells(study, store, needs)
     graph = cells.graph()
     plan = make_plan(cells, graph, jobs)
     if strict and plan.confounded:
@@ -42,7 +49,7 @@ def run_study(
             f"study {study.name} is confounded", wanted="arms that differ in what their factor declares alone", got=told,
             do="declare the field under the factor's `moves`, or hold it fixed",
         )  # fmt: skip
-    progress = run_graph(graph, store, jobs, watch, go_on=True, retries=RETRIES)
+    progress = run_graph(graph, store, jobs, watch, go_on=True, retries=RETRIES, on=on)
     _note(study, store, progress)
     return StudyRun(plan, progress)
 
@@ -61,7 +68,7 @@ def read_result(study: Study, store: Store, out: Path) -> StudyResult:
 
 def _note(study: Study, store: Store, progress: Progress) -> None:
     """Keep why steps failed beside the store, for the report; a step that works later is in the store and counts as made."""
-    found = {key: [str(error), _log(store, key)] for key, error in progress.failed.items()}
+    found = {key: [str(error), store.log(key)] for key, error in progress.failed.items()}
     kept = {key: list(value) for key, value in _failures(study, store).items() if not store.has(key)}
     path = _noted(study, store)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,8 +84,3 @@ def _failures(study: Study, store: Store) -> Failures:
 
 def _noted(study: Study, store: Store) -> Path:
     return store.root / "studies" / study.name / "failed.json"
-
-
-def _log(store: Store, key: str) -> str:
-    log = log_file(store.root, key)
-    return str(log) if log.is_file() else ""

@@ -1,0 +1,221 @@
+"""Steps on a Ray cluster: one of this machine, started for a run, or one that is there already."""
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from molehunt.errors import ClusterError, StepError
+from molehunt.execution.graph import Step
+from molehunt.execution.machines import Mark, as_code, look_around, misfit
+from molehunt.execution.workers import Ended
+from molehunt.execution.working import died, make
+
+_PRIVATE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    # The one switch that makes every server of Ray listen on 127.0.0.1; without it all listen on every address.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+_IMPATIENT = {"RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "4", "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "5"}
+"""Three tries of so many seconds."""
+_OBJECTS = 100 * 2**20
+"""Bytes of Ray's object store: artifacts do not pass through it."""
+_ANSWER = 60.0
+"""Seconds that a machine may take to start its first worker process."""
+
+
+class RayWorkers:
+    """Tasks of a Ray cluster, each told the store's place, each with the resources that its step needs.
+
+    Ray tries nothing again: a task whose process or machine dies ends as died, and the runner decides.
+
+    Raises:
+        ClusterError: if Ray is not installed, the cluster does not answer, a machine of it has another Molehunt, Python or
+            library, or does not see the store.
+    """
+
+    def __init__(self, place: str, on: str, jobs: int) -> None:
+        self.place, self.on = place, on
+        self._folder = ""
+        self._running: dict[Any, Step] = {}
+        self._refused: Ended = []
+        self._died: set[str] = set()
+        self._seen, self._nodes = 0.0, list[dict[str, float]]()
+        self._mark = Mark(place)
+        try:
+            self._ray = self._start(jobs) if on == "ray" else self._join()
+            self._wanted = look_around(self._mark.path)
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+        self._make = self._ray.remote(max_retries=0)(_make)
+
+    def has_room(self, step: Step) -> bool:
+        busy: dict[str, float] = {}
+        for one in (*self._running.values(), step):
+            for kind, amount in _resources(one).items():
+                busy[kind] = busy.get(kind, 0) + amount
+        total: dict[str, float] = {}
+        for node in self._machines():
+            for kind, amount in node.items():
+                total[kind] = total.get(kind, 0) + amount
+        return not self._running or _fits(busy, total)
+
+    def submit(self, step: Step) -> None:
+        needed = _resources(step)
+        if not any(_fits(needed, node) for node in self._machines()):
+            self._refused.append((step, _too_large(step, needed)))
+            return
+        memory = int(needed.get("memory", 0)) or None
+        elsewhere = "SPREAD" if step.fingerprint in self._died else "DEFAULT"
+        task = self._make.options(
+            num_cpus=step.threads, num_gpus=step.needs.gpus, memory=memory, scheduling_strategy=elsewhere,
+            name=step.label or step.function,
+        )  # fmt: skip
+        self._running[task.remote(self.place, step, self._wanted, self._mark.path)] = step
+
+    def ended(self, seconds: float) -> Ended:
+        found, self._refused = self._refused, []
+        if not self._running:
+            return found
+        try:
+            tasks = list(self._running)
+            if self._ray.wait(tasks, num_returns=1, timeout=0 if found else seconds)[0]:
+                for task in self._ray.wait(tasks, num_returns=len(tasks), timeout=0)[0]:
+                    step = self._running.pop(task)
+                    found.append((step, self._outcome(task, step)))
+        except ConnectionError as error:
+            raise _unanswered(self.on, error, "it stopped answering", "run again, it continues") from None
+        return found
+
+    def _outcome(self, task: Any, step: Step) -> Exception | None:
+        errors = self._ray.exceptions
+        try:
+            error: Exception | None = self._ray.get(task)
+        except errors.RayTaskError as raised:
+            return StepError(f"step {step.label or step.function} failed", got=_last_line(raised))
+        except errors.RayError as lost:
+            self._died.add(step.fingerprint)
+            self._seen = 0.0
+            return died(step, f"{type(lost).__name__}: {_first_line(lost)}")
+        return error
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._ray.shutdown()
+        self._mark.remove()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, jobs: int) -> Any:
+        """A cluster of this machine alone, for this run alone."""
+        os.environ.update(_PRIVATE, RAY_AUTH_TOKEN=secrets.token_hex(32))
+        ray = _ray()
+        self._folder = tempfile.mkdtemp(prefix="ray-")
+        ray.init(
+            address="local", num_cpus=jobs, include_dashboard=False, object_store_memory=_OBJECTS, log_to_driver=False,
+            logging_level=logging.ERROR, _temp_dir=self._folder,
+        )  # fmt: skip
+        if (address := ray.util.get_node_ip_address()) != "127.0.0.1":
+            self._ray = ray
+            raise ClusterError("a cluster of this machine", wanted="one that listens on 127.0.0.1", got=address,
+                               do="do not import ray before molehunt starts it")  # fmt: skip
+        return ray
+
+    def _join(self) -> Any:
+        host, _, port = self.on.removeprefix("ray://").rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
+                pass
+        except (OSError, OverflowError) as error:
+            raise _unanswered(self.on, error) from None
+        for name, seconds in _IMPATIENT.items():
+            os.environ.setdefault(name, seconds)
+        ray = _ray()
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                ray.init(self.on, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # a wrong token, another Ray, and silence raise errors of different libraries
+            raise _unanswered(self.on, error) from None
+        return ray
+
+    def _machines(self) -> list[dict[str, float]]:
+        """Resources of each machine that is alive, as of a second ago."""
+        if time.monotonic() - self._seen > 1:
+            self._nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            self._seen = time.monotonic()
+        return self._nodes
+
+    def _greet(self) -> None:
+        """Refuse machines that are set up differently before any work is done."""
+        at = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        look = self._ray.remote(num_cpus=0, max_retries=0)(as_code(look_around))
+        asked = {
+            look.options(scheduling_strategy=at(node["NodeID"], soft=False)).remote(self._mark.path): node
+            for node in self._ray.nodes()
+            if node["Alive"] and node["Resources"].get("CPU")
+        }
+        for task, node in asked.items():
+            try:
+                found = self._ray.get(task, timeout=_ANSWER)
+            except Exception as error:
+                got = f"{type(error).__name__}: {_first_line(error)}"
+                raise ClusterError(f"machine {node['NodeManagerHostname']}", wanted="an answer", got=got) from None
+            if refused := misfit(found, self._wanted):
+                raise refused
+
+
+def _make(place: str, step: Step, wanted: Mapping[str, str], mark: str) -> Exception | None:
+    # Machines that joined later were not greeted.
+    return misfit(_looked(mark), wanted) or make(place, step)
+
+
+_looked = lru_cache(maxsize=1)(look_around)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.util.scheduling_strategies
+    except ImportError as error:
+        raise ClusterError("--on ray", wanted="Ray", got=str(error), do="pip install 'molehunt[cluster]'") from None
+    return ray
+
+
+def _resources(step: Step) -> dict[str, float]:
+    needed = {"CPU": float(step.threads), "GPU": step.needs.gpus, "memory": step.needs.memory * 2**30}
+    return {kind: amount for kind, amount in needed.items() if amount}
+
+
+def _fits(needed: Mapping[str, float], there: Mapping[str, float]) -> bool:
+    return all(there.get(kind, 0) >= amount for kind, amount in needed.items())
+
+
+def _too_large(step: Step, needed: Mapping[str, float]) -> StepError:
+    wanted = ", ".join(f"{amount:g} {kind}" for kind, amount in needed.items())
+    do = "add such a machine, or ask for less with --gpus and --memory"
+    return StepError(f"step {step.label or step.function}", wanted=wanted, got="no machine that has it", do=do)
+
+
+def _unanswered(on: str, error: Exception, what: str = "", do: str = "") -> ClusterError:
+    got = what or f"{type(error).__name__}: {_first_line(error)}"
+    do = do or "check the address (Ray's client port, 10001 by default) and RAY_AUTH_TOKEN"
+    return ClusterError(f"cluster {on}", wanted="a Ray cluster that answers", got=got, do=do)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[-1]
