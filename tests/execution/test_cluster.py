@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import toy_steps
-from two_nodes import TwoNodes, two_nodes
 
 import molehunt
 from molehunt.errors import ClusterError, UsageError
 from molehunt.execution import Graph, Needs, Store, open_store, run_graph
 from molehunt.execution.machines import look_around, misfit
+from two_nodes import TwoNodes, two_nodes
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install molehunt[cluster]")
 HEIGHT = 20

@@ -70,28 +70,43 @@ def test_planning_asks_for_all_at_once(machine: Machine, tmp_path: Path, monkeyp
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("what", ["a file", "its record", "a missing file"])
+def spoil(tmp_path: Path, base: Step, what: str) -> None:
+    text = far(tmp_path, base)
+    match what:
+        case "a changed file":
+            text.write_text("changed")
+        case "an unreadable record":
+            (text.parents[1] / "artifact.json").write_text("{")
+        case _:
+            text.unlink()
+
+
+SPOILT = pytest.mark.parametrize("what", ["a changed file", "an unreadable record", "a missing file"])
+
+
+@SPOILT
 @pytest.mark.parametrize("jobs", [0, 2])
-def test_what_was_changed_at_the_url_is_made_anew(machine: Machine, tmp_path: Path, what: str, jobs: int) -> None:
+def test_what_a_worker_finds_changed_is_made_anew_in_the_same_run(
+    machine: Machine, tmp_path: Path, what: str, jobs: int
+) -> None:
     base, top = stack()
     run_graph(Graph([base]), machine("one"), jobs=0)
-    before = far(tmp_path, base).read_text()
-    match what:
-        case "a file":
-            far(tmp_path, base).write_text("changed")
-        case "its record":
-            (far(tmp_path, base).parents[1] / "artifact.json").write_text("{")
-        case _:
-            far(tmp_path, base).unlink()
-    with pytest.raises(CorruptArtifactError, match="changed after it was stored"):
-        machine("reader").folder(base.fingerprint)
-    if what == "a file":  # a worker finds it, not a reader
-        run_graph(Graph([base]), machine("one"), jobs=0)
-        far(tmp_path, base).write_text("changed")
+    spoil(tmp_path, base, what)
     progress = run_graph(Graph([top]), machine("two"), jobs)
-    assert progress.done[-1] is top
-    assert far(tmp_path, base).read_text() == before
-    assert "base=(base)" in far(tmp_path, top).read_text().replace("of=", "base=")
+    assert (progress.cached, progress.done, progress.share) == ([], [base, top], 1.0)
+    assert far(tmp_path, base).read_text() == "(base)"
+    assert far(tmp_path, top).read_text() == "(top of=(base))"
+
+
+@SPOILT
+def test_what_a_reader_finds_changed_is_made_anew_by_the_next_run(machine: Machine, tmp_path: Path, what: str) -> None:
+    base, _ = stack()
+    run_graph(Graph([base]), machine("one"), jobs=0)
+    spoil(tmp_path, base, what)
+    with pytest.raises(CorruptArtifactError, match=r"changed after it was stored.*run again"):
+        machine("two").folder(base.fingerprint)
+    assert run_graph(Graph([base]), machine("two"), jobs=0).done == [base]
+    assert far(tmp_path, base).read_text() == "(base)"
 
 
 def test_a_changed_copy_on_a_machine_is_fetched_anew(machine: Machine, tmp_path: Path) -> None:
@@ -114,7 +129,7 @@ def test_a_full_url_is_one_sentence_and_what_was_made_is_pushed_later(
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalFileSystem, broken, full)
-        with pytest.raises(StoreError, match="far; wanted a place .* No space left"):
+        with pytest.raises(StoreError, match=r"far; wanted a place .* No space left"):
             run_graph(Graph([base]), machine("one"), jobs=0)
     assert not machine("two").has(base.fingerprint)
     made = machine("one").root / "artifacts" / base.fingerprint / "artifact.json"
