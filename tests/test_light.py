@@ -16,7 +16,7 @@ def modules_of(room: str) -> list[str]:
 
 
 def heavy_after(*modules: str) -> str:
-    code = f"import sys, {', '.join(modules)}\nprint(sorted({{'torch', 'transformers', 'peft'}} & sys.modules.keys()))"
+    code = f"import sys, {', '.join(modules)}\nprint(sorted({{'torch', 'transformers', 'peft', 'ray'}} & sys.modules.keys()))"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import toy_steps
-from two_nodes import TwoNodes, two_nodes
 
 import molehunt
 from molehunt.errors import ClusterError, UsageError
 from molehunt.execution import Graph, Needs, Store, open_store, run_graph
 from molehunt.execution.machines import look_around, misfit
+from two_nodes import TwoNodes, two_nodes
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install molehunt[cluster]")
 HEIGHT = 20
@@ -52,8 +52,10 @@ def here(place: Path) -> dict[str, str]:
     return digests(store)
 
 
-def wait_for(store: Path, artifacts: int) -> None:
+def wait_for(run: subprocess.Popen[str], store: Path, artifacts: int) -> None:
+    """Until the run has left so many."""
     while len(list(store.glob("artifacts/*/artifact.json"))) < artifacts:
+        assert run.poll() is None, run.communicate()[0]
         time.sleep(0.05)
 
 
@@ -120,9 +122,9 @@ def test_a_worker_and_a_node_are_killed_and_nothing_differs(tmp_path: Path, shar
     place = f"file://{root}" if shared == "url" else str(root)
     with two_nodes(tmp_path) as cluster:
         run = drive(place, cluster.address, cluster.env, sleep=0.4)
-        wait_for(root, 4)
+        wait_for(run, root, 4)
         assert cluster.order("worker").startswith("ray::")
-        wait_for(root, 8)
+        wait_for(run, root, 8)
         assert cluster.order("node") == "node"
         found = ended(run)
     assert (found["done"], found["failed"]) == (HEIGHT, {})

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,14 +41,15 @@ def two_nodes(place: Path, second: dict[str, str] | None = None) -> Iterator[Two
     env = {**os.environ, **_PRIVATE, "RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONPATH": os.pathsep.join(folders)}
     env["MOLEHUNT_CACHE"] = str(place / "cache of the driver")
     told = [f"{name}={value}" for name, value in (second or {}).items()]
-    with subprocess.Popen(
+    errors = place / "cluster.err"
+    with errors.open("w") as stderr, subprocess.Popen(
         [sys.executable, __file__, str(place), *told], env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=(place / "cluster.err").open("w"), start_new_session=True,
+        stderr=stderr, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         try:
             address = process.stdout.readline().strip()
-            assert address.startswith("ray://"), (place / "cluster.err").read_text()
+            assert address.startswith("ray://"), errors.read_text()
             yield TwoNodes(process, address, env)
         finally:
             process.stdin.close()  # type: ignore[union-attr]
@@ -58,11 +60,16 @@ def two_nodes(place: Path, second: dict[str, str] | None = None) -> Iterator[Two
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def _wait_for_port(port: int) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
 
 
 def _kill_worker(raylets: list[int]) -> str:
@@ -83,11 +90,14 @@ def _serve(place: Path, second: dict[str, str]) -> None:
 
     port = _free_port()
     common = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 * 2**20}
-    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # a short path: sockets lie in it
+        os.environ["RAY_TMPDIR"] = folder
+        (Path(folder) / "ray").mkdir()
         cluster = Cluster()
         caches = [{"MOLEHUNT_CACHE": str(place / f"cache of node {i}")} for i in (1, 2)]
-        cluster.add_node(ray_client_server_port=port, temp_dir=folder, env_vars=caches[0], **common)
+        cluster.add_node(ray_client_server_port=port, env_vars=caches[0], **common)
         node = cluster.add_node(env_vars={**caches[1], **second}, **common)
+        _wait_for_port(port)
         print(f"ray://127.0.0.1:{port}", flush=True)
         for line in sys.stdin:
             if line.strip() == "worker":
