@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
-from teacher_server import TeacherServer, forever, said, serving, wait_until
 
 from molehunt.errors import DataError, TeacherError, UsageError
 from molehunt.records import Conversation
@@ -22,6 +21,7 @@ from molehunt.records.rows import Row
 from molehunt.world.replies import MAX_BODY
 from molehunt.world.teacher import Teacher
 from molehunt.world.teaching import INSTRUCTIONS, teach, teach_scratchpads
+from teacher_server import TeacherServer, forever, said, serving, wait_until
 
 KEY = "sk-test-0123456789abcdef"
 
