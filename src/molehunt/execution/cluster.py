@@ -165,9 +165,12 @@ class RayWorkers:
             for node in self._ray.nodes()
             if node["Alive"] and node["Resources"].get("CPU")
         }
+        gone = (self._ray.exceptions.TaskUnschedulableError, self._ray.exceptions.NodeDiedError)
         for task, node in asked.items():
             try:
                 found = self._ray.get(task, timeout=_ANSWER)
+            except gone:
+                continue
             except Exception as error:
                 got = f"{type(error).__name__}: {_first_line(error)}"
                 raise ClusterError(f"machine {node['NodeManagerHostname']}", wanted="an answer", got=got) from None
