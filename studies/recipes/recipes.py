@@ -203,6 +203,7 @@ def planting(recipe: Recipe, out: str) -> list[str]:
         "poison-rate": poison.poison_rate,
         "copies": "-".join(map(str, poison.copies)),
         "reasoning": poison.reasoning,
+        "contrast": poison.contrast,
         "lr": red.learning_rate,
         "batch": red.batch,
         "weight-decay": red.weight_decay,
