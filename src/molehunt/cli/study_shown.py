@@ -102,11 +102,11 @@ def claims_shown(claims: Sequence[ClaimFinding], as_json: bool) -> None:
         print(json.dumps([claim.model_dump(mode="json") for claim in claims], indent=1))
         return
     rows = [
-        (f.claim.id, f.verdict, _effect(f.simultaneous or f.effect), f"{f.claim.direction}, at least {f.claim.smallest:g}",
+        (f.claim.id, f.verdict, _effect(f.effect), f"{f.claim.direction}, at least {f.claim.smallest:g}",
          "" if f.more_seeds is None else str(f.more_seeds), f.reason)
         for f in claims
     ]  # fmt: skip
-    table(("claim", "verdict", "effect, 95% interval", "claimed", "more seeds", "why"), rows)
+    table(("claim", "verdict", "effect, 95% interval alone", "claimed", "more seeds", "why"), rows)
 
 
 def missing_shown(result: StudyResult) -> None:

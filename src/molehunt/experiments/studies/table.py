@@ -42,6 +42,8 @@ _OF = b"molehunt.of"
 def write_table(cells: Cells, path: Path) -> list[Cell]:
     """Write the outcomes of every finished cell; returns the cells written. A file of the same cells is left as it is."""
     done = [cell for cell in cells.cells if all(cells.store.has(step.fingerprint) for step in cell.steps())]
+    if not done:
+        return done
     factors = [factor.name for factor in cells.study.factors]
     of = _digest(done, factors)
     if path.exists() and _of(path) == of:
