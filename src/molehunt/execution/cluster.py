@@ -198,7 +198,7 @@ def _resources(step: Step) -> dict[str, float]:
 def _sum(parts: Iterable[Mapping[str, float]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for part in parts:
-        total.update(part)  # type: ignore[arg-type]
+        total.update(part)
     return total
 
 
