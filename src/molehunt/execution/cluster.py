@@ -8,7 +8,8 @@ import socket
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -61,15 +62,9 @@ class RayWorkers:
         self._make = self._ray.remote(max_retries=0)(_make)
 
     def has_room(self, step: Step) -> bool:
-        busy: dict[str, float] = {}
-        for one in (*self._running.values(), step):
-            for kind, amount in _resources(one).items():
-                busy[kind] = busy.get(kind, 0) + amount
-        total: dict[str, float] = {}
-        for node in self._machines():
-            for kind, amount in node.items():
-                total[kind] = total.get(kind, 0) + amount
-        return not self._running or _fits(busy, total)
+        """True until one step more is there than the machines hold: it starts the moment that another ends."""
+        busy = _sum(_resources(one) for one in self._running.values())
+        return _fits(busy, _sum(self._machines()))
 
     def submit(self, step: Step) -> None:
         needed = _resources(step)
@@ -198,6 +193,13 @@ def _ray() -> Any:
 def _resources(step: Step) -> dict[str, float]:
     needed = {"CPU": float(step.threads), "GPU": step.needs.gpus, "memory": step.needs.memory * 2**30}
     return {kind: amount for kind, amount in needed.items() if amount}
+
+
+def _sum(parts: Iterable[Mapping[str, float]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(part)
+    return total
 
 
 def _fits(needed: Mapping[str, float], there: Mapping[str, float]) -> bool:

@@ -23,6 +23,8 @@ def encode(value: Any, where: str) -> Any:
     Args:
         where: the dotted path of `value`, for the message.
     """
+    if type(value) is str and value.isascii():  # most of what there is: planning thousands of steps passes here
+        return value
     match value:
         case None | bool() | int():
             return value
@@ -45,6 +47,8 @@ def encode(value: Any, where: str) -> Any:
 
 
 def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,12 @@ class Step:
         config = {**self.config, "threads": self.threads}
         parents = {role: step.fingerprint for role, step in self.parents.items()}
         return fingerprint(self.function, self.version, config, parents)
+
+    def told(self, **more: Any) -> "Step":
+        """A copy with another label, where, cost or needs: none of them decides the result, so it is the same step."""
+        copy = replace(self, **more)
+        copy.__dict__["fingerprint"] = self.fingerprint  # it takes longer than all else in planning
+        return copy
 
     def load(self) -> StepFunction:
         """The function itself."""

@@ -204,7 +204,7 @@ class Store:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         shutil.rmtree(replaced, ignore_errors=True)
-        _sync(target.parent)
+        _sync(target.parent, inside=False)
 
     def _set_aside(self, step: Step, aside: Path, error: TrainingError) -> TrainingError:
         if not any((aside / "files").iterdir()):
@@ -253,8 +253,8 @@ def _alive(name: str) -> bool:
     return True
 
 
-def _sync(path: Path) -> None:
-    for one in [path, *(path.rglob("*") if path.is_dir() else [])]:
+def _sync(path: Path, inside: bool = True) -> None:
+    for one in [path, *(path.rglob("*") if inside and path.is_dir() else [])]:
         handle = os.open(one, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -2,13 +2,24 @@
 
 import platform
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from typing import Any
 
 from molehunt.records.base import Record
 
 _LIBRARIES = ("molehunt", "torch", "transformers", "tokenizers", "peft", "numpy")
+
+
+@cache
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 class Provenance(Record):
@@ -24,17 +35,11 @@ class Provenance(Record):
     @staticmethod
     def here() -> "Provenance":
         """Of this process, now."""
-        found = {}
-        for name in _LIBRARIES:
-            try:
-                found[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                continue
         return Provenance(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             python=sys.version.split()[0],
             machine=f"{platform.system()} {platform.machine()}",
-            libraries=found,
+            libraries=dict(_installed()),
         )
 
 

@@ -1,7 +1,7 @@
 """The steps of one arm on one seed, shared with every other cell that decides the same."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from molehunt.execution import Graph, Needs, Step, Store
@@ -18,6 +18,7 @@ from molehunt.experiments.recipes import (
 )
 from molehunt.experiments.studies.design import StudyArm, arms
 from molehunt.experiments.studies.setup import Setup, seeded
+from molehunt.records.base import canonical_json
 from molehunt.records.studies import Probes, Study
 from molehunt.removal.procedures import get_procedure
 
@@ -67,6 +68,7 @@ class Cells:
         self.arms = arms(study)
         self._known: dict[str, Step] = {}
         self._bases: dict[tuple[str, int], Step] = {}
+        self._shared: dict[tuple[str, ...], Step] = {}
         self.cells = [self._cell(arm, seed) for arm in self.arms for seed in study.seeds]
 
     def graph(self) -> Graph:
@@ -84,16 +86,22 @@ class Cells:
         asked = setup.measure.model_dump(mode="json")
         probes = self.study.probes
         branch = self._branch(setup, organism, organism, probes)
-        before, after = (self._team(setup, model, organism) for model in (organism, branch.treated))
         return Cell(
             arm=arm,
             seed=seed,
             organism=branch,
             twin=self._branch(setup, twin, organism, probes),
-            measured_before=self._one(measure_step(organism, organism, asked, label=f"measure {organism.label}")),
-            teamed_before=before if probes.red_team else None,
-            teamed=after if probes.red_team else None,
+            measured_before=self._measure_before(organism, asked),
+            teamed_before=self._team(setup, organism, organism) if probes.red_team else None,
+            teamed=self._team(setup, branch.treated, organism) if probes.red_team else None,
         )
+
+    def _measure_before(self, organism: Step, asked: dict[str, Any]) -> Step:
+        key = ("measured", organism.fingerprint, canonical_json(asked))
+        if key not in self._shared:
+            label = f"measure {organism.label}"
+            self._shared[key] = self._one(measure_step(organism, organism, asked, label=label))
+        return self._shared[key]
 
     def _team(self, setup: Setup, model: Step, organism: Step) -> Step:
         how = setup.red_team.model_dump(mode="json")
@@ -122,15 +130,19 @@ class Cells:
     def _base(self, setup: Setup, seed: int) -> Step:
         key = (setup.base.model, seed)
         if key not in self._bases:
-            self._bases[key] = self._one(replace(base_step(key[0], self.store, seed), label=f"base {key[0]} {seed}"))
+            self._bases[key] = self._one(base_step(key[0], self.store, seed).told(label=f"base {key[0]} {seed}"))
         return self._bases[key]
 
     def _plant(self, base: Step, setup: Setup, kind: Literal["organism", "twin"]) -> Step:
         made = setup.organism
+        key = (base.fingerprint, kind, made.model_dump_json())
+        if key in self._shared:
+            return self._shared[key]
         settings = PlantSettings(**made.model_dump(mode="json", exclude={"data", "trigger"}), trigger=str(made.trigger))
         data = self._one(data_step(made.data, DATA_LIMIT)) if made.data else None
         step = plant_step(base, settings, kind, data)
-        return self._one(replace(step, label=f"{kind} {step.fingerprint[:6]}"))
+        self._shared[key] = self._one(step.told(label=f"{kind} {step.fingerprint[:6]}"))
+        return self._shared[key]
 
     def _treat(self, setup: Setup, model: Step) -> Step:
         budget = setup.removal.model_dump(mode="json", exclude={"procedure", "data"})
@@ -148,5 +160,5 @@ class Cells:
     def _one(self, step: Step) -> Step:
         known = self._known.get(step.fingerprint)
         if known is None:
-            known = self._known[step.fingerprint] = replace(step, needs=self.needs) if self.needs else step
+            known = self._known[step.fingerprint] = step.told(needs=self.needs) if self.needs else step
         return known
