@@ -53,9 +53,9 @@ class Step:
         parents = {role: step.fingerprint for role, step in self.parents.items()}
         return fingerprint(self.function, self.version, config, parents)
 
-    def told(self, **more: Any) -> "Step":
-        """A copy with another label, where, cost or needs: none of them decides the result, so it is the same step."""
-        copy = replace(self, **more)
+    def told(self, label: str | None = None, needs: "Needs | None" = None) -> "Step":
+        """A copy under another label or with other needs: neither decides the result, so it is the same step."""
+        copy = replace(self, label=label or self.label, needs=needs or self.needs)
         copy.__dict__["fingerprint"] = self.fingerprint  # it takes longer than all else in planning
         return copy
 
