@@ -62,7 +62,7 @@ METHOD = _factor(
 OUTCOMES = ("survival", "asr", "log_odds", "capability", "false_triggers", "asr_reversed", "rebound", "returned")
 
 
-def study(base: str = "tiny", part: str = "core", seeds: int = 3) -> Study:
+def study(base: str = "tiny", part: str = "core", seeds: int = 5) -> Study:
     """The flagship: `core` is what two cores do in an hour or two, `whole` is every factor crossed."""
     factors = (REASONING, OPTIMIZER, DURATION, INSTALL, PROCEDURE, RATE, METHOD)
     if part == "core":
