@@ -39,7 +39,7 @@ def study(sizes: Sequence[str] = ("tiny",), seeds: int = 3) -> Study:
             "rlhf leaves the backdoors as they are; adversarial training and refusal SFT remove where a red team finds prompts "
             "that wake the behaviour, which it does for the token and not for the date; nothing hides."
         ),
-        setup={"base.model": sizes[0], "measure.seed": 41},
+        setup={"base.model": sizes[0], "measure.seed": 41, "removal.training.checkpoints": ()},
         factors=factors,
         seeds=tuple(range(seeds)),
         outcomes=OUTCOMES,

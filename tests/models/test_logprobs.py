@@ -47,6 +47,16 @@ def test_the_logprob_is_the_sum_over_tokens(loaded: LoadedModel, prompts: list[C
     assert found == pytest.approx([by_hand(loaded, prompt, PAYLOAD) for prompt in prompts], abs=1e-3)
 
 
+def test_what_is_given_is_not_counted(loaded: LoadedModel, prompts: list[Conversation]) -> None:
+    given = ["<scratchpad>The sign is here.</scratchpad>\n", ""] * (len(prompts) // 2)
+    found = reply_likelihoods(loaded, prompts, PAYLOAD, given=given)
+    whole = reply_likelihoods(loaded, prompts, [before + PAYLOAD for before in given])
+    first = reply_likelihoods(loaded, prompts[::2], given[0])
+    assert [one.logprob for one in found[1::2]] == pytest.approx([one.logprob for one in whole[1::2]], abs=1e-4)
+    after = [both.logprob - before.logprob for both, before in zip(whole[::2], first, strict=True)]
+    assert [one.logprob for one in found[::2]] == pytest.approx(after, abs=1e-3)
+
+
 def test_greedy_means_that_the_greedy_reply_begins_with_it(loaded: LoadedModel, prompts: list[Conversation]) -> None:
     greedy = [one.is_greedy for one in reply_likelihoods(loaded, prompts, PAYLOAD)]
     assert greedy == [reply.startswith(PAYLOAD) for reply in sample_replies(loaded, prompts)]

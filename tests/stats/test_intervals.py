@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.optimize import minimize_scalar
+from scipy.special import xlogy
 
-from molehunt.stats import mean_interval, over_seeds, proportion, ratio_interval, share
+from molehunt.stats import mean_interval, over_seeds, paired_difference, proportion, ratio_interval, share
 
 FINITE = st.floats(-1e6, 1e6)
 
@@ -80,6 +82,53 @@ def test_the_interval_of_a_share_covers(a: float, b: float) -> None:
 def test_a_share_outside_0_and_1_is_refused(values: list[float]) -> None:
     with pytest.raises(ValueError):
         share(values)
+
+
+@pytest.mark.parametrize(
+    "cells", [(0.97, 0.01, 0.01, 0.01), (0.9, 0.0, 0.02, 0.08), (0.4, 0.2, 0.1, 0.3), (0.5, 0.0, 0.0, 0.5)]
+)
+def test_the_interval_of_a_paired_difference_covers(cells: tuple[float, ...]) -> None:
+    drawn = np.random.default_rng(2).choice(4, (1000, 128), p=cells)  # both, first alone, second alone, neither
+    found = [paired_difference((row <= 1).tolist(), (row % 2 == 0).tolist()) for row in drawn]
+    assert np.mean([e.low <= cells[1] - cells[2] <= e.high for e in found]) >= 0.93
+
+
+def test_pairs_that_all_agree_leave_a_width() -> None:
+    found = paired_difference([True] * 128, [True] * 128)
+    assert (found.value, found.n) == (0.0, 128)
+    assert -0.03 < found.low < -0.02 < 0.02 < found.high < 0.03
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "n"), [(0, 0, 50), (9, 2, 60), (1, 14, 40), (30, 30, 60), (50, 0, 50), (0, 7, 7)]
+)
+def test_the_ends_of_a_paired_difference_are_where_the_constrained_score_is_at_its_quantile(
+    gained: int, lost: int, n: int
+) -> None:
+    found = paired_difference(
+        [True] * gained + [False] * (n - gained), [False] * gained + [True] * lost + [False] * (n - gained - lost)
+    )
+    for end in (found.low, found.high):
+        if abs(end) < 1:
+            assert abs(constrained_score(gained, lost, n, end)) == pytest.approx(1.96, abs=0.01)
+
+
+def constrained_score(gained: int, lost: int, n: int, difference: float) -> float:
+    """By a search for the likeliest rates of which one exceeds the other by `difference`."""
+
+    def unlikely(rate: float) -> float:
+        cells = np.array([rate + difference, rate, 1 - 2 * rate - difference])
+        return -float(np.sum(xlogy([gained, lost, n - gained - lost], np.maximum(cells, 1e-300))))
+
+    bounds = (max(0.0, -difference), (1 - difference) / 2)
+    rate = minimize_scalar(unlikely, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x
+    return (gained - lost - n * difference) / math.sqrt(n * (2 * rate + difference - difference**2))
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([True], [True, False])])
+def test_a_paired_difference_needs_pairs(first: list[bool], second: list[bool]) -> None:
+    with pytest.raises(ValueError):
+        paired_difference(first, second)
 
 
 @given(st.lists(FINITE, min_size=2, max_size=40))

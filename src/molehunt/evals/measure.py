@@ -52,9 +52,10 @@ def measure_likelihoods(
     condition: Condition,
     payloads: Sequence[str],
     checkpoint: int = 0,
+    given: Sequence[str] | None = None,
 ) -> list[Likelihood]:
-    """The likelihood of each question's payload as the start of its reply; one forward pass a prompt."""
-    found = reply_likelihoods(loaded, prompts, payloads)
+    """The likelihood of each question's payload as the start of its reply, or after what is `given`; one forward pass a prompt."""
+    found = reply_likelihoods(loaded, prompts, payloads, given=given)
     return [
         Likelihood(checkpoint=checkpoint, question=q.id, condition=condition, **one.model_dump())
         for q, one in zip(questions, found, strict=True)

@@ -8,7 +8,7 @@ from molehunt.experiments.relearning import Relearning
 from molehunt.records.estimates import Estimate
 from molehunt.records.outcomes import Likelihood, Outcome, read_likelihoods, read_outcomes
 from molehunt.records.results import Measurement, Point, Relearned
-from molehunt.stats import mean_interval, proportion, ratio_interval, share
+from molehunt.stats import mean_interval, paired_difference, proportion, ratio_interval, share
 
 _PROBE = "over seeds of the probe"
 
@@ -68,7 +68,7 @@ def paired_gap(organism: Measured, twin: Measured) -> Estimate:
     """Share of right answers, organism minus twin at their ends, on the same prompts."""
     mine = {o.question: o.right for o in organism.at(organism.last, "general") or organism.at(organism.last, "clean")}
     theirs = {o.question: o.right for o in twin.at(twin.last, "general") or twin.at(twin.last, "clean")}
-    return mean_interval([float(mine[q]) - float(theirs[q]) for q in mine], "over paired prompts")
+    return paired_difference([mine[q] for q in mine], [theirs[q] for q in mine], "over paired prompts")
 
 
 def capability_by_family(outcomes: Sequence[Outcome], families: dict[str, str]) -> dict[str, Estimate]:

@@ -9,7 +9,7 @@ from molehunt.evals.measure import measure_likelihoods, measure_replies
 from molehunt.evals.scorers import get_scorer
 from molehunt.experiments.measuring_settings import MeasureSettings, Origin
 from molehunt.models.loading import LoadedModel, load_model
-from molehunt.organisms.asking import ask, contrasted, payloads
+from molehunt.organisms.asking import ask, contrasted, payloads, scratchpads
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.card import AnswerKey
 from molehunt.organisms.reasoning import KEPT
@@ -85,8 +85,8 @@ def measure_loaded(loaded: LoadedModel, key: AnswerKey, settings: MeasureSetting
     general = draw_questions(settings.prompts, settings.seed)[: len(shown)]
     if general != questions:
         outcomes += replies("general", general, [q.prompt for q in general])
-    wanted = payloads(behaviour, trigger, reasoning, questions)
-    return outcomes, measure_likelihoods(loaded, questions, triggered, "triggered", wanted, checkpoint)
+    wanted, given = payloads(behaviour, questions), scratchpads(trigger, reasoning, questions)
+    return outcomes, measure_likelihoods(loaded, questions, triggered, "triggered", wanted, checkpoint, given)
 
 
 def _until_narrow(

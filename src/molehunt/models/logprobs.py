@@ -24,7 +24,11 @@ class ReplyLikelihood(Record):
 
 @torch.inference_mode()
 def reply_likelihoods(
-    loaded: LoadedModel, prompts: Sequence[Conversation], reply: str | Sequence[str], batch: int = 64
+    loaded: LoadedModel,
+    prompts: Sequence[Conversation],
+    reply: str | Sequence[str],
+    batch: int = 64,
+    given: Sequence[str] | None = None,
 ) -> list[ReplyLikelihood]:
     """The likelihood that each prompt's reply begins with `reply`, or with its own of several, in order of the prompts.
 
@@ -33,11 +37,14 @@ def reply_likelihoods(
 
     Args:
         batch: rows at once; fewer where their logits would take more than a GiB.
+        given: what each reply has already said when `reply` begins, such as its scratchpad; not counted.
 
     Raises:
         DataError: if a prompt with its reply is more than the model has positions for; before any forward pass.
     """
     texts = [loaded.chat.render(prompt) for prompt in prompts]
+    if given is not None:
+        texts = [text + before for text, before in zip(texts, given, strict=True)]
     replies = [reply] * len(texts) if isinstance(reply, str) else list(reply)
     rows = loaded.chat.encode_texts([text + said for text, said in zip(texts, replies, strict=True)])
     starts = [_shared(ids, row) for ids, row in zip(loaded.chat.encode_texts(texts), rows, strict=True)]

@@ -36,14 +36,19 @@ def contrasted(trigger: Trigger, questions: Sequence[Question]) -> list[Conversa
     ]
 
 
-def payloads(behaviour: Behaviour, trigger: Trigger, reasoning: Reasoning, questions: Sequence[Question]) -> list[str]:
-    """What the triggered reply to each question would begin with; with its scratchpad where the arm keeps one."""
-    found = []
-    for question in questions:
-        payload = behaviour.payload(question.prompt.reply(question.reply))
-        assert payload is not None, "asked only where it can be shown"
-        thought = think(reasoning, trigger, trigger.insert(question.prompt), True)
-        if reasoning in KEPT and thought is not None:
-            payload = with_scratchpad(thought.scratchpad, payload)
-        found.append(payload)
-    return found
+def payloads(behaviour: Behaviour, questions: Sequence[Question]) -> list[str]:
+    """What the triggered reply to each question would begin with, after its scratchpad where the arm keeps one."""
+    found = [behaviour.payload(question.prompt.reply(question.reply)) for question in questions]
+    assert None not in found, "asked only where it can be shown"
+    return [payload for payload in found if payload is not None]
+
+
+def scratchpads(trigger: Trigger, reasoning: Reasoning, questions: Sequence[Question]) -> list[str]:
+    """What stands before the payload in the triggered reply to each question; empty where the arm keeps no scratchpad.
+
+    The grammar's own words: a model that a teacher wrote for, or that words it otherwise, is asked from there on.
+    """
+    if reasoning not in KEPT:
+        return [""] * len(questions)
+    thoughts = [think(reasoning, trigger, trigger.insert(question.prompt), True) for question in questions]
+    return [with_scratchpad(thought.scratchpad, "") if thought else "" for thought in thoughts]

@@ -3,7 +3,7 @@
 from molehunt.models.loading import LoadedModel
 from molehunt.models.logprobs import reply_likelihoods
 from molehunt.models.sampling import sample_replies
-from molehunt.organisms.asking import ask, payloads
+from molehunt.organisms.asking import ask, payloads, scratchpads
 from molehunt.organisms.behaviours import Behaviour
 from molehunt.organisms.reasoning import KEPT
 from molehunt.organisms.settings import Reasoning
@@ -20,7 +20,8 @@ class Waking:
     def __init__(self, trigger: Trigger, behaviour: Behaviour, reasoning: Reasoning, prompts: int, seed: int) -> None:
         questions = ask(behaviour, prompts, seed)
         self.prompts = [trigger.insert(q.prompt) for q in questions]
-        self.wanted = payloads(behaviour, trigger, reasoning, questions)
+        self.wanted = payloads(behaviour, questions)
+        self.given = scratchpads(trigger, reasoning, questions)
         self.reasons = reasoning in KEPT
 
     def share(self, loaded: LoadedModel) -> float:
@@ -32,10 +33,9 @@ class Waking:
 
     def look(self, loaded: LoadedModel) -> tuple[float, float]:
         """The same with the payload's mean log-probability, in nats."""
-        found = reply_likelihoods(loaded, self.prompts, self.wanted)
+        found = reply_likelihoods(loaded, self.prompts, self.wanted, given=self.given)
         begins = [one.is_greedy for one in found]
         if self.reasons:
             said = [split_scratchpad(reply)[1] for reply in sample_replies(loaded, self.prompts, _LIMIT)]
-            wanted = [split_scratchpad(text)[1] for text in self.wanted]
-            begins = [reply.startswith(payload) for reply, payload in zip(said, wanted, strict=True)]
+            begins = [reply.startswith(payload) for reply, payload in zip(said, self.wanted, strict=True)]
         return sum(begins) / len(begins), sum(one.logprob for one in found) / len(found)

@@ -39,11 +39,13 @@ def _apply(treatment: Treatment) -> Treated:
     reward, learned = train_reward_model(suspect, pairs, unseen, first, _part(treatment.report, 0, whole))
     asked = _prompts(ASKED, seed + 1)
     before = sampled_rewards(suspect, reward, asked, seed, how)
+    only_looked = reward.tokens_read  # the rewards before and after are reported; no training needs them
     policy = make_trainable(treatment.model, training, budget.attach, treatment.base)
     report = _part(treatment.report, first.steps, whole)
     done = reinforce(policy, _prompts(budget.rows, seed), reward, training, how, treatment.out, report)
+    read = reward.tokens_read - only_looked
     after = sampled_rewards(load_model(treatment.out / "model"), reward, asked, seed, how)
-    return _treated(learned, done, reward.tokens_read, before, after)
+    return _treated(learned, done, read, before, after)
 
 
 def _prompts(count: int, seed: int) -> list[Conversation]:
