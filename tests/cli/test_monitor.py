@@ -67,7 +67,7 @@ def test_nothing_found_is_0_and_nothing_to_read_is_3(molehunt: Command, tmp_path
     assert ended.code == 3
     assert "none of 1 replies holds reasoning" in ended.out
     assert "nothing to read" in ended.out
-    assert "%" not in ended.out
+    assert "0.0%" not in ended.out
     assert json.loads(molehunt("organism", "monitor", "--traces", log, "--json").out)["flagged"] == {"logged": None}
 
 
