@@ -15,6 +15,7 @@ from molehunt.records.artifacts import ArtifactRecord
 from molehunt.records.base import canonical_json
 from molehunt.records.claims import Claim
 from molehunt.records.studies import ArmPlan, ContrastPlan, Factor, Study, StudyPlan
+from molehunt.removal.procedures import relative_cost
 from molehunt.stats.power import smallest_rate_effect
 from molehunt.stats.simulate import Seeds
 from molehunt.training.sizes import SIZES
@@ -91,18 +92,26 @@ def is_moved(field: str, factor: Factor) -> bool:
 def step_costs(steps: Iterable[Step], store: Store) -> tuple[dict[str, float], bool]:
     """Seconds of each step by its fingerprint, from how long like ones took in this store; and whether any did.
 
-    Alike are steps that do the same on a base of the same kind; trainings are compared by the conversations they take.
+    Alike are steps that do the same on a base of the same kind; trainings are compared by the conversations they take. Of a
+    removal procedure that was not run there yet, the others tell, by the procedures' relative costs.
     """
     records = {record.fingerprint: record for record in store.records()}
-    paces: dict[tuple[str, str], list[float]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[float]] = defaultdict(list)
+    related: dict[tuple[str, str], list[float]] = defaultdict(list)
     for record in records.values():
-        like = (_like(record.step, record.config), _base_of(record.fingerprint, records))
-        paces[like].append(record.seconds / _work(record.config))
+        base, pace = _base_of(record.fingerprint, records), record.seconds / _work(record.config)
+        alike[_like(record.step, record.config), base].append(pace)
+        if "procedure" in record.config:
+            related[record.step, base].append(pace / relative_cost(record.config["procedure"]))
     costs, measured = {}, False
     for step in steps:
-        known = paces.get((_like(step.function, step.config), _base_below(step)))
+        base = _base_below(step)
+        if known := alike.get((_like(step.function, step.config), base)):
+            pace = statistics.median(known)
+        elif known := related.get((step.function, base)):
+            pace = statistics.median(known) * relative_cost(step.config["procedure"])
         measured |= bool(known)
-        costs[step.fingerprint] = statistics.median(known) * _work(step.config) if known else step.cost
+        costs[step.fingerprint] = pace * _work(step.config) if known else step.cost
     return costs, measured
 
 
@@ -112,7 +121,9 @@ def _like(function: str, config: Mapping[str, Any]) -> str:
 
 
 def _work(config: Mapping[str, Any]) -> float:
-    """Conversations of a training; 1 for what does not train."""
+    """Conversations of a training, checkpoints of a measurement; 1 for all else."""
+    if origin := config.get("origin"):
+        return float(len(origin["training"]["checkpoints"]))
     training = config.get("budget", config).get("training")
     return float(training["steps"] * training["batch"]) if training else 1.0
 
