@@ -212,7 +212,9 @@ def examine_step(
 ) -> Step:
     """Panel, safety evaluation and red team of `model`, by the organism's card; each only if asked for."""
     config = {"panel": panel, "safety": safety, "red_team": red_team}
-    return _step("examine", config, {"model": model, "organism": organism}, label or "examine", cost=40 if red_team else 15)
+    return _step(
+        "examine", config, {"model": model, "organism": organism}, label or "examine", cost=40 if red_team else 15
+    )
 
 
 def _step(

@@ -63,6 +63,15 @@ def test_one_seed_makes_no_claim_about_seeds(tmp_path: Path) -> None:
     assert any("one seed" in limit for limit in plan.limits)
 
 
+def test_too_few_seeds_to_see_anything_are_told_with_how_many_would_do(tmp_path: Path) -> None:
+    few = plan_study(toy(seeds=(0, 1), setup={"base.model": "tiny"}), Store(tmp_path))
+    assert few.detectable == {"rate": None}
+    assert few.enough_seeds is not None
+    enough = plan_study(toy(seeds=tuple(range(few.enough_seeds)), setup={"base.model": "tiny"}), Store(tmp_path))
+    assert enough.detectable["rate"] == pytest.approx(0.25, abs=0.03)
+    assert enough.enough_seeds is None
+
+
 def test_ten_thousand_steps_are_planned_in_seconds(tmp_path: Path) -> None:
     levels = tuple(Level(name=f"r{i}", sets={"removal.training.learning_rate": 1e-5 * (i + 1)}) for i in range(120))
     many = Factor(name="rate", moves=("removal.training.learning_rate",), levels=levels)
@@ -83,7 +92,9 @@ def test_cells_share_one_step_object(tmp_path: Path) -> None:
 
 
 CHEAP_AND_DEAR = PROCEDURE.model_copy(
-    update={"levels": tuple(Level(name=n, sets={"removal.procedure": n}) for n in ("hhh_sft", "adversarial", "pruning"))}
+    update={
+        "levels": tuple(Level(name=n, sets={"removal.procedure": n}) for n in ("hhh_sft", "adversarial", "pruning"))
+    }
 )
 
 
@@ -133,9 +144,13 @@ def test_a_procedure_that_was_run_is_told_by_itself(tmp_path: Path) -> None:
 
 
 def test_costs_decide_no_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = Cells(toy(factors=(CHEAP_AND_DEAR,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).graph().steps
+    before = (
+        Cells(toy(factors=(CHEAP_AND_DEAR,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).graph().steps
+    )
     for name, procedure in PROCEDURES.items():
         monkeypatch.setitem(PROCEDURES, name, replace(procedure, cost=1000.0))
-    after = Cells(toy(factors=(CHEAP_AND_DEAR,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).graph().steps
+    after = (
+        Cells(toy(factors=(CHEAP_AND_DEAR,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).graph().steps
+    )
     assert list(after) == list(before)
     assert sum(step.cost for step in after.values()) > sum(step.cost for step in before.values())

@@ -16,12 +16,14 @@ from molehunt.records.base import canonical_json
 from molehunt.records.claims import Claim
 from molehunt.records.studies import ArmPlan, ContrastPlan, Factor, Study, StudyPlan
 from molehunt.removal.procedures import relative_cost
-from molehunt.stats.power import smallest_rate_effect
+from molehunt.stats.power import seeds_for_rate_effect, smallest_rate_effect
 from molehunt.stats.simulate import Seeds
 from molehunt.training.sizes import SIZES
 
 SPREAD = 0.5
 """Standard deviation between seeds, in logits, that the power is computed with: a guess, stated as such."""
+MIDDLE = 0.25
+"""A middle effect on a rate: half of the largest that there can be from one half."""
 WORKER_MEMORY = 1.0
 """GiB that a worker holds beside the model: libraries, batches, caches; measured on the embedded sizes."""
 
@@ -41,6 +43,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
     study, store = cells.study, cells.store
     waiting = [step for key, step in graph.steps.items() if not store.has(key)]
     costs, measured = step_costs(waiting, store)
+    detectable = _detectable(study, cells.arms)
     derived = {arm.id: quantities(arm, cells.of(arm), store) for arm in cells.arms}
     return StudyPlan(
         name=study.name,
@@ -54,7 +57,8 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
         measured_costs=measured,
         memory=round(_memory(cells.arms, jobs), 1),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
-        detectable=_detectable(study, cells.arms),
+        detectable=detectable,
+        enough_seeds=_enough(study_prompts(cells.arms), len(study.claims)) if None in detectable.values() else None,
         limits=tuple(limits(study, cells.arms)),
     )
 
@@ -199,6 +203,11 @@ def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
 @lru_cache
 def _smallest(seeds: int, prompts: int, family: int) -> float | None:
     return smallest_rate_effect(Seeds(seeds, prompts, spread=SPREAD), 0.5, family)
+
+
+@lru_cache
+def _enough(prompts: int, family: int) -> int | None:
+    return seeds_for_rate_effect(MIDDLE, prompts, SPREAD, 0.5, family)
 
 
 def study_prompts(among: list[StudyArm]) -> int:
