@@ -217,7 +217,7 @@ class RayWorkers:
 def _stop_half_started(error: Exception) -> None:
     """Stop what a node that did not start in time leaves behind: Ray hands it to nobody but the trace of its error."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        node = frame.f_locals.get("self")
+        node: Any = frame.f_locals.get("self")
         if hasattr(type(node), "kill_all_processes"):
             node.kill_all_processes(check_alive=False, wait=True)
             return
