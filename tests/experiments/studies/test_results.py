@@ -115,6 +115,23 @@ def test_a_claim_tells_whether_its_effect_turns_with_another_factor(where: dict[
         assert told == {"hhh_sft": pytest.approx(0.6), "pirate": pytest.approx(-0.6)}
 
 
+def test_a_rate_can_be_held_against_zero() -> None:
+    study = toy(seeds=(0, 1, 2))
+    cells = [
+        CellResult(
+            arm=arm.id, seed=seed, rates={"returned": (int(seed == 1), 1)}, means={}, trajectory=(), verdict="undecided",
+            reason="", seconds=1.0,
+        )
+        for arm in arms(study) for seed in study.seeds
+    ]  # fmt: skip
+    claim = CLAIM.model_copy(update={"against": "", "outcome": "returned", "direction": "greater"})
+    contrast = _Found(study, arms(study), cells).contrast(claim)
+    assert contrast is not None
+    assert contrast.by_seed == (0.0, 1.0, 0.0)
+    assert contrast.effect.value == pytest.approx(1 / 3)
+    assert contrast.effect.low < 0 < contrast.effect.high
+
+
 def test_counted_quantities_enter_the_confound_report(result: StudyResult) -> None:
     (contrast,) = result.contrasts
     assert not contrast.unknown

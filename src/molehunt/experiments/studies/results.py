@@ -142,8 +142,10 @@ class _Found:
         sides = [
             [[self._must(arm, seed, outcome) for seed in seeds] for arm in side] for side in zip(*pairs, strict=True)
         ]
+        if not against_zero:
+            return contrasts.paired_contrast(sides[0], sides[1])
         zeros = [[Mean(0.0, 0.0)] * len(seeds) for _ in pairs]
-        return contrasts.paired_contrast(sides[0], zeros if against_zero else sides[1])
+        return contrasts.paired_contrast([[_as_mean(cell) for cell in row] for row in sides[0]], zeros)
 
     def _counted(self, arm: StudyArm, seed: int, outcome: str) -> Counted | None:
         cell = self.cells.get((arm.id, seed))
@@ -157,6 +159,11 @@ class _Found:
         found = self._counted(arm, seed, outcome)
         assert found is not None
         return found
+
+
+def _as_mean(cell: Counted) -> Mean:
+    """A rate too can be held against zero, which is no rate of any prompts."""
+    return Mean(cell.value, math.sqrt(cell.variance))
 
 
 def _any_claim(factor: str, level: str, against: str, outcome: str) -> Claim:
