@@ -25,7 +25,8 @@ class Written:
     tokens: int
     """Written, the end token included."""
     pieces: tuple[str, ...] = ()
-    """The text of each token, special ones spelled out; with log-probabilities alone."""
+    """The text of each token, the end token's too, as vLLM names them: what a reply began with is known of an empty one as well.
+    With log-probabilities alone."""
     scores: tuple[TokenScore, ...] = ()
     """Of the same tokens."""
 
@@ -107,16 +108,15 @@ class Desk:
 
     def _reply(self, ids: list[int], stop: Sequence[str], scores: list[TokenScore] | None) -> Written:
         said = [token for token in ids if token not in self._ends]
-        text, decode = self.loaded.chat.decode(said), self.loaded.chat.decode
+        text, shown = self.loaded.chat.decode(said), len(ids)
         finish = "stop" if ids and ids[-1] in self._ends else "length"
         if places := [place for one in stop if (place := text.find(one)) >= 0]:
             text, finish = text[: min(places)], "stop"
-            said = said[: next((i for i in range(len(said)) if len(decode(said[: i + 1])) > len(text)), len(said))]
+            lengths = (len(self.loaded.chat.decode(said[: i + 1])) for i in range(len(said)))
+            shown = sum(length <= len(text) for length in lengths)
         if scores is None:
             return Written(text, finish, len(ids))
-        kept = [(self.spelled(i), s) for i, s in zip(ids, scores, strict=True) if i not in self._ends][: len(said)]
-        pieces, own = zip(*kept, strict=True) if kept else ((), ())
-        return Written(text, finish, len(ids), pieces, own)
+        return Written(text, finish, len(ids), tuple(map(self.spelled, ids[:shown])), tuple(scores[:shown]))
 
     def spelled(self, token: int) -> str:
         """The text of one token, special ones included."""
