@@ -55,7 +55,7 @@ class Endpoint:
 
     Before a request its tokens are estimated from above (half the prompt's bytes, and the longest reply) and held back, so
     that requests under way never take more than is left; the answer's own count is then paid. Answers in the transcript
-    cost nothing. What the endpoint refuses for a prompt's own sake comes back as a reply with `refused` and is not kept.
+    cost nothing. What the endpoint refuses for a prompt's own sake comes back as a reply with `refused`; by a status, it is not kept.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Endpoint:
         done = total - len(todo)
 
         def keep(key: str, reply: EndpointReply) -> None:
-            if reply.refused:
+            if reply.refused and not reply.finish:  # by a status; what a filter cut was written, and paid
                 refused[key] = reply
             else:
                 self._kept.keep(key, reply.model_dump(mode="json"), repeat=repeat, request=todo[key])
