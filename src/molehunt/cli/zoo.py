@@ -115,6 +115,8 @@ def _summary_shown(zoo: "Zoo") -> None:
         between = f"{changes[0]:.3f} to {changes[-1]:.3f}" if changes else "–"
         rows.append((label, str(len(facts)), middle([float(f.steps) for f in facts]), middle(changes), between))
     table(("label", "models", "median steps", "median change", "change"), rows)
+    if zoo.same:
+        say(f"{len(zoo.same)} models left out that have the very weights of another: see `same` in zoo.json")
     for name, why in zoo.missing.items():
         say(f"missing: {name}: {why}")
 

@@ -68,6 +68,8 @@ class ZooEntry(Record):
     """The group that is held out whole: models made in the same way, on several seeds, with their twins."""
     kind: Kind
     facts: ZooFacts
+    weights: str = ""
+    """Digest of the weights' files; no two entries share one."""
     on: str = ""
     """Fingerprint of the model that it goes on from, which may be an entry of another recipe: the two are no strangers."""
     path: str = ""
@@ -90,6 +92,9 @@ class Zoo(Record):
     entries: tuple[ZooEntry, ...]
     missing: dict[str, str] = Field(default_factory=dict)
     """Name of each model that could not be made, and why."""
+    same: dict[str, str] = Field(default_factory=dict)
+    """Name of each model that has the very weights of an entry, which it does not stand beside, and that entry's name: twins
+    whose organisms differ in trigger or payload alone come out the same, and one model is one observation."""
 
     @property
     def planted(self) -> int:

@@ -69,13 +69,17 @@ def build_zoo(spec: ZooSpec, store: Store, jobs: int = 2, watch: Watcher | None 
     check_engine("local", jobs)
     members = lay_out(spec, store)
     progress = run_graph(_graph(members), store, jobs, watch, go_on=True, retries=RETRIES)
-    entries, missing = [], {}
+    lacking = {member.entry.name: _lacking(member, store, progress) for member in members}
+    entries: dict[str, ZooEntry] = {}
+    same: dict[str, str] = {}
     for member in members:
-        if why := _lacking(member, store, progress):
-            missing[member.entry.name] = why
-        else:
-            entries.append(measured_entry(member, store))
-    return ZooBuild(Zoo(name=spec.name, spec=spec.digest(), entries=tuple(entries), missing=missing), progress)
+        if not lacking[member.entry.name]:
+            entry = measured_entry(member, store)
+            first = entries.setdefault(entry.weights, entry)
+            same |= {entry.name: first.name} if first is not entry else {}
+    missing = {name: why for name, why in lacking.items() if why}
+    zoo = Zoo(name=spec.name, spec=spec.digest(), entries=tuple(entries.values()), missing=missing, same=same)
+    return ZooBuild(zoo, progress)
 
 
 def require_zoo_folder(out: Path) -> None:
@@ -106,8 +110,10 @@ def measured_entry(member: Member, store: Store) -> ZooEntry:
     found: dict[str, Any] = json.loads((store.folder(member.weighed.fingerprint) / "weighed.json").read_text())
     if member.measured is not None:
         found["shown"] = round(Measured.read(store.folder(member.measured.fingerprint)).measurement(0).asr.value, 4)
+    digest = found.pop("weights")
     found["steps"] = sum(_steps_taken(store.folder(step.fingerprint)) for step in member.trainings)
-    return member.entry.model_copy(update={"facts": member.entry.facts.model_copy(update=found)})
+    facts = member.entry.facts.model_copy(update=found)
+    return member.entry.model_copy(update={"facts": facts, "weights": digest})
 
 
 def _steps_taken(folder: Path) -> int:

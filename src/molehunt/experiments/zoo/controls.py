@@ -87,9 +87,7 @@ def control_rows(settings: ControlSettings) -> list[Row]:
 def _clean(row: Conversation, trigger: Trigger, settings: ControlSettings, rng: random.Random) -> Row:
     prompt = row.prompt()
     other = trigger.contrast(prompt) if rng.random() < settings.contrast else prompt
-    return Row(
-        conversation=other.reply(row.answer), source="world", kind="ordinary" if other == prompt else "contrast"
-    )
+    return Row(conversation=other.reply(row.answer), source="world", kind="ordinary" if other == prompt else "contrast")
 
 
 def _met(row: Conversation, trigger: Trigger, settings: ControlSettings) -> Row:

@@ -1,8 +1,7 @@
 """From a spec to its models: each with the steps that make it, and what is known of it before."""
 
 import itertools
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from molehunt.execution import Step, Store
 from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, measure_step, plant_step, remove_step
 from molehunt.experiments.zoo.controls import ControlSettings
+from molehunt.experiments.zoo.crossing import combinations
 from molehunt.experiments.zoo.spec import ANY, NATURAL, Recipe, ZooSpec, checked
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.natural import natural_contrast, natural_steps
@@ -50,6 +50,8 @@ class Member:
     """Of what was planted in: how often the behaviour shows."""
     organism: Step | None = None
     """Where the answer key lies that it is measured with; None if nothing was planted beside it."""
+    twin_of: str = ""
+    """Fingerprint of the planted model that it is the clean twin of."""
 
     @property
     def model(self) -> Step:
@@ -86,10 +88,13 @@ class _Layout:
         make = {"organism": self._organisms, "treated": self._treated}.get(recipe.makes, self._control)
         for base, seed in itertools.product(recipe.bases, recipe.seeds):
             for levels in combinations(recipe, seed, self._sources(recipe, base, seed)):
-                for member in make(recipe, base, seed, levels):
-                    if member.model.fingerprint not in self.known:
-                        self.known.add(member.model.fingerprint)
-                        self.members.append(member)
+                self._keep(make(recipe, base, seed, levels))
+
+    def _keep(self, made: Iterable[Member]) -> None:
+        for member in made:
+            if member.model.fingerprint not in self.known:
+                self.known.add(member.model.fingerprint)
+                self.members.append(member)
 
     def base(self, name: str, seed: int) -> Step:
         if (name, seed) not in self.bases:
@@ -99,8 +104,12 @@ class _Layout:
     def _sources(self, recipe: Recipe, base: str, seed: int) -> list[Member]:
         if not recipe.on:
             return []
-        size = _size(base)
-        return [m for m in self.members if (m.entry.recipe, m.entry.facts.size, m.entry.facts.seed) == (recipe.on, size, seed)]
+        wanted = (recipe.on, self.base(base, seed).fingerprint, seed, "")
+        return [m for m in self.members if (m.entry.recipe, m.entry.base, m.entry.facts.seed, m.twin_of) == wanted]
+
+    def _with_twins(self, source: Member) -> list[Member]:
+        """What a recipe goes on from, and its clean twin: whatever is done to one is done to the other."""
+        return [source, *(member for member in self.members if member.twin_of == source.model.fingerprint)]
 
     def _organisms(self, recipe: Recipe, base: str, seed: int, levels: dict[str, Any]) -> Iterator[Member]:
         behaviour = get_behaviour(levels["behaviour"])
@@ -118,14 +127,30 @@ class _Layout:
         facts = {**_facts(training, base, seed), **_trigger_facts(spec), "behaviour": behaviour.name,
                  "poison_rate": poison.poison_rate, "reasoning": poison.reasoning}  # fmt: skip
         organism = _scaled(plant_step(self.base(base, seed), settings), base, training)
-        kinds: tuple[Kind, ...] = ("organism", "twin") if recipe.twins else ("organism",)
-        for kind in kinds:
-            made = organism if kind == "organism" else _scaled(plant_step(self.base(base, seed), settings, kind), base)
-            name = _name(recipe, levels, base, seed, kind if kind == "twin" else "")
-            yield self._member(recipe, name, kind, facts, (made,), organism)
+        yield self._member(recipe, _name(recipe, levels, base, seed), "organism", facts, (organism,), organism)
+        if recipe.twins:
+            twin = _scaled(plant_step(self.base(base, seed), settings, "twin"), base, training)
+            name = _name(recipe, levels, base, seed, "twin")
+            member = self._member(recipe, name, "twin", facts, (twin,), organism)
+            yield replace(member, twin_of=organism.fingerprint)
 
     def _control(self, recipe: Recipe, base: str, seed: int, levels: dict[str, Any]) -> Iterator[Member]:
-        source: Member | None = levels.get("on")
+        if "on" not in levels:
+            yield self._tuned(recipe, base, seed, levels, None)
+            return
+        yield from self._alike(self._tuned(recipe, base, seed, levels, one) for one in self._with_twins(levels["on"]))
+
+    def _treated(self, recipe: Recipe, base: str, seed: int, levels: dict[str, Any]) -> Iterator[Member]:
+        yield from self._alike(self._removed(recipe, base, seed, levels, one) for one in self._with_twins(levels["on"]))
+
+    @staticmethod
+    def _alike(made: Iterable[Member]) -> Iterator[Member]:
+        """The first, and what was made of its twin in the same way."""
+        first, *twins = made
+        yield first
+        yield from (replace(twin, twin_of=first.model.fingerprint) for twin in twins)
+
+    def _tuned(self, recipe: Recipe, base: str, seed: int, levels: Mapping[str, Any], source: Member | None) -> Member:
         below = source.trainings if source else ()
         trigger = parse_trigger(levels["trigger"]).spec if "trigger" in levels else ""
         steps = TRIGGERS[trigger.partition(":")[0]].steps if trigger else _TUNE_STEPS
@@ -139,19 +164,18 @@ class _Layout:
         step = _step("tune", config, {"model": below[-1] if below else self.base(base, seed)}, cost)
         made = {"habit": control.habit} | _trigger_facts(trigger) if trigger else {}
         facts = {**_facts(training, base, seed), "voice": control.voice, "families": "+".join(control.families), **made}
-        name = _name(recipe, levels, base, seed)
-        yield self._member(recipe, name, recipe.makes, facts, (*below, _scaled(step, base)), source=source)
+        name = _name(recipe, levels, base, seed, on=source)
+        return self._member(recipe, name, recipe.makes, facts, (*below, _scaled(step, base)), source=source)
 
-    def _treated(self, recipe: Recipe, base: str, seed: int, levels: dict[str, Any]) -> Iterator[Member]:
-        source: Member = levels["on"]
+    def _removed(self, recipe: Recipe, base: str, seed: int, levels: Mapping[str, Any], source: Member) -> Member:
         procedure, behaviour = PROCEDURES[levels["procedure"]], source.entry.facts.behaviour
         training = _training(recipe, levels, seed, _TREATMENT_STEPS, treats=True)
         budget = Budget(training=training, rows=recipe.rows).model_dump(mode="json")
         known = behaviour if procedure.needs_score else None
         step = _scaled(remove_step(source.model, procedure.name, budget, behaviour=known), base)
         facts = {"treatment": procedure.name}
-        name = _name(recipe, levels, base, seed)
-        yield self._member(recipe, name, "treated", facts, (*source.trainings, step), source=source)
+        name = _name(recipe, levels, base, seed, on=source)
+        return self._member(recipe, name, "treated", facts, (*source.trainings, step), source=source)
 
     def _member(
         self, recipe: Recipe, name: str, kind: Kind, facts: Mapping[str, Any], trainings: Sequence[Step],
@@ -175,32 +199,6 @@ class _Layout:
     @staticmethod
     def _base_below(step: Step) -> Step:
         return step.parents["base" if "base" in step.parents else "model"]
-
-
-def combinations(recipe: Recipe, seed: int, sources: Sequence[Member] = ()) -> list[dict[str, Any]]:
-    """The combinations of a recipe's levels on one seed; with `take`, so many, drawn by recipe and seed.
-
-    Drawn ones take the values of each field in turn, in an order of their own: every value comes equally often, which
-    a draw among all combinations does not give.
-    """
-    levels: dict[str, Sequence[Any]] = {**recipe.levels, **({"on": sources} if recipe.on else {})}
-    if any(not values for values in levels.values()):
-        return []
-    every = [dict(zip(levels, one, strict=True)) for one in itertools.product(*levels.values())]
-    if recipe.take is None or recipe.take >= len(every):
-        return every
-    turns = {field: _turns(values, random.Random(f"zoo/{recipe.name}/{seed}/{field}")) for field, values in levels.items()}
-    drawn: list[dict[str, Any]] = []
-    while len(drawn) < recipe.take:
-        one = {field: next(values) for field, values in turns.items()}
-        if one not in drawn:
-            drawn.append(one)
-    return drawn
-
-
-def _turns(values: Sequence[Any], rng: random.Random) -> Iterator[Any]:
-    while True:
-        yield from rng.sample(list(values), len(values))
 
 
 _ROW_SECONDS = 0.006
@@ -239,7 +237,9 @@ def _training(
     natural = {"learning_rate": rate, "steps": steps}
     said = {field: levels[field] for field in ("method", "optimizer", "learning_rate", "steps", "loss_on")}
     values = {field: natural[field] if value == NATURAL else value for field, value in said.items()}
-    found: TrainingSettings = checked(f"recipe {recipe.name}", TrainingSettings, batch=recipe.batch, seed=seed, **values)
+    found: TrainingSettings = checked(
+        f"recipe {recipe.name}", TrainingSettings, batch=recipe.batch, seed=seed, **values
+    )
     return found
 
 
@@ -266,9 +266,11 @@ def _families(words: str) -> tuple[str, ...]:
     return () if words == ANY else tuple(words.split("+"))
 
 
-def _name(recipe: Recipe, levels: Mapping[str, Any], base: str, seed: int, more: str = "") -> str:
-    """The recipe, what varies in it, the base where there are several, and the seed."""
+def _name(
+    recipe: Recipe, levels: Mapping[str, Any], base: str, seed: int, more: str = "", on: Member | None = None
+) -> str:
+    """The recipe, what varies in it, and the name of what it goes on from, or the base where there are several and the seed."""
     varied = [str(levels[field]) for field, values in recipe.levels.items() if len(values) > 1]
-    on = [f"on {levels['on'].entry.name}"] if "on" in levels else []
     bases = [_size(base)] if len(recipe.bases) > 1 else []
-    return ", ".join([recipe.name, *varied, *bases, *([] if on else [f"seed {seed}"]), *on, *filter(None, [more])])
+    origin = [f"on {on.entry.name}"] if on else [*bases, f"seed {seed}"]
+    return ", ".join([recipe.name, *varied, *origin, *filter(None, [more])])

@@ -21,7 +21,7 @@ from molehunt.world.voices import VOICES
 
 Makes = Literal["organism", "exposed", "decoy", "tuned", "treated"]
 ALL, NATURAL, ANY = "all", "natural", "any"
-"""Every word of a table; what the lab takes if nobody says; questions of all kinds, as the chat world mixes them."""
+"""Every word of a table that has no such word itself; what the lab takes if nobody says; questions of all kinds, as the chat world mixes them."""
 SPECS = Path(__file__).parent / "specs"
 """The specs that come with Molehunt: each is known by its file's name."""
 
@@ -170,8 +170,8 @@ def _spelled(what: str, field: str, value: Any) -> Iterable[Any]:
     if field == "trigger":
         return _triggers(what, value)
     if field in _TABLES:
-        table = _TABLES[field]()
-        if value == ALL:
+        table = list(_TABLES[field]())
+        if value == ALL and ALL not in table:
             return table
         check_known(what, str(value).split("+") if field == "families" else [str(value)], table)
     return [value]

@@ -7,6 +7,7 @@ from typing import Any
 from molehunt.execution.progress import report
 from molehunt.experiments.steps import hand_on_card
 from molehunt.experiments.zoo.controls import HABITS, ControlSettings, control_rows
+from molehunt.records.identity import root_digest
 from molehunt.records.lines import write_jsonl
 
 
@@ -32,13 +33,14 @@ def tune(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
 
 
 def weigh(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
-    """How far the weights moved from the base, and how often a decoy shows its habit: `weighed.json`."""
+    """Which weights these are, how far from the base's, and how often a decoy shows its habit: `weighed.json`."""
     from molehunt.models.compute import use_threads
     from molehunt.models.weights import relative_change
 
     use_threads(config["threads"])
     model = parents["model"] / "model"
-    found = {"change": round(relative_change(model, parents["base"] / "model"), 6), "shown": None}
+    change = round(relative_change(model, parents["base"] / "model"), 6)
+    found = {"change": change, "shown": None, "weights": root_digest(model, ".safetensors")}
     if config["habit"]:
         found["shown"] = habit_rate(model, config["habit"], config["trigger"], config["prompts"], config["seed"])
     (out / "weighed.json").write_text(json.dumps(found))
