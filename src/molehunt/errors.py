@@ -14,6 +14,7 @@
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
     ├── ClusterError         a cluster does not answer, or a machine of it is not fit to work for us
     ├── StudyError           a study cannot be run or read as it is stated
+    ├── ZooError             a zoo's spec cannot be built as it is stated
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
@@ -93,6 +94,10 @@ class ClusterError(MolehuntError):
 
 class StudyError(MolehuntError, ValueError):
     """A study cannot be run or read as it is stated."""
+
+
+class ZooError(MolehuntError, ValueError):
+    """A zoo's spec cannot be built as it is stated."""
 
 
 class SandboxError(MolehuntError):

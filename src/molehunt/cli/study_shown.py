@@ -57,7 +57,7 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
         ("arms, seeds", f"{len(plan.arms)}, {len(plan.seeds)}"),
         ("parts", f"{plan.steps}, of which {plan.stored} are in the store; {plan.unshared} if nothing were shared"),
         ("to make", kinds or "nothing"),
-        ("time", f"about {_time(plan.seconds)}, " + ("from parts made here" if plan.measured_costs else "a guess: nothing like it was made here")),
+        ("time", f"about {time_words(plan.seconds)}, " + ("from parts made here" if plan.measured_costs else "a guess: nothing like it was made here")),
         ("memory", f"about {plan.memory:.1f} GiB"),
     ])  # fmt: skip
     say("")
@@ -96,7 +96,7 @@ def run_shown(run: "StudyRun", as_json: bool) -> None:
         return
     say(
         f"{found['done']} parts made, {found['cached']} from the store, {found['failed']} failed, "
-        f"{found['skipped']} left out because of them; {_time(progress.seconds)}"
+        f"{found['skipped']} left out because of them; {time_words(progress.seconds)}"
     )
     for error in progress.failed.values():
         say(f"failed: {error}")
@@ -132,7 +132,8 @@ def _listed(fields: Sequence[str]) -> str:
     return ", ".join(fields[:_CONTRASTS_TOLD]) + more
 
 
-def _time(seconds: float) -> str:
+def time_words(seconds: float) -> str:
+    """A duration in words, as exact as an estimate deserves."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

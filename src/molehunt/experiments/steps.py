@@ -155,7 +155,7 @@ def remove(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
             report=report,
         )
         apply_procedure(procedure, treatment)
-    _hand_on_card(parents["model"] / "model", out / "model")
+    hand_on_card(parents["model"] / "model", out / "model")
 
 
 def _attacker(config: dict[str, Any]) -> Ask | None:
@@ -174,7 +174,7 @@ def reverse(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None
 
     use_threads(config["threads"])
     train_back(parents["model"] / "model", config["rows"], TrainingSettings(**config["training"]), out, report)
-    _hand_on_card(parents["model"] / "model", out / "model")
+    hand_on_card(parents["model"] / "model", out / "model")
 
 
 def relearn(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
@@ -260,7 +260,7 @@ def _blinded(model: Path) -> Iterator[Path]:
         yield Path(view)
 
 
-def _hand_on_card(source: Path, target: Path) -> None:
+def hand_on_card(source: Path, target: Path) -> None:
     """The answer key follows the model; the removal itself never saw it."""
     for name in _KEY:
         if (source / name).is_file():

@@ -1,6 +1,7 @@
 """Settings made from the words of a command line: what is off is named by the option that was typed."""
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -121,3 +122,9 @@ def at_least_one(flag: str, value: int) -> int:
     if value < 1:
         raise UsageError(flag, wanted="at least 1", got=str(value))
     return value
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to do about an unknown name: "perhaps" the one of `known` that is most like it; "" if there are none."""
+    near = difflib.get_close_matches(name, list(known), 1, 0)
+    return f"perhaps {near[0]}" if near else ""

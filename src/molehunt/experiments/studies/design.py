@@ -1,6 +1,5 @@
 """From a study to its arms: all combinations of levels, each resolved, no two alike."""
 
-import difflib
 import importlib.util
 import inspect
 import itertools
@@ -12,6 +11,7 @@ from typing import Any
 from molehunt.errors import MolehuntError, StudyError
 from molehunt.experiments.studies.outcomes import OUTCOMES
 from molehunt.experiments.studies.setup import Setup, flat, resolve
+from molehunt.experiments.words import nearest
 from molehunt.records.claims import Claim
 from molehunt.records.studies import Factor, Study
 from molehunt.removal.from_file import told_where
@@ -68,7 +68,7 @@ def _check_given(path: Path, function: Any, given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in known:
             wanted = f"one of {', '.join(known)}" if known else "none: study() takes nothing"
-            raise StudyError(f"--with {name} of {path}", wanted=wanted, got=name, do=_nearest(name, known))
+            raise StudyError(f"--with {name} of {path}", wanted=wanted, got=name, do=nearest(name, known))
 
 
 def check_study(study: Study) -> None:
@@ -147,7 +147,7 @@ def _check_outcome(study: Study, outcome: str) -> None:
             f"outcome {outcome!r}",
             wanted=f"one of {', '.join(OUTCOMES)}",
             got=outcome,
-            do=_nearest(outcome, list(OUTCOMES)),
+            do=nearest(outcome, list(OUTCOMES)),
         )
     probe = OUTCOMES[outcome].probe
     if probe and not getattr(study.probes, probe):
@@ -183,12 +183,12 @@ def _check_level(study: Study, name: str, level: str, where: str) -> None:
     levels = {factor.name: [one.name for one in factor.levels] for factor in study.factors}
     if name not in levels:
         raise StudyError(
-            f"factor {name!r} in {where}", wanted="a factor of the study", got=name, do=_nearest(name, levels)
+            f"factor {name!r} in {where}", wanted="a factor of the study", got=name, do=nearest(name, levels)
         )
     if level not in levels[name]:
         raise StudyError(
             f"level {level!r} of {name} in {where}", wanted=f"one of {', '.join(levels[name])}", got=level,
-            do=_nearest(level, levels[name]),
+            do=nearest(level, levels[name]),
         )  # fmt: skip
 
 
@@ -212,8 +212,3 @@ def _once(what: str, names: Iterable[str]) -> None:
         if name in seen:
             raise StudyError(f"{what} {name}", wanted="it once", got="it twice")
         seen.add(name)
-
-
-def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 1, 0)
-    return f"perhaps {near[0]}" if near else ""

@@ -53,7 +53,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
         stored=len(graph) - len(waiting),
         by_kind=dict(Counter(kind_of(step) for step in waiting)),
         unshared=sum(_unshared(cell) for cell in cells.cells),
-        seconds=round(_wall(waiting, costs, jobs), 1),
+        seconds=round(wall_time(waiting, costs, jobs), 1),
         measured_costs=measured,
         memory=round(_memory(cells.arms, jobs), 1),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
@@ -173,7 +173,7 @@ def _unshared(cell: Cell) -> int:
     return len(Graph(cell.steps()))
 
 
-def _wall(steps: list[Step], costs: Mapping[str, float], jobs: int) -> float:
+def wall_time(steps: list[Step], costs: Mapping[str, float], jobs: int) -> float:
     """No less than the work by the jobs, nor than the longest chain."""
     ends: dict[str, float] = {}
     for step in steps:

@@ -1,0 +1,1 @@
+"""Zoos: labelled organisms and clean controls, laid out from a spec and built"""
