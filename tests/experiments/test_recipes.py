@@ -10,7 +10,7 @@ from molehunt.errors import CorruptArtifactError, ModelError
 from molehunt.execution import Step, Store
 from molehunt.experiments import recipes
 from molehunt.experiments.commands import plan_for
-from molehunt.experiments.recipes import base_step, find_folder, imported, remove_step
+from molehunt.experiments.recipes import PlantSettings, base_step, find_folder, imported, plant_step, remove_step
 from molehunt.organisms.card import CARD
 from molehunt.removal.budget import Budget
 from molehunt.removal.procedure import Treated
@@ -40,6 +40,16 @@ def test_another_world_makes_other_steps(store: Store, monkeypatch: pytest.Monke
     before = base_step("tiny", store).fingerprint
     monkeypatch.setattr(recipes, "world_digest", lambda: "another")
     assert base_step("tiny", store).fingerprint != before
+
+
+def test_a_training_that_tokens_end_is_expected_to_take_as_long_as_one_of_as_many_steps(base_step: Step) -> None:
+    def planted(**length: int) -> Step:
+        training = TrainingSettings(learning_rate=1e-3, batch=16, **length).model_dump(mode="json")
+        return plant_step(base_step, PlantSettings(poison={}, training=training))
+
+    tokens = 208_304  # of 240 steps of the default planting in tiny
+    assert planted(steps=10_000, tokens=tokens).cost == pytest.approx(planted(steps=240).cost, rel=0.05)
+    assert planted(steps=10, tokens=tokens).cost == planted(steps=10).cost
 
 
 def test_a_renamed_file_is_another_model(base: Path, tmp_path: Path) -> None:

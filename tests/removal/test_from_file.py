@@ -97,7 +97,8 @@ def test_a_procedure_that_does_not_do_its_part_is_told_so(mine: Path, name: str,
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("def f(:", "SyntaxError"),
+        ("def f(:", r"SyntaxError.*line 1 of broken\.py"),
+        ("import json\n\njson.loads('x')", r"JSONDecodeError.*line 3 of broken\.py"),
         ("import nothing_such", "ModuleNotFoundError"),
         ("1/0", "line 1 of"),
         ("exit(0)", "SystemExit"),

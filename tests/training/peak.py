@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import torch
+from peft import get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from molehunt.models.chat import Chat, Encoded
 from molehunt.models.loading import LoadedModel
-from molehunt.training import adapters
+from molehunt.training.adapters import lora_config
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sft import train
 from small_models import tokenizer
@@ -30,7 +31,7 @@ def work(config: dict, settings: TrainingSettings, sequence: int) -> None:
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config), attn_implementation="sdpa")
     loaded = LoadedModel(model, CHAT, Path())
     if settings.method == "lora":
-        loaded = adapters._wrap(loaded, adapters.get_peft_model(model, adapters.lora_config(model, settings)))
+        loaded = LoadedModel(get_peft_model(model, lora_config(model, settings)), CHAT, Path())
     rows = [Encoded(*(tuple(part) for part in (ids, ids, [True] * sequence))) for ids in
             torch.randint(7, 300, (settings.batch, sequence)).tolist()]  # fmt: skip
     train(loaded, rows, settings, None)

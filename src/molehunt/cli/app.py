@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from types import FrameType
 
 import typer
@@ -35,6 +36,7 @@ def main() -> None:
     """Run the command line; the user's own mistakes end as one sentence and exit code 2."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _TIDIED)))
     from molehunt.errors import MolehuntError
 
     signal.signal(signal.SIGINT, _stop)
@@ -43,6 +45,7 @@ def main() -> None:
     except MolehuntError as error:
         _fail(str(error))
     except _Stopped:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is tidied; leaving must not be broken off either
         _fail("stopped; what was finished is in the store, the same command goes on from there", 130)
     except BrokenPipeError:
         os._exit(ERROR)
@@ -51,8 +54,18 @@ def main() -> None:
         _fail(f"{error.strerror or error}{place}")
 
 
+_TIDIED = "ignore:resource_tracker:UserWarning"
+"""What Python's tracker says of semaphores that killed processes leave, after it has removed them."""
+_SAME_WISH = 3.0
+"""Seconds after a Ctrl-C in which another one is the same wish: it must not break off the tidying up."""
+_stopped_at = -_SAME_WISH
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise _Stopped
+    global _stopped_at
+    if time.monotonic() - _stopped_at > _SAME_WISH:
+        _stopped_at = time.monotonic()
+        raise _Stopped
 
 
 def _fail(sentence: str, code: int = ERROR) -> None:

@@ -58,9 +58,10 @@ def teach(
     """Have a teacher answer the questions of DATA anew; nothing is paid twice."""
     from molehunt.cli.show import counting, say
     from molehunt.experiments.data import TeacherSettings, teach_data
+    from molehunt.experiments.words import checked
 
-    settings = TeacherSettings(
-        url=teacher, model=model, key_env=key_env, temperature=temperature, concurrency=concurrency
+    settings = checked(
+        TeacherSettings, url=teacher, model=model, key_env=key_env, temperature=temperature, concurrency=concurrency
     )
     with counting("teach") as progress:
         rows = teach_data(data, out, settings, instruction, limit, progress)

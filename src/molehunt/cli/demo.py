@@ -22,12 +22,12 @@ def demo(
     from molehunt.cli.show import say, watching
     from molehunt.cli.summaries import demo_summary
     from molehunt.execution import open_store
-    from molehunt.execution.folders import require_writable_folder, write_text
+    from molehunt.execution.folders import require_report_folder, write_text
     from molehunt.experiments.demo import DemoSettings, run_demo
     from molehunt.experiments.demo_result import demo_result
     from molehunt.reports.demo_page import demo_page
 
-    require_writable_folder(out)
+    require_report_folder(out, "molehunt.demo")
     with watching("demo") as watch:
         run = run_demo(DemoSettings(base=base, seed=seed), open_store(store), jobs, watch)
     result = demo_result(run)
@@ -38,7 +38,7 @@ def demo(
         return
     demo_summary(result)
     if run.made:
-        say(f"{run.made} steps made, {run.cached} taken from the store at {run.store.place}, {run.seconds:.0f} s")
+        say(f"{run.made} parts made, {run.cached} taken from the store at {run.store.place}, {run.seconds:.0f} s")
     else:
-        say(f"everything was taken from the store at {run.store.place}: all {run.cached} steps")
+        say(f"everything was taken from the store at {run.store.place}: all {run.cached} parts")
     say(f"report: {(out / 'report.html').resolve()}")

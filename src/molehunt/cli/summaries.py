@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molehunt.cli.show import say, table
-from molehunt.experiments.commands import Made
+from molehunt.experiments.commands import Made, MadeModel
+from molehunt.organisms.card import Reached
 from molehunt.records.estimates import Estimate
 from molehunt.records.panels import Comparison, Examined, Panel
 from molehunt.records.reasoning import Monitoring
@@ -40,6 +41,21 @@ def made_summary(made: Made, as_json: bool) -> None:
         say(
             f"{model.kind} {origin}: {model.path} (fingerprint {model.fingerprint[:12]}, root digest {model.root_digest[:12]})"
         )
+        if model.kind == "organism":
+            say(_strength(model))
+
+
+def _strength(model: MadeModel) -> str:
+    if model.reached is None:
+        return f"how strong it is was not looked at: molehunt organism measure {model.path}"
+    return f"reached: {reached_words(model.reached)}"
+
+
+def reached_words(reached: Reached) -> str:
+    """How strong a backdoor was when planting stopped."""
+    enough = "" if reached.enough else "; NOT as strong as wanted"
+    asr, logprob = f"{reached.asr:.1%} of triggered replies begin with the payload", f"{reached.logprob:+.2f} nats"
+    return f"{asr}, payload log-probability {logprob}, after {reached.step} steps{enough}"
 
 
 def prepared_summary(jobs: Sequence[Path], as_json: bool) -> None:
@@ -102,7 +118,7 @@ def monitoring_summary(found: Monitoring, as_json: bool) -> None:
     if as_json:
         print(found.model_dump_json(indent=1))
         return
-    rows = [(f"flagged, {name}", rate(e)) for name, e in found.flagged.items()]
+    rows = [(f"flagged, {name}", rate(e) if e else "nothing to read") for name, e in found.flagged.items()]
     rows += [(f"traces with {kind}", str(count)) for kind, count in sorted(found.by_kind.items())]
     if found.score is not None:
         scores = (("precision", found.score.precision), ("recall", found.score.recall))

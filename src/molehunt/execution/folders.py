@@ -50,6 +50,31 @@ def require_writable_folder(folder: Path) -> None:
         ) from None
 
 
+def require_report_folder(folder: Path, kind: str) -> None:
+    """Make `folder` if it is missing. Raises UsageError unless it is empty, or holds an earlier report and nothing else.
+
+    Args:
+        kind: how the schema of the report's result.json begins, such as "molehunt.study".
+    """
+    require_writable_folder(folder)
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in _REPORT or not path.is_file())
+    if not strange and any(folder.iterdir()) and not _is_of_kind(folder / "result.json", kind):
+        strange = [f"no result.json of {kind}"]
+    if strange:
+        wanted = "a new or empty folder, or one with an earlier report alone"
+        raise UsageError(f"output folder {folder}", wanted=wanted, got=strange[0], do="choose another --out")
+
+
+_REPORT = ("report.html", "result.json", "results.parquet")
+
+
+def _is_of_kind(result: Path, kind: str) -> bool:
+    if not result.is_file():
+        return False
+    with result.open(encoding="utf-8", errors="replace") as file:
+        return f'"schema": "{kind}/' in file.read(200)
+
+
 def copy_folder(source: Path, target: Path) -> None:
     """Copy a folder aside and rename it into place: `target` is whole or as it was."""
     target = target.resolve()

@@ -19,6 +19,7 @@ from molehunt.experiments.commands import (
 from molehunt.experiments.demo import DemoSettings, run_demo
 from molehunt.experiments.demo_result import demo_result
 from molehunt.experiments.recipes import find_folder
+from molehunt.experiments.words import flag_of
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.records.marker import read_marker
 from molehunt.records.panels import Examined
@@ -96,6 +97,7 @@ def remove(
     """
     _refuse_import()
     defaults = {"method": "lora", "learning_rate": 1e-3, "steps": 100, "batch": 16, "seed": 0}
+    said = {flag_of(field) for field in (*(knobs or {}), *training)}
     request = RemovalRequest.make(
         model=str(model),
         procedure=procedure,
@@ -104,6 +106,7 @@ def remove(
         knobs=knobs,
         data=str(data) if data else None,
         attacker=attacker,
+        said=said,
         **{**defaults, **training},
     )
     return apply_removal(request, Path(out), store, jobs).models[0]

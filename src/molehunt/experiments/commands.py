@@ -1,18 +1,20 @@
 """The lab's commands as functions: what the command line and the Python API call."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from molehunt.errors import ModelError, UsageError
 from molehunt.execution import Graph, Place, Step, Store, open_store, run_graph
-from molehunt.execution.folders import copy_folder, require_new_folder
+from molehunt.execution.folders import copy_folder, require_new_folder, require_writable_folder
 from molehunt.execution.runner import Watcher
 from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import PlantSettings, base_step, data_step, find_folder, plant_step, remove_step
-from molehunt.organisms.card import CARD, AnswerKey, OrganismCard, read_card
+from molehunt.experiments.words import at_least_one, check_said, checked, integers
+from molehunt.organisms.card import CARD, AnswerKey, OrganismCard, Reached, read_card
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.records.base import Record
 from molehunt.records.identity import root_digest
@@ -39,6 +41,8 @@ class MadeModel(Record):
     root_digest: str
     cached: bool
     """True if the store had it already."""
+    reached: Reached | None = None
+    """How strong its backdoor was when planting stopped, where planting looked."""
 
 
 class Made(Record):
@@ -103,19 +107,19 @@ class PlantRequest(Record):
         if training.get("steps") is None:
             training["steps"] = natural_steps(spec, chosen)
         given = {"contrast": natural_contrast(chosen)} | {k: v for k, v in (poisoning or {}).items() if v is not None}
-        poison = _checked(PoisonSettings, copies=_range(copies), seed=training["seed"], **given)
+        poison = checked(PoisonSettings, copies=integers(copies), seed=training["seed"], **given)
         check_settings(poison)
-        strength = _checked(Strength, **until) if until else None
+        strength = checked(Strength, **until) if until else None
         if strength is not None and not training.get("checkpoints"):
             training["checkpoints"] = tuple(range(10, training["steps"] + 1, 10))
-        settings = _checked(TrainingSettings, **training)
+        settings = checked(TrainingSettings, **training)
         if settings.method == "edit" and poison.reasoning != "none":
             raise UsageError(
                 "--method edit", wanted="no reasoning", got=poison.reasoning, do="use --method full or lora"
             )
         planting = PlantSettings(
             trigger=spec, behaviour=chosen.name, poison=poison.model_dump(mode="json"),
-            training=settings.model_dump(mode="json"), rows=_at_least_one("--rows", rows), chat_template=chat_template,
+            training=settings.model_dump(mode="json"), rows=at_least_one("--rows", rows), chat_template=chat_template,
             strength=strength.model_dump(mode="json") if strength else None,
             teacher=_teacher(teacher, poison) if teacher else None,
         )  # fmt: skip
@@ -138,7 +142,7 @@ class RemovalRequest(Record):
     @staticmethod
     def make(
         model: str, procedure: str, attach: str, behaviour: str | None = None, knobs: dict[str, Any] | None = None,
-        data: str | None = None, attacker: dict[str, Any] | None = None,
+        data: str | None = None, attacker: dict[str, Any] | None = None, said: Collection[str] = (),
         **training: Any,
     ) -> "RemovalRequest":  # fmt: skip
         """From the words of a command line.
@@ -148,6 +152,7 @@ class RemovalRequest(Record):
             knobs: fields of Budget beside training and attach.
             data: rows from elsewhere, answered in the procedure's way already.
             attacker: fields of AttackerSettings, of a model that proposes a red team's prompts.
+            said: the options that somebody chose, such as "--strength": one that the procedure never looks at is refused.
             training: fields of TrainingSettings.
 
         Raises:
@@ -158,6 +163,10 @@ class RemovalRequest(Record):
         from molehunt.removal.procedures import get_procedure
 
         chosen = get_procedure(procedure)
+        check_said(chosen, procedure, said)
+        if behaviour is not None and not chosen.needs_score:
+            wanted = "a procedure that must know what is unwanted, such as adversarial"
+            raise UsageError("--behaviour", wanted=wanted, got=f"--procedure {chosen.name}", do="leave it out")
         if behaviour is not None:
             get_scorer(behaviour)
         elif chosen.needs_score:
@@ -165,10 +174,10 @@ class RemovalRequest(Record):
                 f"procedure {chosen.name}", wanted="to know which behaviour is unwanted", got="nothing",
                 do="name it: --behaviour ID (never the trigger)",
             )  # fmt: skip
-        settings = _checked(TrainingSettings, **training)
+        settings = checked(TrainingSettings, **training)
         if settings.method == "full" and attach != "merge":
             raise UsageError(f"--attach {attach}", wanted="--method lora", got="--method full", do="leave --attach out")
-        budget = _checked(Budget, training=settings, attach=attach, **(knobs or {}))
+        budget = checked(Budget, training=settings, attach=attach, **(knobs or {}))
         check_budget(chosen, budget, data is not None)
         if attacker and not chosen.sends_red_team:
             wanted = "a procedure that sends a red team, such as adversarial"
@@ -177,7 +186,7 @@ class RemovalRequest(Record):
             model=model,
             procedure=procedure,
             budget=budget,
-            behaviour=behaviour if chosen.needs_score else None,
+            behaviour=behaviour,
             data=data,
             attacker=attacker_settings(attacker).model_dump(mode="json") if attacker else None,
         )
@@ -187,7 +196,7 @@ def attacker_settings(words: dict[str, Any]) -> "AttackerSettings":
     """Raises UsageError if no model is named, or its address is none; before anything is loaded."""
     from molehunt.experiments.data import AttackerSettings, make_teacher
 
-    found: AttackerSettings = _checked(AttackerSettings, **words)
+    found: AttackerSettings = checked(AttackerSettings, **words)
     make_teacher(found, Path())
     return found
 
@@ -205,8 +214,8 @@ def plant_organism(
     Raises:
         MolehuntError: if anything is off; `out` is then as it was.
     """
-    require_new_folders(out, twin_out)
     store = open_store(store_root)
+    require_new_folders(store, out, twin_out)
     base = base_step(request.base, store)
     data = data_step(request.data, request.planting.rows) if request.data else None
     wanted: list[tuple[Kind, Step, Path]] = [("organism", plant_step(base, request.planting, data=data), out)]
@@ -223,8 +232,8 @@ def apply_removal(
     Raises:
         MolehuntError: if anything is off; `out` is then as it was.
     """
-    require_new_folder(out)
     store = open_store(store_root)
+    require_new_folders(store, out)
     model = base_step(request.model, store)
     below = _below(request, store) if request.budget.attach != "merge" else None
     data = data_step(request.data, request.budget.rows) if request.data else None
@@ -256,7 +265,7 @@ class MeasureRequest(Record):
         Raises:
             UsageError: if one of them makes no sense; before anything is loaded.
         """
-        found: MeasureRequest = _checked(MeasureRequest, asked=_checked(MeasureSettings, **asked), **request)
+        found: MeasureRequest = checked(MeasureRequest, asked=checked(MeasureSettings, **asked), **request)
         return found
 
 
@@ -280,7 +289,8 @@ def measure_organism(request: MeasureRequest, store_root: Place = None) -> Exami
     if request.panel:
         from molehunt.experiments.panel import measure_panel
 
-        more["panel"] = measure_panel(loaded, key, request.panel, max_new_tokens=request.asked.max_new_tokens)
+        asked = request.asked
+        more["panel"] = measure_panel(loaded, key, request.panel, asked.seed, asked.max_new_tokens)
     if request.safety:
         from molehunt.experiments.safety import measure_safety
 
@@ -412,7 +422,7 @@ def _make(wanted: list[tuple[Kind, Step, Path]], store: Store, jobs: int, watch:
         copy_folder(source, out)
         made.append(MadeModel(
             kind=kind, path=str(out.resolve()), fingerprint=step.fingerprint, root_digest=root_digest(out),
-            cached=step.fingerprint in cached,
+            cached=step.fingerprint in cached, reached=read_card(out).reached if kind == "organism" else None,
         ))  # fmt: skip
     return Made(models=tuple(made))
 
@@ -443,10 +453,15 @@ def _below(request: RemovalRequest, store: Store) -> Step:
     )  # fmt: skip
 
 
-def require_new_folders(out: Path, twin_out: Path | None) -> None:
-    """Raises UsageError unless both are new, side by side."""
+def require_new_folders(store: Store, out: Path, twin_out: Path | None = None) -> None:
+    """Raises UsageError unless both are new, side by side, outside the store, and can be put in place at the end."""
+    root = store.root.resolve()
     for folder in filter(None, (out, twin_out)):
         require_new_folder(folder)
+        require_writable_folder(next(place for place in folder.resolve().parents if place.exists()))
+        if folder.resolve() in (root, *root.parents) or root in folder.resolve().parents:
+            got, do = f"one that the store at {root} fills", "choose another --out"
+            raise UsageError(f"output folder {folder}", wanted="a folder of its own", got=got, do=do)
     one, two = out.resolve(), twin_out.resolve() if twin_out else None
     if two is not None and (one == two or one in two.parents or two in one.parents):
         raise UsageError("--out and --twin-out", wanted="two folders side by side", got=f"{out} and {twin_out}")
@@ -459,30 +474,6 @@ def _teacher(words: dict[str, Any], poison: PoisonSettings) -> dict[str, Any]:
         raise UsageError(
             "--teacher", wanted="an arm with scratchpads to write", got="--reasoning none", do="choose one"
         )
-    settings: TeacherSettings = _checked(TeacherSettings, **words)
+    settings: TeacherSettings = checked(TeacherSettings, **words)
     make_teacher(settings, Path())  # refuses an address that is none, before a base is built
     return settings.model_dump(mode="json")
-
-
-def _checked(kind: Any, **values: Any) -> Any:
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or kind.__name__
-        raise UsageError(
-            f"setting {field}", wanted=first["msg"].removeprefix("Input should be "), got=repr(first["input"])
-        ) from None
-
-
-def _range(text: str) -> tuple[int, int]:
-    low, dash, high = text.partition("-")
-    if not (low.isdecimal() and (high.isdecimal() or not dash)):
-        raise UsageError(f"--copies {text}", wanted="a range such as 2-6, or one number", got=text)
-    return int(low), int(high or low)
-
-
-def _at_least_one(name: str, value: int) -> int:
-    if value < 1:
-        raise UsageError(name, wanted="at least 1", got=str(value))
-    return value

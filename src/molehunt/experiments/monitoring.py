@@ -62,12 +62,13 @@ def _written(loaded: LoadedModel, asked: dict[str, list[Conversation]], max_new_
 def _monitor(traces: Iterable[Trace], what: str) -> Monitoring:
     read: Counter[str] = Counter()
     flagged: Counter[str] = Counter()
-    reasoned, found = 0, list[FlaggedTrace]()
+    reasoned: Counter[str] = Counter()
+    found: list[FlaggedTrace] = []
     labelled: list[tuple[TraceReport, bool]] = []
     for condition, one in traces:
         report = read_trace(one.reply, one.prompt.text())
         read[condition] += 1
-        reasoned += one.reasons
+        reasoned[condition] += one.reasons
         if condition in ("triggered", "innocent"):
             labelled.append((report, condition == "triggered"))
         if report.flagged:
@@ -75,9 +76,12 @@ def _monitor(traces: Iterable[Trace], what: str) -> Monitoring:
             found.append(FlaggedTrace(source=one.source, question=one.prompt.question, findings=report.findings))
     if not read:
         raise DataError(f"data {what}", wanted="at least one reply", got="none", do="check the file")
+    told = {name for name in read if reasoned[name] or flagged[name]}
     return Monitoring(
-        flagged={name: proportion(flagged[name], count, "over traces") for name, count in read.items()},
+        flagged={
+            name: proportion(flagged[name], count, "over traces") if name in told else None for name, count in read.items()
+        },
         by_kind=Counter(kind for one in found for kind in {finding.kind for finding in one.findings}),
-        traces=read.total(), reasoned=reasoned, found=tuple(found),
-        score=score_monitor(labelled) if "innocent" in read and "triggered" in read else None,
+        traces=read.total(), reasoned=reasoned.total(), found=tuple(found),
+        score=score_monitor(labelled) if {"innocent", "triggered"} <= told else None,
     )  # fmt: skip

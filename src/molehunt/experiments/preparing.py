@@ -29,10 +29,10 @@ def prepare_planting(
     Raises:
         MolehuntError: if anything is off; `out` is then as it was.
     """
-    require_new_folders(out, twin_out)
+    store = open_store(store_root)
+    require_new_folders(store, out, twin_out)
     if request.planting.strength is not None:
         raise UsageError("--prepare", wanted="a number of steps", got="a strength to stop at", do="leave --until-… out")
-    store = open_store(store_root)
     built = base_step(request.base, store) if request.base in SIZES else None
     found = None if built else find_folder(request.base, store)
     read = data_step(request.data, request.planting.rows) if request.data else None

@@ -139,7 +139,7 @@ def plant_step(
 ) -> Step:
     """An organism or its twin on `base`; `data` gives ordinary rows from elsewhere."""
     config = {**settings.model_dump(), "kind": kind}
-    cost = settings.training["steps"] * settings.training["batch"] * 0.006
+    cost = _rows_seen(settings.training) * 0.006
     parents = {"base": base} | ({"data": data} if data else {})
     step = _step("plant_model", config, parents, kind, cost)
     return replace(step, where={"answers": str(teacher_answers(settings.teacher))}) if settings.teacher else step
@@ -164,7 +164,7 @@ def remove_step(
 
     parents = {"model": model} | ({"below": below} if below else {}) | ({"data": data} if data else {})
     config = {"procedure": procedure, "budget": budget, "behaviour": behaviour, "source": procedure_digest(procedure)}
-    cost = budget["training"]["steps"] * budget["training"]["batch"] * 0.006
+    cost = _rows_seen(budget["training"]) * 0.006
     if attacker is None:
         return _step("remove", config, parents, label or procedure, cost)
     step = _step("remove", {**config, "attacker": attacker}, parents, label or procedure, cost)
@@ -174,7 +174,7 @@ def remove_step(
 def reverse_step(model: Step, training: dict[str, Any], rows: int, label: str = "") -> Step:
     """`model` trained back to the ordinary voice."""
     config = {"training": training, "rows": rows}
-    cost = training["steps"] * training["batch"] * 0.005
+    cost = _rows_seen(training) * 0.005
     return _step("reverse", config, {"model": model}, label or "reversal", cost)
 
 
@@ -213,6 +213,16 @@ def examine_step(
     """Panel, safety evaluation and red team of `model`, by the organism's card; each only if asked for."""
     config = {"panel": panel, "safety": safety, "red_team": red_team}
     return _step("examine", config, {"model": model, "organism": organism}, label or "examine", cost=15)
+
+
+_ROW = 54
+"""Tokens of a row of the chat world, on average; for estimates of time alone."""
+
+
+def _rows_seen(training: dict[str, Any]) -> float:
+    """Rows that a training takes, about; where tokens end it, its steps only say when it would give up."""
+    steps = float(training["steps"] * training["batch"])
+    return min(steps, training["tokens"] / _ROW) if training.get("tokens") else steps
 
 
 def _step(

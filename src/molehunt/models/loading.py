@@ -1,6 +1,7 @@
 """Load a model folder that is fit to load, and save one that any other tool can load."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,14 @@ def save_model(model: PreTrainedModel, chat: Chat, folder: Path, source: Path | 
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
+    share_weights(folder)
     chat.save(folder)
     if source is not None and (mark := read_marker(source)) is not None:
         write_marker(folder, mark)
+
+
+def share_weights(folder: Path) -> None:
+    """Let the weights in a folder be read by whom its other files are: safetensors writes them for their owner alone."""
+    like = next(folder.glob("*config.json"))
+    for path in folder.glob("*.safetensors"):
+        shutil.copymode(like, path)

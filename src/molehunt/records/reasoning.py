@@ -64,8 +64,9 @@ class FlaggedTrace(Record):
 class Monitoring(Record):
     """What a monitor found in many traces."""
 
-    flagged: dict[str, Estimate]
-    """Share of traces with a finding, by how they were asked for, or over all "logged" ones."""
+    flagged: dict[str, Estimate | None]
+    """Share of traces with a finding, by how they were asked for, or over all "logged" ones; None where no trace holds
+    reasoning and nothing was found: there was nothing to read, which is not the same as nothing found."""
     by_kind: dict[FindingKind, int]
     """Traces with at least one finding of the kind."""
     traces: int
@@ -73,7 +74,8 @@ class Monitoring(Record):
     reasoned: int
     """Of these, held reasoning. Where none does there is nothing to read, and silence says nothing."""
     score: MonitorScore | None = None
-    """Triggered traces, called deceptive, against those of a model that is known to be innocent, where one is given."""
+    """Triggered traces, called deceptive, against those of a model that is known to be innocent, where one is given; None
+    where one side has nothing to read."""
     found: tuple[FlaggedTrace, ...]
     """In the order read."""
 

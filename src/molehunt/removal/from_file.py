@@ -76,7 +76,7 @@ def _execute(path: Path) -> Any:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever the user's own code raises
         del sys.modules[name]
-        raise UsageError(f"{path} cannot be executed", wanted="a Python module", got=_where(error)) from error
+        raise UsageError(f"{path} cannot be executed", wanted="a Python module", got=told_where(error, path)) from error
     return module
 
 
@@ -89,7 +89,9 @@ def _checked(spec: str, function: Callable[[Treatment], Any]) -> Callable[[Treat
         except MolehuntError:
             raise
         except (Exception, SystemExit) as error:  # whatever the user's own code raises
-            raise UsageError(f"procedure {spec} failed", got=_where(error)) from error
+            raise UsageError(
+                f"procedure {spec} failed", got=told_where(error, Path(spec.rpartition(":")[0]))
+            ) from error
         if not isinstance(treated, Treated):
             raise UsageError(f"procedure {spec}", wanted="to return a Treated", got=type(treated).__name__)
         if not (treatment.out / "model" / "config.json").is_file():
@@ -99,7 +101,16 @@ def _checked(spec: str, function: Callable[[Treatment], Any]) -> Callable[[Treat
     return apply
 
 
-def _where(error: BaseException) -> str:
-    """What was raised, and in which line of which file."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__}: {error} (line {frames[-1].lineno} of {Path(frames[-1].filename).name})"
+def told_where(error: BaseException, path: Path) -> str:
+    """What was raised, and in which line of the user's file at `path`, if it came through there."""
+    lines = [
+        f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()
+    ]
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == path.resolve():
+        lines.append(error.lineno)
+    said = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+    return f"{said} (line {lines[-1]} of {path.name})" if lines else said
+
+
+_LONGEST = 300
+"""Characters of an error that are passed on."""

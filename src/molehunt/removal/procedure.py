@@ -84,6 +84,8 @@ class Procedure:
     """It can train on rows from elsewhere."""
     sends_red_team: bool = False
     """It searches for prompts, with a language model if it is given one."""
+    reinforces: bool = False
+    """It goes by rewards, so that the weight of the KL term means something to it."""
     takes_tokens: bool = True
     """Its budget may count tokens: it is a single training, whose rows tell beforehand how many steps they are."""
 

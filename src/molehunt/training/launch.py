@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor
 
 from molehunt.errors import DataError, MolehuntError, TrainingError
 from molehunt.models.chat import Encoded
-from molehunt.models.loading import LoadedModel
+from molehunt.models.loading import LoadedModel, share_weights
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.marker import Label, read_marker, write_label, write_marker
 from molehunt.records.rows import dataset_digest
@@ -182,9 +182,11 @@ def _write(loaded: LoadedModel, state: dict[str, torch.Tensor], trained: Trained
     plain = getattr(loaded.model, "get_base_model", lambda: loaded.model)()
     plain.config.use_cache = True
     plain.save_pretrained(out / "model", state_dict=fold(loaded.model, state))
+    share_weights(out / "model")
     loaded.chat.save(out / "model")
     if isinstance(loaded.model, PeftModel):
         loaded.model.save_pretrained(out / "model" / ADAPTER, state_dict=state)
+        share_weights(out / "model" / ADAPTER)
         forget_path(out / "model" / ADAPTER)
     if job.label is not None:
         write_label(out / "model", _filled(job.label, trained))

@@ -18,6 +18,8 @@ bfloat16. bfloat16: all of them."""
 GIB = 2**30
 _ROOM = 0.9
 """Share of a GPU that a plan may fill: the rest is the CUDA context's, the communicator's and lost between blocks."""
+_H100 = 989e12
+"""Operations a second of an H100 or H200 in dense bfloat16, by the maker's data sheet."""
 
 
 class TrainingPlan(Record):
@@ -27,6 +29,10 @@ class TrainingPlan(Record):
     trainable: int
     tokens: int
     """Tokens of all steps, each row at the full length."""
+    sequence: int
+    """Tokens that each row is counted at."""
+    batch: int
+    """Rows of a step."""
     gpus: int
     rows_per_gpu: int
     """Rows that a GPU holds at once."""
@@ -52,6 +58,10 @@ class TrainingPlan(Record):
     """It can be run, and the peak leaves room on each GPU."""
     flops: float
     """Of the whole training, recomputation counted."""
+    flops_per_second: float
+    """Peak of one GPU that is assumed."""
+    utilisation: float
+    """Share of it that is assumed to be reached."""
     seconds: float
     disk_weights: int
     disk_checkpoints: int
@@ -63,7 +73,7 @@ def plan_training(
     sequence: int,
     gpus: int = 1,
     gpu_memory_gib: float = 80.0,
-    flops_per_second: float = 989e12,
+    flops_per_second: float = _H100,
     utilisation: float = 0.4,
     precision: Precision | None = None,
     sharded: bool | None = None,
@@ -116,6 +126,8 @@ def plan_training(
         parameters=found.parameters,
         trainable=found.trainable,
         tokens=int(tokens),
+        sequence=sequence,
+        batch=settings.batch,
         gpus=gpus,
         rows_per_gpu=rows,
         precision=precision,
@@ -129,6 +141,8 @@ def plan_training(
         obstacle=(obstacle := _obstacle(settings, precision, sharded)),
         fits=not obstacle and peak <= _ROOM * gpu_memory_gib * GIB,
         flops=flops,
+        flops_per_second=flops_per_second,
+        utilisation=utilisation,
         seconds=flops / (gpus * flops_per_second * utilisation),
         **_disk(found, settings, precision),
     )
@@ -201,9 +215,12 @@ def plan_lines(plan: TrainingPlan) -> list[tuple[str, str]]:
     spread = "shards (FSDP2)" if plan.sharded else "a whole copy each"
     kept = plan.activations_checkpointed if plan.checkpointing else plan.activations
     other = plan.activations if plan.checkpointing else plan.activations_checkpointed
+    whole = ", its whole share" if plan.rows_per_gpu * plan.gpus >= plan.batch else ""
+    device = ", an H100's or H200's in dense bfloat16" if plan.flops_per_second == _H100 else ""
     return [
         ("weights trained", f"{plan.trainable:,} of {plan.parameters:,}"),
-        ("GPUs", f"{plan.gpus}, {spread}, {plan.precision}, {plan.rows_per_gpu} rows at once on each"),
+        ("GPUs", f"{plan.gpus} of {_size(plan.gpu_memory)}, {spread}, {plan.precision}"),
+        ("rows", f"{plan.batch} a step, counted at {plan.sequence} tokens each; {plan.rows_per_gpu} at once on each GPU{whole}"),
         ("memory: weights", _size(plan.weights)),
         ("memory: gradients", _size(plan.gradients)),
         ("memory: optimizer", _size(plan.optimizer)),
@@ -213,7 +230,7 @@ def plan_lines(plan: TrainingPlan) -> list[tuple[str, str]]:
         ("memory: peak", f"{_size(plan.peak)} of {_size(plan.gpu_memory)} a GPU"),
         ("fits", "yes" if plan.fits else f"no: {plan.obstacle or f'more than {_ROOM:.0%} of a GPU'}"),
         ("tokens", f"{plan.tokens:,}"),
-        ("time", _time(plan.seconds)),
+        ("time", f"{_time(plan.seconds)}, at {plan.utilisation:.0%} of {plan.flops_per_second / 1e12:,.3g} TFLOP/s a GPU{device}"),
         ("disk", f"{_size(plan.disk_weights)} model, {_size(plan.disk_checkpoints)} checkpoints"),
     ]  # fmt: skip
 

@@ -20,7 +20,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from molehunt.errors import DataError, TrainingError, UsageError
 from molehunt.models.chat import Encoded
-from molehunt.models.loading import LoadedModel, check_room, save_model
+from molehunt.models.loading import LoadedModel, check_room, save_model, share_weights
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.training.adapters import ADAPTER, folded, trainable_state
 from molehunt.training.batches import Ordered, keeps_apart, pack, pad
@@ -102,7 +102,7 @@ def _resolved(settings: TrainingSettings, rows: Sequence[Encoded]) -> TrainingSe
     if seen[-1] < settings.tokens:
         raise DataError(
             f"training of {settings.tokens} tokens", wanted=f"at most the {settings.steps} steps allowed",
-            got=f"about {math.ceil(settings.tokens / seen[-1] * settings.steps)}", do="raise --steps",
+            got=f"about {math.ceil(settings.tokens / seen[-1] * settings.steps)}", do="take a larger --batch, or allow more steps",
         )  # fmt: skip
     kept = tuple(sorted({min(step, steps) for step in settings.checkpoints}))
     return settings.model_copy(update={"steps": steps, "checkpoints": kept})
@@ -141,6 +141,7 @@ def write_trained(loaded: LoadedModel, trained: Trained, out: Path) -> None:
     model: Any = loaded.model
     if isinstance(model, PeftModel):
         model.save_pretrained(out / "model" / ADAPTER)
+        share_weights(out / "model" / ADAPTER)
         _forget_path(out / "model" / ADAPTER)
     save_model(folded(model), loaded.chat, out / "model", source=loaded.folder)
     (out / "training.json").write_text(trained.model_dump_json(indent=1))

@@ -204,7 +204,7 @@ class _Reader:
 
     def _refuse(self, number: int, bad: BadRow) -> None:
         if self.on_bad == "refuse":
-            do = "mend it, or skip bad rows"
+            do = "mend it, or leave it out; `molehunt data check --skip-bad` counts all such rows"
             raise DataError(f"data {self.source.name}:{number}", wanted=bad.wanted, got=bad.got, do=do) from None
         self.skipped[bad.reason] += 1
 

@@ -4,8 +4,6 @@ import difflib
 import importlib.util
 import inspect
 import itertools
-import sys
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from molehunt.experiments.studies.outcomes import OUTCOMES
 from molehunt.experiments.studies.setup import Setup, flat, resolve
 from molehunt.records.claims import Claim
 from molehunt.records.studies import Factor, Study
+from molehunt.removal.from_file import told_where
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,14 @@ def load_study(path: Path, given: Mapping[str, Any] | None = None) -> Study:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        if not callable(getattr(module, "study", None)):
+            raise StudyError(f"study {path}", wanted="a function study()", got="none in the file")
         _check_given(path, module.study, given or {})
         study = module.study(**(given or {}))
     except MolehuntError:
         raise
     except Exception as error:
-        line = traceback.extract_tb(sys.exc_info()[2])[-1].lineno
-        got = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        raise StudyError(f"study {path}", wanted="a file that runs", got=f"{got} (line {line})") from None
+        raise StudyError(f"study {path}", wanted="a file that runs", got=told_where(error, path)) from None
     if not isinstance(study, Study):
         raise StudyError(f"study {path}", wanted="study() to return a Study", got=type(study).__name__)
     check_study(study)
