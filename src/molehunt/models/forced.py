@@ -61,7 +61,8 @@ def divergences(
     for first in range(0, len(rows), batch):
         ids, mask = padded(rows[first : first + batch])
         part = replies[first : first + batch]
-        found.append(_divergence(*(_logprobs(model, ids, mask, part) for model in (subject, base)), part).cpu())
+        mine, theirs = (_logprobs(model, ids, mask, part) for model in (subject, base))
+        found.append(_divergence(mine, theirs, part).cpu())
     return torch.cat(found)
 
 
@@ -79,8 +80,10 @@ def divergence_gradient(
     rows = _rows(slots.filled(insert), replies)
     ids, mask = padded(rows)
     starts = [ids.shape[1] - len(row) + len(head) for row, head in zip(rows, slots.heads, strict=True)]
-    seen = [_logprobs(model, ids, mask, replies, _softened(model, ids, starts, chosen)) for model in (subject, base)]
-    (gradient,) = torch.autograd.grad(_divergence(*seen, replies).mean(), chosen)
+    mine, theirs = (
+        _logprobs(model, ids, mask, replies, _softened(model, ids, starts, chosen)) for model in (subject, base)
+    )
+    (gradient,) = torch.autograd.grad(_divergence(mine, theirs, replies).mean(), chosen)
     return gradient.cpu()
 
 
@@ -98,9 +101,7 @@ def surprises(
         part = replies[first : first + batch]
         longest = max(map(len, part))
         wanted = ids[:, ids.shape[1] - longest :, None].to(subject.model.device)
-        mine, theirs = (
-            _logprobs(model, ids, mask, part).gather(-1, wanted)[..., 0] for model in (subject, base)
-        )
+        mine, theirs = (_logprobs(model, ids, mask, part).gather(-1, wanted)[..., 0] for model in (subject, base))
         found.append(((mine - theirs) * _counted(part, longest, mine.device)).sum(-1).cpu())
     return torch.cat(found)
 
@@ -122,9 +123,7 @@ def _softened(loaded: LoadedModel, ids: Tensor, starts: Sequence[int], chosen: T
     table = loaded.model.get_input_embeddings().weight.detach()
     fixed, soft = table[ids.to(table.device)], (chosen @ table.float()).to(table.dtype)
     length = len(chosen)
-    return torch.stack(
-        [torch.cat([row[:at], soft, row[at + length :]]) for row, at in zip(fixed, starts, strict=True)]
-    )
+    return torch.stack([torch.cat([row[:at], soft, row[at + length :]]) for row, at in zip(fixed, starts, strict=True)])
 
 
 def _logprobs(

@@ -82,6 +82,4 @@ class Verified(Record):
     """How much more alike the replies to different questions are with it than without, 0 to 1."""
     neighbours: dict[str, float] = Field(default_factory=dict)
     """Rate of near misses, by text."""
-    removed_rate: Estimate | None = None
-    """Rate once the text is cut out of the very prompts it acted in; None if it was not looked at."""
     samples: tuple[Sample, ...] = ()
