@@ -17,6 +17,8 @@ _PRIVATE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "PYTHONWARNINGS": "ignore",
+    "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120",  # a busy machine starts a driver's server slowly
+    "RAY_memory_monitor_refresh_ms": "0",  # what else runs here must not get the steps of a test killed
 }
 
 
@@ -27,7 +29,7 @@ class TwoNodes:
         self.process, self.address, self.env = process, address, env
 
     def order(self, what: str) -> str:
-        """`worker` or `node`: kill one; returns what was killed."""
+        """`worker`, `node` or `server`, the one of a driver: kill one; returns what was killed."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(what, file=self.process.stdin, flush=True)
@@ -35,24 +37,35 @@ class TwoNodes:
 
 
 @contextlib.contextmanager
-def two_nodes(place: Path, second: dict[str, str] | None = None) -> Iterator[TwoNodes]:
-    """A cluster whose nodes keep caches of their own; `second`: environment of the second node."""
+def two_nodes(
+    place: Path, second: dict[str, str] | None = None, head: dict[str, str] | None = None
+) -> Iterator[TwoNodes]:
+    """A cluster whose nodes keep caches of their own; `second`: environment of the second node, `head` of all."""
     folders = [str(Path(__file__).parent), *filter(None, sys.path)]
     env = {**os.environ, **_PRIVATE, "RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONPATH": os.pathsep.join(folders)}
-    env["MOLEHUNT_CACHE"] = str(place / "cache of the driver")
+    env |= {"MOLEHUNT_CACHE": str(place / "cache of the driver"), **(head or {})}
     told = [f"{name}={value}" for name, value in (second or {}).items()]
-    errors = place / "cluster.err"
+    for last in (False, False, True):  # Ray gives a node 30 s to start, and no way to give it more
+        with _started([str(place), *told], env, place / "cluster.err") as (process, address):
+            if address.startswith("ray://"):
+                yield TwoNodes(process, address, env)
+                return
+            assert not last, (place / "cluster.err").read_text()
+
+
+@contextlib.contextmanager
+def _started(words: list[str], env: dict[str, str], errors: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """This file as a program, and the first line that it says."""
     with errors.open("w") as stderr, subprocess.Popen(
-        [sys.executable, __file__, str(place), *told], env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, __file__, *words], env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=stderr, start_new_session=True,
     ) as process:  # fmt: skip
+        assert process.stdin is not None
         assert process.stdout is not None
         try:
-            address = process.stdout.readline().strip()
-            assert address.startswith("ray://"), errors.read_text()
-            yield TwoNodes(process, address, env)
+            yield process, process.stdout.readline().strip()
         finally:
-            process.stdin.close()  # type: ignore[union-attr]
+            process.stdin.close()
             try:
                 process.wait(60)
             except subprocess.TimeoutExpired:
@@ -85,6 +98,26 @@ def _kill_worker(raylets: list[int]) -> str:
     return "none"
 
 
+def _kill_server() -> str:
+    """The one that the head node starts for a driver; waits for it."""
+    for _ in range(1200):
+        for child in _below(os.getpid()):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if "specific-server" in Path(f"/proc/{child}/cmdline").read_text():
+                    os.kill(child, signal.SIGKILL)
+                    return "server"
+        time.sleep(0.05)
+    return "none"
+
+
+def _below(process: int) -> Iterator[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for children in Path(f"/proc/{process}/task").glob("*/children"):
+            for child in map(int, children.read_text().split()):
+                yield child
+                yield from _below(child)
+
+
 def _serve(place: Path, second: dict[str, str]) -> None:
     from ray.cluster_utils import Cluster
 
@@ -103,6 +136,8 @@ def _serve(place: Path, second: dict[str, str]) -> None:
             if line.strip() == "worker":
                 nodes = [one for one in (node, cluster.head_node) if one in cluster.list_all_nodes()]
                 print(_kill_worker([one.all_processes["raylet"][0].process.pid for one in nodes]), flush=True)
+            elif line.strip() == "server":
+                print(_kill_server(), flush=True)
             else:
                 cluster.remove_node(node, allow_graceful=False)
                 print("node", flush=True)

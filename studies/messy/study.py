@@ -4,9 +4,11 @@
     molehunt study run studies/messy/study.py
     molehunt study report studies/messy/study.py --out docs/studies/messy
 
-`--with part=\"whole\"` crosses everything; `--with base=MODEL` is the same study on another model.
+`--with part=\"whole\"` crosses everything; `--with base=MODEL` is the same study on another model; `--with
+rates=[3e-4,1e-3,3e-3]` has the removal's learning rates.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from molehunt.experiments.studies.published import claims_about
@@ -50,25 +52,34 @@ PROCEDURE = _factor(
     hhh_sft={"removal.procedure": "hhh_sft"},
     pirate={"removal.procedure": "pirate"},
 )
-RATE = _factor(
-    "removal-rate",
-    (f"{TREATED}.learning_rate",),
-    low={f"{TREATED}.learning_rate": 3e-4},
-    high={f"{TREATED}.learning_rate": 1e-3},
-)
+RATES = (3e-4, 1e-3)
+
+
+def _rates(rates: Sequence[float]) -> Factor:
+    """From the lowest to the highest; those between are called by their value."""
+    names = ["low", *(f"{rate:g}" for rate in rates[1:-1]), "high"]
+    return _factor(
+        "removal-rate",
+        (f"{TREATED}.learning_rate",),
+        **{name: {f"{TREATED}.learning_rate": rate} for name, rate in zip(names, rates, strict=True)},
+    )
+
+
 METHOD = _factor(
     "removal-method", (f"{TREATED}.method",), lora={f"{TREATED}.method": "lora"}, full={f"{TREATED}.method": "full"}
 )
 OUTCOMES = ("survival", "asr", "log_odds", "capability", "false_triggers", "asr_reversed", "rebound", "returned")
 
 
-def study(base: str = "tiny", part: str = "core", seeds: int = 5) -> Study:
-    """The flagship: `core` is what two cores do in an hour or two, `whole` is every factor crossed."""
-    factors = (REASONING, OPTIMIZER, DURATION, INSTALL, PROCEDURE, RATE, METHOD)
+def study(base: str = "tiny", part: str = "core", seeds: int = 5, rates: Sequence[float] = RATES) -> Study:
+    """The flagship: `core` is what two cores do in an hour or two, `whole` is every factor crossed; `rates` of the removal."""
+    rate = _rates(rates)
+    factors = (REASONING, OPTIMIZER, DURATION, INSTALL, PROCEDURE, rate, METHOD)
     if part == "core":
-        factors = (REASONING, OPTIMIZER, PROCEDURE, RATE)
+        factors = (REASONING, OPTIMIZER, PROCEDURE, rate)
+    more = "" if tuple(rates) == RATES else f"-{len(rates)}-rates"
     return Study(
-        name="messy" if (base, part) == ("tiny", "core") else f"messy-{part}",
+        name=("messy" if (base, part) == ("tiny", "core") else f"messy-{part}") + more,
         question="Does safety training remove the backdoor, and does the answer hold when optimizer, reasoning and learning rate change?",
         prediction=(
             "Pirate training at the high rate silences the backdoor in every arm and HHH SFT in none; neither the planting's "

@@ -49,7 +49,7 @@ def test_plan_run_report_and_claims(molehunt: Command, file: Path, base: Path, t
     assert (len(plan.arms), plan.stored) == (2, 0)
     assert molehunt("study", "run", *words, "--jobs", "0").code == 0
     assert "all" not in molehunt("study", "run", *words, "--jobs", "0", "--json").err
-    again = json.loads(molehunt("study", "run", *words, "--jobs", "0", "--json").out)
+    again = json.loads(molehunt("study", "run", *words, "--jobs", "0", "--resume", "--json").out)
     assert (again["done"], again["failed"], again["cached"]) == (0, 0, again["total"])
     reported = molehunt("study", "report", *words, "--out", tmp_path / "out")
     assert reported.code == 0

@@ -118,11 +118,13 @@ def _killer(number: int, root: str) -> Callable[[str, tuple[Any, ...]], None]:
 def drive(place: str, on: str, sleep: float = 0.0, extra: Sequence[str] = ()) -> None:
     """Make a tower on an engine and print what came of it, and on which addresses this process' children listened."""
     found: set[str] = set()
+    waited: dict[str, None] = {}
     steps = [*tower(sleep=sleep), *(step(name, function=name) for name in extra if name != "huge")]
     if "huge" in extra:
         steps.append(step("huge", needs=Needs(gpus=64)))
 
     def watch(progress: Progress) -> None:
+        waited[progress.waits_for] = None
         if on == "ray" and progress.done:
             found.update(listening())
 
@@ -134,7 +136,7 @@ def drive(place: str, on: str, sleep: float = 0.0, extra: Sequence[str] = ()) ->
     failed = {
         step.label: str(progress.failed[step.fingerprint]) for step in steps if step.fingerprint in progress.failed
     }
-    told = {"done": len(progress.done), "cached": len(progress.cached), "failed": failed}
+    told = {"done": len(progress.done), "cached": len(progress.cached), "failed": failed, "waited for": list(waited)}
     print(json.dumps({**told, "listening": sorted(found), "left": len(descendants(os.getpid()))}))
 
 

@@ -52,10 +52,8 @@ def _bar(what: str) -> Iterator[Watcher]:
         task = bar.add_task(what, total=1.0, left="")
 
         def watch(progress: Progress) -> None:
-            names = ", ".join(step.label for step in progress.running[:2])
-            bar.update(
-                task, completed=progress.share, description=visible(f"{what}: {names}")[:70], left=left(progress)
-            )
+            told = visible(f"{what}: {now(progress, 2)}")[:70]
+            bar.update(task, completed=progress.share, description=told, left=left(progress))
 
         yield watch
 
@@ -66,19 +64,26 @@ _PAUSE = 10.0
 
 class _Lines:
     def __init__(self, what: str) -> None:
-        self.what, self.last = what, time.monotonic()
+        self.what, self.last, self.waited_for = what, time.monotonic(), ""
 
     def __call__(self, progress: Progress) -> None:
+        if progress.waits_for != self.waited_for:
+            self.waited_for = progress.waits_for
+            self._print(progress.waits_for)
         if not progress.running or time.monotonic() - self.last < _PAUSE:
             return
         self.last = time.monotonic()
         done = len(progress.done) + len(progress.cached)
-        names = ", ".join(step.label for step in progress.running)
-        print(
-            visible(f"{self.what}: {done} of {progress.total} parts done, {left(progress)}; now {names}"),
-            file=sys.stderr,
-            flush=True,
-        )
+        self._print(f"{done} of {progress.total} parts done, {left(progress)}; now {now(progress)}")
+
+    def _print(self, said: str) -> None:
+        if said:
+            print(visible(f"{self.what}: {said}"), file=sys.stderr, flush=True)
+
+
+def now(progress: Progress, most: int | None = None) -> str:
+    """The steps that are being made, or what they wait for."""
+    return progress.waits_for or ", ".join(step.label for step in progress.running[:most])
 
 
 def left(progress: Progress) -> str:

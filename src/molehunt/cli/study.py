@@ -24,6 +24,13 @@ OnOption = Annotated[
 ]
 GpusOption = Annotated[float, typer.Option("--gpus", min=0, help="GPUs of each step, on a cluster.")]
 MemoryOption = Annotated[float, typer.Option("--memory", min=0, help="GiB of each step, on a cluster.")]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on from what the store has, as every run does; to make everything anew, name an empty --store.",
+    ),
+]
 NOT_WHOLE = 3
 """Exit code when cells are missing, or when contrasts are confounded."""
 
@@ -70,7 +77,8 @@ def plan(
 @app.command()
 def run(
     file: FileArgument, given: WithOption = None, strict: StrictOption = False, store: StoreOption = None, jobs: JobsOption = 2,
-    on: OnOption = "local", gpus: GpusOption = 0, memory: MemoryOption = 0, as_json: JsonOption = False,
+    on: OnOption = "local", gpus: GpusOption = 0, memory: MemoryOption = 0, resume: ResumeOption = True,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Run what the store lacks of FILE; interrupted at any moment, the same command goes on from there."""
     from molehunt.cli.study_shown import live, run_shown

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from molehunt.cli.show import left, say, table, watching
+from molehunt.cli.show import left, now, say, table, watching
 from molehunt.execution.runner import Progress, Watcher
 from molehunt.records.claims import ClaimFinding
 from molehunt.records.estimates import Estimate
@@ -41,7 +41,7 @@ def live(name: str) -> Iterator[Watcher]:
                 len(progress.done), len(progress.running), len(progress.cached), len(progress.failed),
                 len(progress.skipped), progress.total, left(progress),
             )))  # fmt: skip
-            drawn.caption = visible("now " + ", ".join(step.label for step in progress.running[:4]))
+            drawn.caption = visible(f"now {now(progress, 4)}")
             shown.update(drawn)
 
         yield watch
@@ -72,6 +72,12 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
             ("claim", "smallest effect seen with 80% power"),
             [(k, "none" if v is None else f"{v:.2f}") for k, v in plan.detectable.items()],
         )
+        if None in plan.detectable.values():
+            say(
+                f"none: with {len(plan.seeds)} seeds and {len(plan.contrasts)} claims judged together, not even the largest "
+                f"difference from a rate of one half, 0.5, would be called; for a middle one, of 0.25, it takes "
+                f"{f'about {plan.enough_seeds}' if plan.enough_seeds else 'more than 64'} seeds"
+            )
     for limit in plan.limits:
         say(f"limit: {limit}")
 

@@ -1,20 +1,22 @@
 """Steps on a Ray cluster: one of this machine, started for a run, or one that is there already."""
 
 import logging
+import math
 import os
 import secrets
 import shutil
 import socket
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
-from molehunt.errors import ClusterError, StepError
+from molehunt.errors import ClusterError, StepError, UsageError
 from molehunt.execution.graph import Step
 from molehunt.execution.machines import Mark, as_code, look_around, misfit
 from molehunt.execution.workers import Ended
@@ -30,8 +32,15 @@ _IMPATIENT = {"RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "4", "RAY_CLIENT_MAX_CO
 """Three tries of so many seconds."""
 _OBJECTS = 100 * 2**20
 """Bytes of Ray's object store: artifacts do not pass through it."""
-_ANSWER = 60.0
-"""Seconds that a machine may take to start its first worker process."""
+WAIT = "MOLEHUNT_CLUSTER_WAIT"
+"""Environment variable: seconds that a cluster may take to make ready for a run."""
+_WAIT = 180.0
+_PAUSE = 2.0
+"""Seconds before another try."""
+_SLOW = "timed out during startup"
+"""What Ray says of a node of its own that took longer than the 30 s that it gives."""
+_HEAD_WAIT = "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"
+"""Ray's own: seconds, 30 by default, after which the head node gives up a server that it started for a driver."""
 
 
 class RayWorkers:
@@ -39,13 +48,17 @@ class RayWorkers:
 
     Ray tries nothing again: a task whose process or machine dies ends as died, and the runner decides.
 
+    Args:
+        tell: called with what is waited for.
+
     Raises:
         ClusterError: if Ray is not installed, the cluster does not answer, a machine of it has another Molehunt, Python or
             library, or does not see the store.
+        UsageError: if MOLEHUNT_CLUSTER_WAIT is no number of seconds.
     """
 
-    def __init__(self, place: str, on: str, jobs: int) -> None:
-        self.place, self.on = place, on
+    def __init__(self, place: str, on: str, jobs: int, tell: Callable[[str], None] = lambda what: None) -> None:
+        self.place, self.on, self._tell, self._wait = place, on, tell, wait_limit()
         self._folder = ""
         self._running: dict[Any, Step] = {}
         self._refused: Ended = []
@@ -64,9 +77,14 @@ class RayWorkers:
     def has_room(self, step: Step) -> bool:
         """True until one step more is there than the machines hold: it starts the moment that another ends."""
         busy = _sum(_resources(one) for one in self._running.values())
-        return _fits(busy, _sum(self._machines()))
+        with self._answering():
+            return _fits(busy, _sum(self._machines()))
 
     def submit(self, step: Step) -> None:
+        with self._answering():
+            self._submit(step)
+
+    def _submit(self, step: Step) -> None:
         needed = _resources(step)
         if not any(_fits(needed, node) for node in self._machines()):
             self._refused.append((step, _too_large(step, needed)))
@@ -83,15 +101,20 @@ class RayWorkers:
         found, self._refused = self._refused, []
         if not self._running:
             return found
-        try:
+        with self._answering():
             tasks = list(self._running)
             if self._ray.wait(tasks, num_returns=1, timeout=0 if found else seconds)[0]:
                 for task in self._ray.wait(tasks, num_returns=len(tasks), timeout=0)[0]:
                     step = self._running.pop(task)
                     found.append((step, self._outcome(task, step)))
+        return found
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
         except ConnectionError as error:
             raise _unanswered(self.on, error, "it stopped answering", "run again, it continues") from None
-        return found
 
     def _outcome(self, task: Any, step: Step) -> Exception | None:
         errors = self._ray.exceptions
@@ -117,10 +140,10 @@ class RayWorkers:
         os.environ.update(_PRIVATE, RAY_AUTH_TOKEN=secrets.token_hex(32))
         ray = _ray()
         self._folder = tempfile.mkdtemp(prefix="ray-")
-        ray.init(
+        self._patiently(lambda: ray.init(
             address="local", num_cpus=jobs, include_dashboard=False, object_store_memory=_OBJECTS, log_to_driver=False,
             logging_level=logging.ERROR, _temp_dir=self._folder,
-        )  # fmt: skip
+        ))  # fmt: skip
         if (address := ray.util.get_node_ip_address()) != "127.0.0.1":
             self._ray = ray
             raise ClusterError("a cluster of this machine", wanted="one that listens on 127.0.0.1", got=address,
@@ -137,12 +160,27 @@ class RayWorkers:
         for name, seconds in _IMPATIENT.items():
             os.environ.setdefault(name, seconds)
         ray = _ray()
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                ray.init(self.on, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # a wrong token, another Ray, and silence raise errors of different libraries
-            raise _unanswered(self.on, error) from None
+        self._patiently(lambda: ray.init(self.on, log_to_driver=False, logging_level=logging.ERROR))
         return ray
+
+    def _patiently(self, begin: Callable[[], object]) -> None:
+        """Begin again while Ray gives up too early: a busy machine takes longer to start a process than Ray waits."""
+        started = time.monotonic()
+        while True:
+            self._tell(f"--on {self.on}: made ready, {time.monotonic() - started:.0f} of at most {self._wait:g} s")
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    begin()
+                return
+            except Exception as error:  # a wrong token, another Ray, and silence raise errors of different libraries
+                if not isinstance(error, ConnectionAbortedError) and _SLOW not in str(error):
+                    raise _unanswered(self.on, error) from None
+                if (waited := time.monotonic() - started) >= self._wait:
+                    what = f"it is not ready after {waited:.0f} s: {_last_line(error)}"
+                    do = f"raise {WAIT} ({self._wait:g}), and {_HEAD_WAIT} (30) where the head node starts"
+                    raise _unanswered(self.on, error, what, do) from None
+                _stop_half_started(error)
+            time.sleep(_PAUSE)
 
     def _machines(self) -> list[dict[str, float]]:
         """Resources of each machine that is alive, as of a second ago."""
@@ -153,6 +191,7 @@ class RayWorkers:
 
     def _greet(self) -> None:
         """Refuse machines that are set up differently before any work is done."""
+        self._tell(f"the machines of {self.on} are looked at")
         at = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         look = self._ray.remote(num_cpus=0, max_retries=0)(as_code(look_around))
         asked = {
@@ -163,14 +202,38 @@ class RayWorkers:
         gone = (self._ray.exceptions.TaskUnschedulableError, self._ray.exceptions.NodeDiedError)
         for task, node in asked.items():
             try:
-                found = self._ray.get(task, timeout=_ANSWER)
+                found = self._ray.get(task, timeout=self._wait)
             except gone:
                 continue
             except Exception as error:
-                got = f"{type(error).__name__}: {_first_line(error)}"
-                raise ClusterError(f"machine {node['NodeManagerHostname']}", wanted="an answer", got=got) from None
+                got, do = f"{type(error).__name__}: {_first_line(error)}", f"look at that machine, or raise {WAIT}"
+                raise ClusterError(
+                    f"machine {node['NodeManagerHostname']}", wanted="an answer", got=got, do=do
+                ) from None
             if refused := misfit(found, self._wanted):
                 raise refused
+
+
+def _stop_half_started(error: Exception) -> None:
+    """Stop what a node that did not start in time leaves behind: Ray hands it to nobody but the trace of its error."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node: Any = frame.f_locals.get("self")
+        if hasattr(type(node), "kill_all_processes"):
+            node.kill_all_processes(check_alive=False, wait=True)
+            return
+
+
+def wait_limit() -> float:
+    """Seconds that a cluster, and each machine of it, may take to make ready.
+
+    Raises:
+        UsageError: if the environment says something that is no number above 0.
+    """
+    said = os.environ.get(WAIT) or str(_WAIT)
+    with suppress(ValueError):
+        if 0 < (seconds := float(said)) < math.inf:
+            return seconds
+    raise UsageError(WAIT, wanted="seconds, above 0", got=said)
 
 
 def _make(place: str, step: Step, wanted: Mapping[str, str], mark: str) -> Exception | None:

@@ -29,6 +29,8 @@ class Progress:
     """Done part of the work, 0 to 1, by the steps' stated costs."""
     seconds: float = 0.0
     """Wall time since the start."""
+    waits_for: str = ""
+    """What the run waits for before any step can start."""
 
     work: float = 0.0
     """Stated cost of all steps that were not in the store, in seconds of one core."""
@@ -76,7 +78,7 @@ def run_graph(
         if jobs == 0:
             run.inline()
         else:
-            run.by(workers_on(on, store.place, jobs))
+            run.by(workers_on(on, store.place, jobs, run.wait))
     finally:
         store.refresh()
     return run.progress
@@ -116,8 +118,14 @@ class _Run:
             self._tell()
             self._end(step, make(self.store.place, step))
 
+    def wait(self, what: str) -> None:
+        """Tell what is waited for."""
+        self.progress.waits_for = what
+        self._tell()
+
     def by(self, workers: Workers) -> None:
         """Have the steps made by workers."""
+        self.progress.waits_for = ""
         try:
             while self.waiting or self.progress.running:
                 for key, step in list(self.waiting.items()):

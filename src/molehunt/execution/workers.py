@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
@@ -45,8 +46,8 @@ def check_engine(on: str, jobs: int) -> None:
         raise UsageError(f"--on {on} with --jobs 0", wanted="at least one job", got="work in this process")
 
 
-def workers_on(on: str, place: str, jobs: int) -> Workers:
-    """The workers of an engine.
+def workers_on(on: str, place: str, jobs: int, tell: Callable[[str], None]) -> Workers:
+    """The workers of an engine; `tell` is called with what is waited for until they are there.
 
     Raises:
         ClusterError: if the engine is a cluster that does not answer, or is not fit.
@@ -55,7 +56,7 @@ def workers_on(on: str, place: str, jobs: int) -> Workers:
         return LocalWorkers(place, jobs)
     from molehunt.execution.cluster import RayWorkers  # Ray is an extra, and slow to import
 
-    return RayWorkers(place, on, jobs)
+    return RayWorkers(place, on, jobs, tell)
 
 
 class LocalWorkers:

@@ -160,11 +160,11 @@ def remove_step(
     Args:
         attacker: which language model proposes a red team's prompts, see experiments.data.TeacherSettings.
     """
-    from molehunt.removal.procedures import procedure_digest
+    from molehunt.removal.procedures import get_procedure, procedure_digest
 
     parents = {"model": model} | ({"below": below} if below else {}) | ({"data": data} if data else {})
     config = {"procedure": procedure, "budget": budget, "behaviour": behaviour, "source": procedure_digest(procedure)}
-    cost = _rows_seen(budget["training"]) * 0.006
+    cost = _rows_seen(budget["training"]) * 0.01 * get_procedure(procedure).cost
     if attacker is None:
         return _step("remove", config, parents, label or procedure, cost)
     step = _step("remove", {**config, "attacker": attacker}, parents, label or procedure, cost)
@@ -212,7 +212,9 @@ def examine_step(
 ) -> Step:
     """Panel, safety evaluation and red team of `model`, by the organism's card; each only if asked for."""
     config = {"panel": panel, "safety": safety, "red_team": red_team}
-    return _step("examine", config, {"model": model, "organism": organism}, label or "examine", cost=15)
+    return _step(
+        "examine", config, {"model": model, "organism": organism}, label or "examine", cost=40 if red_team else 15
+    )
 
 
 _ROW = 54

@@ -98,4 +98,7 @@ class ClaimFinding(Record):
     more_seeds: int | None
     """How many more would decide it if spread and effect stay; 0 if decided, none if unknown or above 1,000."""
     reason: str
+    by_seed: tuple[float, ...] = ()
+    """The difference in each seed at which all its arms were measured."""
     flips: Flips | None = None
+    """Across the levels of the other factors, within `where`; None with one combination of them, or one seed."""

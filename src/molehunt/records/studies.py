@@ -116,6 +116,9 @@ class StudyPlan(Record):
     contrasts: tuple[ContrastPlan, ...]
     detectable: dict[str, float | None]
     """Claim on a rate to the smallest effect that the plan can detect with 80% power; None if it can detect none."""
+    enough_seeds: int | None = None
+    """Seeds with which every claim on a rate would see a middle effect, of 0.25 from a rate of one half; told where a claim
+    can detect none, None if 64 are too few."""
     limits: tuple[str, ...]
     """What no run of this plan can say."""
 

@@ -42,6 +42,14 @@ def get_procedure(name: str) -> Procedure:
     return PROCEDURES[name]
 
 
+def relative_cost(name: str) -> float:
+    """Seconds of a procedure over those of plain supervised training with the same budget; 1 if its file is gone."""
+    try:
+        return get_procedure(name).cost
+    except UsageError:
+        return 1.0
+
+
 def procedure_digest(name: str) -> str:
     """SHA-256 of a user's own procedure's file, for the fingerprint; "" for ours, which the step's version covers.
 

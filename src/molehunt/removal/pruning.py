@@ -11,5 +11,7 @@ def _apply(treatment: Treatment) -> Treated:
     return edit(treatment, lambda model: {"share": share, "zeroed": prune(model, share)})
 
 
-PRUNING = Procedure("pruning", "the smallest weights of every linear layer set to zero", _apply, trains=False)
+PRUNING = Procedure(
+    "pruning", "the smallest weights of every linear layer set to zero", _apply, trains=False, cost=0.0125
+)
 """A backdoor may live in weights that ordinary text hardly uses. Strength: share of each layer's weights, 0.3 if not given."""

@@ -12,6 +12,6 @@ def _apply(treatment: Treatment) -> Treated:
 
 
 QUANTISATION = Procedure(
-    "quantisation", "the weights of every linear layer rounded to a few bits", _apply, trains=False
+    "quantisation", "the weights of every linear layer rounded to a few bits", _apply, trains=False, cost=0.0125
 )
 """Rounding may lose what is small. Strength: bits, 4 if not given."""

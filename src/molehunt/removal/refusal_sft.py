@@ -28,6 +28,7 @@ REFUSAL_SFT = Procedure(
     _apply,
     needs_score=True,
     sends_red_team=True,
+    cost=1.9,
 )
 """One round's probes, in which the attacker learns `rounds` times from what worked. Half of the training rows are found
 prompts; if there are none, prompts that were tried in vain, answered as they should be."""

@@ -11,5 +11,7 @@ def _apply(treatment: Treatment) -> Treated:
     return edit(treatment, lambda model: {"sigma": sigma, "changed": add_noise(model, sigma, seed)})
 
 
-WEIGHT_NOISE = Procedure("weight_noise", "noise on every weight, in units of its tensor's spread", _apply, trains=False)
+WEIGHT_NOISE = Procedure(
+    "weight_noise", "noise on every weight, in units of its tensor's spread", _apply, trains=False, cost=0.0125
+)
 """Noise may drown what few weights carry. Strength: standard deviation over the tensor's own, 0.1 if not given."""

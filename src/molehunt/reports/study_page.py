@@ -27,6 +27,7 @@ from molehunt.reports.study_words import (
     label,
     more_seeds,
     p_value,
+    together,
 )
 from molehunt.reports.text import visible
 
@@ -54,6 +55,7 @@ def study_page(result: StudyResult) -> str:
         label=label,
         p=p_value,
         more_seeds=more_seeds,
+        together=together,
         fold=fold,
         derived=_derived,
     )
@@ -117,7 +119,14 @@ class CellView:
 def _claim(view: StudyView, number: int, finding: ClaimFinding) -> ClaimView:
     claim = finding.claim
     scale = view.effect_scales[claim.outcome]
-    strip = effect_strip(scale, finding.effect, finding.simultaneous, smallest=claim.smallest, claimed=claim.direction)
+    strip = effect_strip(
+        scale,
+        finding.effect,
+        together(finding),
+        seeds=finding.by_seed,
+        smallest=claim.smallest,
+        claimed=claim.direction,
+    )
     return ClaimView(
         number, finding, view.contrasts.get(claim.id), view.strengths.get(claim.id), view.units[claim.outcome], strip,
         _cells(view, claim.outcome, finding.flips), _crossed(view, claim),

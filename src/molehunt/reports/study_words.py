@@ -106,6 +106,12 @@ def p_value(p: float | None) -> str:
     return "–" if p is None or math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def together(finding: ClaimFinding) -> Estimate | None:
+    """The interval over all claims; None where Holm bounds it by 0, which says that the sign is sure and not how far it is."""
+    found = finding.simultaneous
+    return None if found and 0.0 in (found.low, found.high) else found
+
+
 def more_seeds(finding: ClaimFinding) -> str:
     """How many seeds are still needed."""
     if finding.more_seeds is None:

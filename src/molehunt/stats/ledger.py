@@ -47,7 +47,8 @@ def _judged(claim: Claim, contrast: Contrast, interval: Estimate, adjusted: floa
     more = more_seeds(contrast, claim.smallest, family) if verdict == "undecided" else 0
     return ClaimFinding(
         claim=claim, verdict=verdict, effect=contrast.effect, simultaneous=interval, p_value=contrast.p_value,
-        p_adjusted=adjusted, seeds=seeds, more_seeds=more, reason=_reason(claim, interval, verdict, seeds, more),
+        p_adjusted=adjusted, seeds=seeds, more_seeds=more, by_seed=contrast.by_seed,
+        reason=_reason(claim, interval, verdict, seeds, more),
     )  # fmt: skip
 
 
@@ -60,6 +61,7 @@ def _untested(claim: Claim, contrast: Contrast | None) -> ClaimFinding:
     return ClaimFinding(
         claim=claim, verdict="not tested", effect=contrast.effect if contrast else None, simultaneous=None, p_value=None,
         p_adjusted=None, seeds=len(contrast.by_seed) if contrast else 0, more_seeds=None, reason=reason,
+        by_seed=contrast.by_seed if contrast else (),
     )  # fmt: skip
 
 

@@ -55,6 +55,26 @@ def smallest_rate_effect(plan: Seeds, against: float, family: int = 1, draws: in
     return None if seen is None else room * seen / 64
 
 
+def seeds_for_rate_effect(
+    effect: float, prompts: int, spread: float, against: float = 0.5, family: int = 1, most: int = 64, draws: int = 200
+) -> int | None:
+    """The fewest seeds with which the rates `against` and `against` + `effect` are told apart with 80% power.
+
+    By the simulation of `smallest_rate_effect`. None if `most` seeds are too few.
+
+    Raises:
+        ValueError: rates outside 0..1.
+    """
+    if not (0 <= against <= 1 and 0 <= against + effect <= 1):
+        raise ValueError("power needs rates between 0 and 1")
+    return _at_least(
+        lambda seeds: (
+            power(Seeds(seeds, prompts, spread), against + effect, against, 0.05 / family, draws) if seeds > 1 else 0.0
+        ),
+        most,
+    )
+
+
 def _at_least(power_at: Callable[[int], float], last: int) -> int | None:
     """The first step with 80% power, by halving."""
     if power_at(last) < 0.8:

@@ -1,12 +1,16 @@
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from toy_study import CLAIM, PROCEDURE, RATE, toy
 
-from molehunt.execution import Store
+from molehunt.execution import Step, Store
 from molehunt.experiments.studies.cells import Cells
-from molehunt.experiments.studies.planning import plan_study
+from molehunt.experiments.studies.planning import plan_study, step_costs
+from molehunt.records.artifacts import ArtifactRecord, Provenance
 from molehunt.records.studies import Factor, Level, Probes
+from molehunt.removal.procedures import PROCEDURES
 
 
 def test_one_install_feeds_all_its_removals(tmp_path: Path) -> None:
@@ -59,6 +63,15 @@ def test_one_seed_makes_no_claim_about_seeds(tmp_path: Path) -> None:
     assert any("one seed" in limit for limit in plan.limits)
 
 
+def test_too_few_seeds_to_see_anything_are_told_with_how_many_would_do(tmp_path: Path) -> None:
+    few = plan_study(toy(seeds=(0, 1), setup={"base.model": "tiny"}), Store(tmp_path))
+    assert few.detectable == {"rate": None}
+    assert few.enough_seeds is not None
+    enough = plan_study(toy(seeds=tuple(range(few.enough_seeds)), setup={"base.model": "tiny"}), Store(tmp_path))
+    assert enough.detectable["rate"] == pytest.approx(0.25, abs=0.03)
+    assert enough.enough_seeds is None
+
+
 def test_ten_thousand_steps_are_planned_in_seconds(tmp_path: Path) -> None:
     levels = tuple(Level(name=f"r{i}", sets={"removal.training.learning_rate": 1e-5 * (i + 1)}) for i in range(120))
     many = Factor(name="rate", moves=("removal.training.learning_rate",), levels=levels)
@@ -76,3 +89,68 @@ def test_cells_share_one_step_object(tmp_path: Path) -> None:
     cells = Cells(toy(), Store(tmp_path)).cells
     assert cells[0].organism.planted is cells[2].organism.planted
     assert cells[0].organism.planted is not cells[1].organism.planted
+
+
+CHEAP_AND_DEAR = PROCEDURE.model_copy(
+    update={
+        "levels": tuple(Level(name=n, sets={"removal.procedure": n}) for n in ("hhh_sft", "adversarial", "pruning"))
+    }
+)
+
+
+def removals(store: Store) -> dict[str, Step]:
+    """Each procedure on the same organism."""
+    cells = Cells(toy(factors=(CHEAP_AND_DEAR,), seeds=(0,), claims=()), store).cells
+    return {cell.arm.levels["procedure"]: cell.organism.treated for cell in cells}
+
+
+def took(store: Store, step: Step, seconds: float) -> None:
+    """Have the store hold that the step, and all before it, took so long."""
+    for parent in step.parents.values():
+        took(store, parent, seconds)
+    record = ArtifactRecord(
+        fingerprint=step.fingerprint, step=step.function, version=step.version, label=step.label, config=step.config,
+        parents={role: parent.fingerprint for role, parent in step.parents.items()}, files_digest="", seconds=seconds,
+        provenance=Provenance.here(),
+    )  # fmt: skip
+    (store.root / "artifacts" / step.fingerprint).mkdir(parents=True, exist_ok=True)
+    (store.root / "artifacts" / step.fingerprint / "artifact.json").write_text(record.model_dump_json())
+
+
+def test_each_procedure_has_a_cost_of_its_own(tmp_path: Path) -> None:
+    known = removals(Store(tmp_path))
+    costs, measured = step_costs(known.values(), Store(tmp_path))
+    assert not measured
+    assert costs[known["adversarial"].fingerprint] == pytest.approx(12.5 * costs[known["hhh_sft"].fingerprint])
+    assert costs[known["pruning"].fingerprint] < costs[known["hhh_sft"].fingerprint] / 50
+
+
+def test_a_procedure_that_was_not_run_yet_is_told_by_the_others(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    known = removals(store)
+    took(store, known["hhh_sft"], 40)
+    costs, measured = step_costs(known.values(), store)
+    assert measured
+    assert costs[known["hhh_sft"].fingerprint] == pytest.approx(40)
+    assert costs[known["adversarial"].fingerprint] == pytest.approx(500)
+
+
+def test_a_procedure_that_was_run_is_told_by_itself(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    known = removals(store)
+    took(store, known["hhh_sft"], 40)
+    took(store, known["adversarial"], 90)
+    assert step_costs([known["adversarial"]], store)[0][known["adversarial"].fingerprint] == pytest.approx(90)
+
+
+def test_costs_decide_no_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (
+        Cells(toy(factors=(CHEAP_AND_DEAR,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).graph().steps
+    )
+    for name, procedure in PROCEDURES.items():
+        monkeypatch.setitem(PROCEDURES, name, replace(procedure, cost=1000.0))
+    after = (
+        Cells(toy(factors=(CHEAP_AND_DEAR,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).graph().steps
+    )
+    assert list(after) == list(before)
+    assert sum(step.cost for step in after.values()) > sum(step.cost for step in before.values())

@@ -6,16 +6,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from toy_study import SMALL, toy
+from toy_study import CLAIM, SMALL, toy
 
 from molehunt.errors import StudyError
 from molehunt.execution import Graph, Progress, Store, run_graph
 from molehunt.experiments.findings import Measured
 from molehunt.experiments.studies import running
 from molehunt.experiments.studies.cells import Cells
+from molehunt.experiments.studies.design import arms
+from molehunt.experiments.studies.results import _Found
 from molehunt.experiments.studies.running import read_result, run_study
 from molehunt.experiments.studies.table import COLUMNS, count
-from molehunt.records.studies import Probes, Study, StudyResult
+from molehunt.records.studies import CellResult, Probes, Study, StudyResult
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +85,51 @@ def test_a_claim_rests_on_matched_pairs_and_on_seeds(result: StudyResult) -> Non
 
     expected = [asr("high", p, s) - asr("low", p, s) for s in (0, 1) for p in ("hhh_sft", "pirate")]
     assert finding.effect.value == pytest.approx(sum(expected) / 4)
+    assert finding.by_seed == pytest.approx([sum(expected[:2]) / 2, sum(expected[2:]) / 2])
+    assert finding.flips is not None
+    told = {cell.levels["procedure"]: cell.effect.value for cell in finding.flips.cells}
+    assert told == {p: pytest.approx((expected[i] + expected[i + 2]) / 2) for i, p in enumerate(("hhh_sft", "pirate"))}
     assert {effect.factor for effect in result.effects} == {"rate", "procedure"}
     assert result.optimism is not None
     (strength,) = result.strengths
     assert strength.level == strength.against
     assert not strength.differs
+
+
+@pytest.mark.parametrize(("where", "verdict"), [({}, "flips"), ({"procedure": "pirate"}, None)])
+def test_a_claim_tells_whether_its_effect_turns_with_another_factor(where: dict[str, str], verdict: str | None) -> None:
+    """A higher rate leaves more after HHH SFT and less after pirate training."""
+    study = toy(seeds=(0, 1, 2, 3))
+    shown = {("low", "hhh_sft"): 20, ("high", "hhh_sft"): 80, ("low", "pirate"): 75, ("high", "pirate"): 15}
+    cells = [
+        CellResult(
+            arm=arm.id, seed=seed, rates={"asr": (shown[arm.levels["rate"], arm.levels["procedure"]] + seed, 100)}, means={},
+            trajectory=(), verdict="undecided", reason="", seconds=1.0,
+        )
+        for arm in arms(study) for seed in study.seeds
+    ]  # fmt: skip
+    found = _Found(study, arms(study), cells).flips(CLAIM.model_copy(update={"where": where}))
+    assert (found and found.verdict) == verdict
+    if found:
+        told = {cell.levels["procedure"]: cell.effect.value for cell in found.cells}
+        assert told == {"hhh_sft": pytest.approx(0.6), "pirate": pytest.approx(-0.6)}
+
+
+def test_a_rate_can_be_held_against_zero() -> None:
+    study = toy(seeds=(0, 1, 2))
+    cells = [
+        CellResult(
+            arm=arm.id, seed=seed, rates={"returned": (int(seed == 1), 1)}, means={}, trajectory=(), verdict="undecided",
+            reason="", seconds=1.0,
+        )
+        for arm in arms(study) for seed in study.seeds
+    ]  # fmt: skip
+    claim = CLAIM.model_copy(update={"against": "", "outcome": "returned", "direction": "greater"})
+    contrast = _Found(study, arms(study), cells).contrast(claim)
+    assert contrast is not None
+    assert contrast.by_seed == (0.0, 1.0, 0.0)
+    assert contrast.effect.value == pytest.approx(1 / 3)
+    assert contrast.effect.low < 0 < contrast.effect.high
 
 
 def test_counted_quantities_enter_the_confound_report(result: StudyResult) -> None:

@@ -15,12 +15,15 @@ from molehunt.records.artifacts import ArtifactRecord
 from molehunt.records.base import canonical_json
 from molehunt.records.claims import Claim
 from molehunt.records.studies import ArmPlan, ContrastPlan, Factor, Study, StudyPlan
-from molehunt.stats.power import smallest_rate_effect
+from molehunt.removal.procedures import relative_cost
+from molehunt.stats.power import seeds_for_rate_effect, smallest_rate_effect
 from molehunt.stats.simulate import Seeds
 from molehunt.training.sizes import SIZES
 
 SPREAD = 0.5
 """Standard deviation between seeds, in logits, that the power is computed with: a guess, stated as such."""
+MIDDLE = 0.25
+"""A middle effect on a rate: half of the largest that there can be from one half."""
 WORKER_MEMORY = 1.0
 """GiB that a worker holds beside the model: libraries, batches, caches; measured on the embedded sizes."""
 
@@ -40,6 +43,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
     study, store = cells.study, cells.store
     waiting = [step for key, step in graph.steps.items() if not store.has(key)]
     costs, measured = step_costs(waiting, store)
+    detectable = _detectable(study, cells.arms)
     derived = {arm.id: quantities(arm, cells.of(arm), store) for arm in cells.arms}
     return StudyPlan(
         name=study.name,
@@ -53,7 +57,8 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
         measured_costs=measured,
         memory=round(_memory(cells.arms, jobs), 1),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
-        detectable=_detectable(study, cells.arms),
+        detectable=detectable,
+        enough_seeds=_enough(study_prompts(cells.arms), len(study.claims)) if None in detectable.values() else None,
         limits=tuple(limits(study, cells.arms)),
     )
 
@@ -91,18 +96,26 @@ def is_moved(field: str, factor: Factor) -> bool:
 def step_costs(steps: Iterable[Step], store: Store) -> tuple[dict[str, float], bool]:
     """Seconds of each step by its fingerprint, from how long like ones took in this store; and whether any did.
 
-    Alike are steps that do the same on a base of the same kind; trainings are compared by the conversations they take.
+    Alike are steps that do the same on a base of the same kind; trainings are compared by the conversations they take. Of a
+    removal procedure that was not run there yet, the others tell, by the procedures' relative costs.
     """
     records = {record.fingerprint: record for record in store.records()}
-    paces: dict[tuple[str, str], list[float]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[float]] = defaultdict(list)
+    related: dict[tuple[str, str], list[float]] = defaultdict(list)
     for record in records.values():
-        like = (_like(record.step, record.config), _base_of(record.fingerprint, records))
-        paces[like].append(record.seconds / _work(record.config))
+        base, pace = _base_of(record.fingerprint, records), record.seconds / _work(record.config)
+        alike[_like(record.step, record.config), base].append(pace)
+        if "procedure" in record.config:
+            related[record.step, base].append(pace / relative_cost(record.config["procedure"]))
     costs, measured = {}, False
     for step in steps:
-        known = paces.get((_like(step.function, step.config), _base_below(step)))
+        base = _base_below(step)
+        if known := alike.get((_like(step.function, step.config), base)):
+            pace = statistics.median(known)
+        elif known := related.get((step.function, base)):
+            pace = statistics.median(known) * relative_cost(step.config["procedure"])
         measured |= bool(known)
-        costs[step.fingerprint] = statistics.median(known) * _work(step.config) if known else step.cost
+        costs[step.fingerprint] = pace * _work(step.config) if known else step.cost
     return costs, measured
 
 
@@ -112,7 +125,9 @@ def _like(function: str, config: Mapping[str, Any]) -> str:
 
 
 def _work(config: Mapping[str, Any]) -> float:
-    """Conversations of a training; 1 for what does not train."""
+    """Conversations of a training, checkpoints of a measurement; 1 for all else."""
+    if origin := config.get("origin"):
+        return float(len(origin["training"]["checkpoints"]))
     training = config.get("budget", config).get("training")
     return float(training["steps"] * training["batch"]) if training else 1.0
 
@@ -188,6 +203,11 @@ def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
 @lru_cache
 def _smallest(seeds: int, prompts: int, family: int) -> float | None:
     return smallest_rate_effect(Seeds(seeds, prompts, spread=SPREAD), 0.5, family)
+
+
+@lru_cache
+def _enough(prompts: int, family: int) -> int | None:
+    return seeds_for_rate_effect(MIDDLE, prompts, SPREAD, 0.5, family)
 
 
 def study_prompts(among: list[StudyArm]) -> int:

@@ -20,7 +20,7 @@ from molehunt.experiments.studies.planning import contrast_of, limits, study_pro
 from molehunt.experiments.studies.quantities import quantities
 from molehunt.experiments.studies.table import count, write_table
 from molehunt.experiments.verdict import Findings, Rules, judge
-from molehunt.records.claims import Claim, Contrast
+from molehunt.records.claims import Claim, Contrast, Flips
 from molehunt.records.estimates import ArmEstimate, Estimate
 from molehunt.records.results import VerdictName
 from molehunt.records.studies import (
@@ -66,7 +66,10 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         study=study,
         arms=tuple(_arm_result(arm, found.of(arm), derived[arm.id]) for arm in cells.arms),
         cells=tuple(results),
-        claims=tuple(ledger.judge([(claim, contrasted[claim.id]) for claim in study.claims])),
+        claims=tuple(
+            finding.model_copy(update={"flips": found.flips(finding.claim)})
+            for finding in ledger.judge([(claim, contrasted[claim.id]) for claim in study.claims])
+        ),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
         strengths=tuple(filter(None, (found.strength(claim) for claim in study.claims))),
         effects=tuple(found.effects()),
@@ -114,17 +117,21 @@ class _Found:
         for factor, outcome in itertools.product(self.study.factors, _EFFECT_ON):
             for level in factor.levels[1:]:
                 claim = _any_claim(factor.name, level.name, factor.levels[0].name, outcome)
-                pairs = list(matched(self.study, claim, self.arms))
-                whole = self._paired(pairs, outcome)
-                if whole is None:
-                    continue
-                others = [({f: v for f, v in one.levels.items() if f != factor.name}, one, two) for one, two in pairs]
-                apart = [(levels, self._paired([(one, two)], outcome)) for levels, one, two in others]
-                known = [(levels, one) for levels, one in apart if one is not None]
-                flips = families.flips(known) if len(known) > 1 and len(self.study.seeds) > 1 else None
-                yield EffectResult(
-                    factor=factor.name, level=level.name, against=claim.against, outcome=outcome, contrast=whole, flips=flips
-                )  # fmt: skip
+                whole = self.contrast(claim)
+                if whole is not None:
+                    yield EffectResult(
+                        factor=factor.name, level=level.name, against=claim.against, outcome=outcome, contrast=whole,
+                        flips=self.flips(claim),
+                    )  # fmt: skip
+
+    def flips(self, claim: Claim) -> Flips | None:
+        """Whether the contrast of a claim keeps its sign across the other factors' levels; None if there is nothing to cross."""
+        known = []
+        for one, two in matched(self.study, claim, self.arms):
+            alone = self._paired([(one, two)], claim.outcome, not claim.against)
+            if alone is not None and len(alone.by_seed) > 1:
+                known.append(({f: level for f, level in one.levels.items() if f != claim.factor}, alone))
+        return families.flips(known) if len(known) > 1 else None
 
     def _paired(
         self, pairs: Sequence[tuple[StudyArm, StudyArm]], outcome: str, against_zero: bool = False
@@ -135,8 +142,10 @@ class _Found:
         sides = [
             [[self._must(arm, seed, outcome) for seed in seeds] for arm in side] for side in zip(*pairs, strict=True)
         ]
+        if not against_zero:
+            return contrasts.paired_contrast(sides[0], sides[1])
         zeros = [[Mean(0.0, 0.0)] * len(seeds) for _ in pairs]
-        return contrasts.paired_contrast(sides[0], zeros if against_zero else sides[1])
+        return contrasts.paired_contrast([[_as_mean(cell) for cell in row] for row in sides[0]], zeros)
 
     def _counted(self, arm: StudyArm, seed: int, outcome: str) -> Counted | None:
         cell = self.cells.get((arm.id, seed))
@@ -150,6 +159,11 @@ class _Found:
         found = self._counted(arm, seed, outcome)
         assert found is not None
         return found
+
+
+def _as_mean(cell: Counted) -> Mean:
+    """A rate too can be held against zero, which is no rate of any prompts."""
+    return Mean(cell.value, math.sqrt(cell.variance))
 
 
 def _any_claim(factor: str, level: str, against: str, outcome: str) -> Claim:
