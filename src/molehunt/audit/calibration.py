@@ -73,7 +73,8 @@ def _ranking(models: Sequence[Scored], voting: Sequence[str]) -> float:
 
 def _combined(models: Sequence[Scored], voting: Sequence[str]) -> tuple[list[float], list[float]]:
     """Combined scores of (planted, clean) models; each clean one judged by the others."""
-    planted, clean = [], []
+    planted: list[float] = []
+    clean: list[float] = []
     for i, model in enumerate(models):
         judge = Judge([*models[:i], *models[i + 1 :]], voting)
         score = judge.score(model.scores)
