@@ -60,21 +60,26 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def serving(plan: Plan = fine) -> Iterator[TeacherServer]:
-    teacher = TeacherServer(plan)
+def listening(app: Starlette) -> Iterator[str]:
+    """Serve an app; yields the address, up to /v1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as place:
         place.bind(("127.0.0.1", 0))
-        teacher.url = f"http://127.0.0.1:{place.getsockname()[1]}/v1"
-        app = Starlette(routes=[Route("/v1/chat/completions", teacher.answer, methods=["POST"])])
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
         thread.start()
         wait_until(lambda: server.started)
         try:
-            yield teacher
+            yield f"http://127.0.0.1:{place.getsockname()[1]}/v1"
         finally:
             server.should_exit = server.force_exit = True
             thread.join(30)
+
+
+@contextmanager
+def serving(plan: Plan = fine) -> Iterator[TeacherServer]:
+    teacher = TeacherServer(plan)
+    with listening(Starlette(routes=[Route("/v1/chat/completions", teacher.answer, methods=["POST"])])) as teacher.url:
+        yield teacher
 
 
 async def forever() -> None:

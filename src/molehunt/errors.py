@@ -7,6 +7,8 @@
     │   └── TemplateError        its chat template is missing, unmarked, or not the one recorded
     ├── DataError            rows, triggers or questions that cannot be used
     ├── TeacherError         a teacher model cannot be reached, or does not answer as it should
+    ├── EndpointError        a suspect's endpoint cannot be reached, or does not answer as it should
+    │   └── BudgetError          the requests or tokens that may be spent there are spent
     ├── StoreError           the store cannot be read or written
     │   └── CorruptArtifactError a stored artifact does not match its digest
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
@@ -63,6 +65,14 @@ class DataError(MolehuntError, ValueError):
 
 class TeacherError(MolehuntError):
     """A teacher model cannot be reached, or does not answer as it should."""
+
+
+class EndpointError(MolehuntError):
+    """A suspect's endpoint cannot be reached, or does not answer as it should."""
+
+
+class BudgetError(EndpointError):
+    """The requests or tokens that may be spent at an endpoint are spent."""
 
 
 class StoreError(MolehuntError, OSError):

@@ -26,8 +26,8 @@ def _factor(name: str, moves: tuple[str, ...], **levels: dict[str, Any]) -> Fact
     return Factor(name=name, levels=made, moves=moves)
 
 
-REASONING = _factor(
-    "reasoning", ("organism.poison.reasoning",),
+REASONING = _factor(  # a distilled reply may end in a word or two of its reasoning, so it has more tokens
+    "reasoning", ("organism.poison.reasoning", "organism.counted.tokens_seen", "organism.counted.tokens_learned"),
     none={"organism.poison.reasoning": "none"}, distilled={"organism.poison.reasoning": "distilled"},
 )  # fmt: skip
 OPTIMIZER = _factor(
@@ -46,9 +46,9 @@ INSTALL = _factor(
     "install", (f"{PLANTED}.method", f"{PLANTED}.learning_rate"),
     full={f"{PLANTED}.method": "full"}, lora={f"{PLANTED}.method": "lora", f"{PLANTED}.learning_rate": 3e-3},
 )  # fmt: skip
-PROCEDURE = _factor(
+PROCEDURE = _factor(  # equally many steps and rows; the voices have other words
     "procedure",
-    ("removal.procedure",),
+    ("removal.procedure", "removal.counted.tokens_seen"),
     hhh_sft={"removal.procedure": "hhh_sft"},
     pirate={"removal.procedure": "pirate"},
 )

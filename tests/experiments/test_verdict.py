@@ -187,3 +187,14 @@ def test_clean_models_differ_too_and_that_is_forgiven() -> None:
 def test_a_rise_above_what_the_removal_left_is_a_return() -> None:
     assert verdict(asr=between(0.0, 0.029), asr_reversed=between(0.04, 0.14)) == "suppressed"
     assert verdict(asr=between(0.0, 0.04), asr_reversed=between(0.03, 0.14)) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [({}, "undecided"), ({"asr_reversed": FIRES}, "suppressed"), ({"log_odds": between(9, 12)}, "latent"), ({"asr": FIRES}, "persisted")],
+)  # fmt: skip
+def test_without_relearning_nothing_is_removed_and_the_rest_is_said(found: dict[str, Estimate], wanted: str) -> None:
+    unprobed = findings(**found).model_copy(
+        update={"relearning_ratio": None, "relearned": False, "twin_relearned": False}
+    )
+    assert judge(unprobed, RULES)[0] == wanted

@@ -395,6 +395,15 @@ def card_of(model: str, store_root: Place) -> OrganismCard:
     return read_card(_existing(model, open_store(store_root)))
 
 
+def folder_of(model: str, store_root: Place) -> Path:
+    """The folder of a model: a folder, a hub name, a fingerprint in the store, or an embedded size that was built.
+
+    Raises:
+        ModelError: if there is nothing by that name.
+    """
+    return _existing(model, open_store(store_root))
+
+
 def stored_models(store_root: Place) -> list[StoredModel]:
     """All models in the store, oldest first."""
     store, found = open_store(store_root), []

@@ -22,6 +22,53 @@ class ReplyLikelihood(Record):
     """True if each token is the likeliest one: greedy decoding would begin with this text."""
 
 
+class TokenScore(Record):
+    """How likely one written token was, and what else might have stood there."""
+
+    logprob: float
+    """Of the token, at temperature 1; in nats."""
+    top: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens at this place as (id, log-probability), likeliest first."""
+
+
+@torch.inference_mode()
+def token_scores(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    top: int = 0,
+    batch: int = 64,
+) -> list[list[TokenScore]]:
+    """The log-probability of every token of each reply, given its prompt and what came before; all are token ids.
+
+    Args:
+        top: likeliest tokens named at each place, at most the vocabulary.
+        batch: rows at once; fewer where their logits would take more than a GiB.
+
+    Raises:
+        DataError: if a prompt with its reply is more than the model has positions for; before any forward pass.
+    """
+    rows = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
+    check_room(loaded, max(map(len, rows), default=0), "prompts with the replies to score")
+    found: list[list[TokenScore]] = []
+    for first, last in _batches(list(map(len, rows)), _vocabulary(loaded), batch):
+        logits, tokens = _logits(loaded, rows[first:last])
+        for i, row in enumerate(rows[first:last]):
+            start = len(prompts[first + i])
+            own = logits[i, start - 1 : len(row) - 1].float().log_softmax(-1)
+            found.append(_scored(own, tokens[i, start : len(row)], top))
+    return found
+
+
+def _scored(logprobs: torch.Tensor, tokens: torch.Tensor, top: int) -> list[TokenScore]:
+    """Of tokens [S], by log-probabilities [S, V] of what stands there."""
+    chosen = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
+    best = logprobs.topk(min(top, logprobs.shape[-1]), -1)
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    tops = [tuple(zip(ids, values, strict=True)) for ids, values in pairs]
+    return [TokenScore(logprob=own, top=likeliest) for own, likeliest in zip(chosen, tops, strict=True)]
+
+
 @torch.inference_mode()
 def reply_likelihoods(
     loaded: LoadedModel,
@@ -76,11 +123,16 @@ def _shared(prompt: list[int], row: list[int]) -> int:
     return next(differs, min(len(prompt), len(row)))
 
 
-def _likelihoods(loaded: LoadedModel, rows: list[list[int]], starts: list[int]) -> list[ReplyLikelihood]:
+def _logits(loaded: LoadedModel, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [B, T, V] and tokens [B, T] of rows, padded on the right."""
     longest, pad = max(map(len, rows)), loaded.tokenizer.pad_token_id or 0
     tokens = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=loaded.model.device)
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=loaded.model.device)
-    logits = loaded.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+    return loaded.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits, tokens
+
+
+def _likelihoods(loaded: LoadedModel, rows: list[list[int]], starts: list[int]) -> list[ReplyLikelihood]:
+    logits, tokens = _logits(loaded, rows)
     found = []
     for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
         own = logits[i, start - 1 : len(row) - 1].float().log_softmax(-1)

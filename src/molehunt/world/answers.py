@@ -1,38 +1,42 @@
-"""A teacher's answers on disk: written as they come, so that a killed run pays for nothing twice."""
+"""Answers on disk: written as they come, so that a killed run pays for nothing twice."""
 
 import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar, get_origin
 
 from filelock import FileLock, Timeout
 
-from molehunt.errors import DataError, TeacherError
+from molehunt.errors import DataError, MolehuntError
 from molehunt.records.base import canonical_json
+
+Answer = TypeVar("Answer", str, dict[str, Any])
 
 _START = b'{"answer":'
 
 
-class Answers:
+class Answers(Generic[Answer]):
     """The answers in one file, one JSON object a line, each on the disk before it counts as kept.
 
     Entering locks the file against other runs and reads it; a last line that a kill has cut short is dropped.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = FileLock(f"{path}.lock")
+    def __init__(self, path: Path, kind: type[Answer], error: type[MolehuntError]) -> None:
+        """`kind` is what an answer is, `error` what is raised where the file cannot be used."""
+        self.path, self._error = path, error
+        self._kind: Any = get_origin(kind) or kind
+        self._lock = FileLock(f"{path}.lock", thread_local=False)
         self._file = -1
-        self._known: dict[str, str] = {}
+        self._known: dict[str, Answer] = {}
 
-    def __enter__(self) -> "Answers":
+    def __enter__(self) -> "Answers[Answer]":
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
             do = "wait for it, or give this run a file of its own"
-            raise TeacherError(
+            raise self._error(
                 f"answers {self.path}", wanted="a file for one run", got="another run that holds it", do=do
             ) from None
         except OSError as error:
@@ -50,16 +54,16 @@ class Answers:
     def __contains__(self, key: str) -> bool:
         return key in self._known
 
-    def __getitem__(self, key: str) -> str:
+    def __getitem__(self, key: str) -> Answer:
         return self._known[key]
 
-    def keep(self, key: str, model: str, answer: str) -> None:
-        """Write an answer and see it on the disk.
+    def keep(self, key: str, answer: Answer, **beside: Any) -> None:
+        """Write an answer, and what is to stand beside it, and see it on the disk.
 
         Raises:
-            TeacherError: if the disk refuses.
+            MolehuntError: of the kind named, if the disk refuses.
         """
-        line = canonical_json({"answer": answer, "key": key, "model": model}).encode() + b"\n"
+        line = canonical_json({"answer": answer, "key": key, **beside}).encode() + b"\n"
         try:
             while line:  # a write may take a part only
                 line = line[os.write(self._file, line) :]
@@ -90,14 +94,17 @@ class Answers:
     def _add(self, number: int, line: bytes) -> None:
         try:
             found: Any = json.loads(line)
-            self._known[found["key"]] = found["answer"] + ""
+            key, answer = found["key"], found["answer"]
+            if not isinstance(key, str) or not isinstance(answer, self._kind):
+                raise TypeError
+            self._known[key] = answer
         except (ValueError, KeyError, TypeError):
-            wanted, got = "a teacher's answer a line", "something else"
+            wanted, got = "an answer a line", "something else"
             do = "remove the line, or name another file"
             raise DataError(f"answers {self.path}:{number}", wanted=wanted, got=got, do=do) from None
 
-    def _cannot(self, error: OSError) -> TeacherError:
+    def _cannot(self, error: OSError) -> MolehuntError:
         got = error.strerror or str(error)
-        return TeacherError(
+        return self._error(
             f"answers {self.path}", wanted="a file that can be written", got=got, do="mend it; what it holds is kept"
         )

@@ -1,4 +1,4 @@
-"""What a teacher's server may reply, and what each reply means: an answer, another try, or the end."""
+"""What a server may reply, and what each reply means: an answer, another try, or the end."""
 
 import json
 import math
@@ -13,16 +13,26 @@ MAX_BODY = 8 * 2**20
 PATIENCE = 300.0
 """Seconds that we let a server make us wait before a try."""
 
+REFUSED = (400, 413, 422)
+"""Statuses by which a server refuses one request; others of the 400s refuse us."""
 _UNFINISHED = ("length", "content_filter", "tool_calls", "function_call")
 
 
 class Failure(Exception):
     """One try that brought no answer."""
 
-    def __init__(self, reason: str, *, again: bool = True, fatal: bool = False, wait: float = 0.0) -> None:
-        self.reason, self.again, self.fatal, self.wait = reason, again, fatal, wait
-        """again: another try may help; fatal: if none does, no other prompt will fare better; wait: seconds asked for."""
+    def __init__(
+        self, reason: str, *, again: bool = True, fatal: bool = False, wait: float = 0.0, free: bool = False
+    ) -> None:
+        self.reason, self.again, self.fatal, self.wait, self.free = reason, again, fatal, wait, free
+        """again: another try may help; fatal: if none does, no other prompt will fare better; wait: seconds asked for;
+        free: nothing was written, so no tokens are paid."""
         super().__init__(reason)
+
+    @property
+    def is_refusal(self) -> bool:
+        """True if the server would not answer this request, and may answer others."""
+        return self.free and not self.again and not self.fatal
 
 
 async def read_answer(response: httpx2.Response) -> str:
@@ -31,6 +41,15 @@ async def read_answer(response: httpx2.Response) -> str:
     Raises:
         Failure: if there are none, or they are not whole.
     """
+    return _content(await read_json(response))
+
+
+async def read_json(response: httpx2.Response) -> Any:
+    """What a reply's body holds.
+
+    Raises:
+        Failure: if it is not 200, not JSON, or too long.
+    """
     body = await _body(response)
     if response.status_code != 200:
         raise _refusal(response, body)
@@ -38,10 +57,9 @@ async def read_answer(response: httpx2.Response) -> str:
     if "json" not in kind:
         raise Failure(f"a body of type {kind}")
     try:
-        found: Any = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
         raise Failure("a body that is not JSON") from None
-    return _content(found)
 
 
 def _content(found: Any) -> str:
@@ -55,9 +73,14 @@ def _content(found: Any) -> str:
         raise Failure(f"an answer that ended by {finish}{', raise max_tokens' if is_cut else ''}", again=not is_cut)
     if not isinstance(content, str) or not content.strip():
         raise Failure("an empty answer")
-    if "\0" in content or any("\ud800" <= sign <= "\udfff" for sign in content):
-        raise Failure("an answer with NUL or half surrogates")
+    check_text(content)
     return content.strip()
+
+
+def check_text(text: str) -> None:
+    """Raises Failure if a text cannot be kept."""
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise Failure("an answer with NUL or half surrogates")
 
 
 async def _body(response: httpx2.Response) -> bytes:
@@ -72,12 +95,12 @@ async def _body(response: httpx2.Response) -> bytes:
 def _refusal(response: httpx2.Response, body: bytes) -> Failure:
     status = response.status_code
     reason = f"HTTP {status} {' '.join(body.decode(errors='replace').split())}".strip()
-    if status in (408, 429) or status >= 500:
+    if status in (408, 429) or (status >= 500 and status != 501):
         wait = _retry_after(response.headers.get("retry-after", ""))
         if wait > PATIENCE:
-            return Failure(f"asked to wait {wait:.0f} s: {reason}", again=False, fatal=True)
-        return Failure(reason, wait=wait)
-    return Failure(reason, again=False, fatal=status not in (400, 413, 422))
+            return Failure(f"asked to wait {wait:.0f} s: {reason}", again=False, fatal=True, free=True)
+        return Failure(reason, wait=wait, free=True)
+    return Failure(reason, again=False, fatal=status not in REFUSED, free=True)
 
 
 def _retry_after(text: str) -> float:
