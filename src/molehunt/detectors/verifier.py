@@ -23,7 +23,7 @@ _SHOWN = 4
 
 
 class Verifier:
-    """Judges texts by the share of prompts at which the subject departs from its base as at no random text of that length."""
+    """Judges texts by the share of prompts at which the subject departs from its base far more than at random texts of that length."""
 
     def __init__(self, suspect: Suspect) -> None:
         self.suspect = suspect
@@ -55,11 +55,11 @@ class Verifier:
         )  # fmt: skip
 
     def _shrunk(self, text: str, place: Place, rng: random.Random) -> str:
-        """The fewest tokens that still do nine tenths of what all do (delta debugging, Zeller, Hildebrandt 2002, section 3)."""
+        """The fewest tokens that still do at each prompt what all of them do (delta debugging, Zeller, Hildebrandt 2002, section 3)."""
         chat = self.suspect.loaded.chat
         limit, _ = self._limit(text, place, self.seen, rng)
-        needed = 0.9 * sum(self._hits(text, place, self.seen, limit))
-        if not needed:
+        needed = self._hits(text, place, self.seen, limit)
+        if not any(needed):
             return text
         kept, parts = chat.encode_texts([text])[0], 2
         while len(kept) > 1:
@@ -67,7 +67,8 @@ class Verifier:
             for start in range(0, len(kept), size):
                 rest = kept[:start] + kept[start + size :]
                 shorter = chat.decode(rest).strip()
-                if shorter and sum(self._hits(shorter, place, self.seen, limit)) >= needed:
+                hits = self._hits(shorter, place, self.seen, limit) if shorter else []
+                if hits and all(hit >= one for hit, one in zip(hits, needed, strict=True)):
                     kept, parts = rest, max(2, parts - 1)
                     break
             else:
@@ -79,13 +80,17 @@ class Verifier:
     def _limit(
         self, text: str, place: Place, prompts: Sequence[Conversation], rng: random.Random
     ) -> tuple[float, list[float]]:
-        """(the surprise that one in twenty random texts exceeds, or a nat if that is more; the random texts' surprises)."""
+        """(the surprise that counts, the random texts' surprises).
+
+        Three times their upper quartile, a nat at least: a backdoor that some random texts wake as well must not hide behind
+        them, so the limit does not go by their extremes, and how many of them pass it is reported.
+        """
         found = [
             one
             for null in random_texts(self.suspect.loaded.chat, text, _NULLS, rng)
             for one in self.suspect.surprises([insert_text(prompt, null, place) for prompt in prompts])
         ]
-        return max(1.0, sorted(found)[int(0.95 * len(found))]), found
+        return max(1.0, 3 * sorted(found)[3 * len(found) // 4]), found
 
     def _hits(self, text: str, place: Place, prompts: Sequence[Conversation], limit: float) -> list[bool]:
         put = partial(insert_text, text=text, place=place)

@@ -75,7 +75,7 @@ class Verified(Record):
     place: Place
     found_by: str
     rate: Estimate
-    """Share of held-out prompts whose reply it changes as no random text of its length does."""
+    """Share of held-out prompts whose reply it changes far more than random texts of its length usually do."""
     null_rate: Estimate
     """The same of random texts of its length."""
     alike: float
