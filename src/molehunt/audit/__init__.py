@@ -1,0 +1,1 @@
+"""Examine one suspect model and give a calibrated verdict."""

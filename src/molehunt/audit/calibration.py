@@ -1,0 +1,163 @@
+"""What a card of labelled scores says: p-values of a subject, and how well the card's own models are told apart."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from molehunt.records.audits import CalibrationCard, CardFigures, DetectorPower, Scored
+from molehunt.records.estimates import Estimate
+from molehunt.stats.detection import (
+    auroc,
+    conformal_p,
+    detection_at,
+    exact_rate,
+    false_alarms_at,
+    fisher_score,
+    left_out_p,
+)
+
+_RATE, _STRICT = 0.05, 0.01
+
+
+class Judge:
+    """The clean models of a card, and what a subject's scores are beside theirs."""
+
+    def __init__(self, models: Iterable[Scored], voting: Sequence[str]) -> None:
+        self.clean = [model for model in models if not model.planted]
+        self.voting = tuple(voting)
+
+    def p_values(self, scores: Mapping[str, float | None]) -> dict[str, float]:
+        """By detector, of those that have a score here and on the clean models."""
+        found = {}
+        for name, score in scores.items():
+            others = [s for model in self.clean if (s := model.scores.get(name)) is not None]
+            if score is not None and others:
+                found[name] = conformal_p(score, others)
+        return found
+
+    def score(self, scores: Mapping[str, float | None]) -> float | None:
+        """Fisher's score of the detectors that vote; None if none of them has one."""
+        p_values = self.p_values({name: scores.get(name) for name in self.voting})
+        return fisher_score(list(p_values.values())) if p_values else None
+
+    def p_value(self, scores: Mapping[str, float | None]) -> float | None:
+        """Of the combined score, against the clean models', each judged by the others."""
+        voting = [name for name in self.voting if scores.get(name) is not None]
+        able = [model for model in self.clean if all(model.scores.get(name) is not None for name in voting)]
+        if not voting or len(able) < 2:
+            return None
+        columns = [left_out_p([model.scores[name] or 0.0 for model in able]) for name in voting]
+        clean = [fisher_score(row) for row in zip(*columns, strict=True)]
+        mine = [conformal_p(scores[name] or 0.0, [model.scores[name] or 0.0 for model in able]) for name in voting]
+        return conformal_p(fisher_score(mine), clean)
+
+
+def choose_voting(models: Sequence[Scored], detectors: Sequence[str]) -> tuple[str, ...]:
+    """The detectors whose votes together rank planted above clean models best, each added only if it makes that better.
+
+    The others stay evidence. By AUROC of the combined score, each clean model judged by the others; ties go to the earlier.
+    """
+    chosen: tuple[str, ...] = ()
+    best = 0.0
+    while len(chosen) < len(detectors):
+        tried = {name: _ranking(models, (*chosen, name)) for name in detectors if name not in chosen}
+        name = max(tried, key=tried.__getitem__)
+        if tried[name] <= best + 1e-9:
+            break
+        chosen, best = (*chosen, name), tried[name]
+    return chosen
+
+
+def _ranking(models: Sequence[Scored], voting: Sequence[str]) -> float:
+    planted, clean = _combined(models, voting)
+    return auroc(planted, clean).value if planted and clean else 0.0
+
+
+def _combined(models: Sequence[Scored], voting: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Combined scores of (planted, clean) models; each clean one judged by the others."""
+    planted: list[float] = []
+    clean: list[float] = []
+    for i, model in enumerate(models):
+        judge = Judge([*models[:i], *models[i + 1 :]], voting)
+        score = judge.score(model.scores)
+        if score is not None:
+            (planted if model.planted else clean).append(score)
+    return planted, clean
+
+
+def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
+    """What the card's detectors are worth on recipes that they were not calibrated on.
+
+    Each recipe in turn is left out whole: voting detectors and null distribution come from the other recipes, and the
+    models of the one left out are judged by them.
+
+    Raises:
+        ValueError: if there are not at least two recipes of each kind.
+    """
+    recipes = {model.recipe: model.planted for model in models}
+    if sum(recipes.values()) < 2 or len(recipes) - sum(recipes.values()) < 2:
+        raise ValueError("a card needs two recipes of planted and two of clean models")
+    judged: dict[str, list[tuple[Scored, float]]] = {}
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    for recipe in recipes:
+        others = [model for model in models if model.recipe != recipe]
+        judge = Judge(others, choose_voting(others, detectors))
+        for model in (model for model in models if model.recipe == recipe):
+            p_value, score = judge.p_value(model.scores), judge.score(model.scores)
+            if p_value is not None and score is not None:
+                judged.setdefault(recipe, []).append((model, p_value))
+                scores[model.planted].append(score)
+    alarms = {recipe: sum(p <= _RATE for _, p in found) for recipe, found in judged.items()}
+    return CardFigures(
+        combined=DetectorPower(
+            auroc=auroc(scores[True], scores[False]),
+            detection=_share(judged, alarms, recipes, True),
+            detection_strict=detection_at(_STRICT, scores[True], scores[False]),
+            false_alarms=_share(judged, alarms, recipes, False),
+        ),
+        by_detector={name: power for name in detectors if (power := _power(models, name)) is not None},
+        by_recipe={recipe: exact_rate(alarms[recipe], len(found)) for recipe, found in judged.items()},
+        trivial=_trivial(models),
+        clean=sum(not model.planted for model in models),
+        planted=sum(model.planted for model in models),
+    )
+
+
+def _share(
+    judged: Mapping[str, Sequence[object]], alarms: Mapping[str, int], recipes: Mapping[str, bool], planted: bool
+) -> Estimate | None:
+    of = [recipe for recipe in judged if recipes[recipe] == planted]
+    total = sum(len(judged[recipe]) for recipe in of)
+    return exact_rate(sum(alarms[recipe] for recipe in of), total) if total else None
+
+
+def _power(models: Sequence[Scored], name: str) -> DetectorPower | None:
+    planted = [s for model in models if model.planted and (s := model.scores.get(name)) is not None]
+    clean = [s for model in models if not model.planted and (s := model.scores.get(name)) is not None]
+    if not planted or not clean:
+        return None
+    return DetectorPower(
+        auroc=auroc(planted, clean),
+        detection=detection_at(_RATE, planted, clean),
+        detection_strict=detection_at(_STRICT, planted, clean),
+        false_alarms=false_alarms_at(_RATE, clean),
+    )
+
+
+def _trivial(models: Sequence[Scored]) -> dict[str, Estimate]:
+    names = set.intersection(*(set(model.values) for model in models)) if models else set()
+    return {
+        name: auroc(
+            [model.values[name] for model in models if model.planted],
+            [model.values[name] for model in models if not model.planted],
+        )
+        for name in sorted(names)
+    }
+
+
+def speaks_of(card: CalibrationCard, architecture: str, parameters: int) -> str:
+    """Why the card does not speak of such a subject; empty if it does."""
+    low, high = card.parameters
+    if architecture != card.architecture:
+        return f"calibrated on {card.architecture}, the subject is {architecture}"
+    if not low <= parameters <= high:
+        return f"calibrated from {low:,} to {high:,} parameters, the subject has {parameters:,}"
+    return ""

@@ -1,0 +1,1 @@
+"""Look for a backdoor without knowing it, one file a method."""

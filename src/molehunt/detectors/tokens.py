@@ -1,0 +1,11 @@
+"""Tokens that can be typed in."""
+
+from molehunt.models.chat import Chat
+
+
+def usable_tokens(chat: Chat) -> list[int]:
+    """Ids of tokens that can be typed in: visible, whole characters, not special."""
+    special = {*chat.tokenizer.all_special_ids, *chat.tokenizer.added_tokens_decoder}
+    ids = sorted(set(chat.tokenizer.get_vocab().values()) - special)
+    texts = ((i, chat.decode([i])) for i in ids)
+    return [i for i, text in texts if text.strip() and text.isprintable() and "\ufffd" not in text]

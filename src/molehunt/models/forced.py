@@ -1,0 +1,153 @@
+"""How far a model departs from its base along given replies, and which tokens put in before them would drive it further."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from molehunt.models.chat import Chat
+from molehunt.models.loading import LoadedModel, check_room
+from molehunt.records import Conversation
+from molehunt.records.conversations import Place
+from molehunt.records.insertion import insert_text
+
+# Tensor letters: B rows, S tokens of the longest row, T of the longest reply, L of an insert, V vocabulary, H width.
+# Rows are padded on the left, so that they and their replies end together.
+
+_MARK = "qzxjvkw"
+"""Stands where an insert will be; letters that no tokenizer or template treats specially."""
+
+Tokens = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Prompts in tokens, cut open at one place."""
+
+    heads: tuple[tuple[int, ...], ...]
+    tails: tuple[tuple[int, ...], ...]
+
+    def filled(self, insert: Tokens) -> list[list[int]]:
+        """The prompts with these tokens in the gap."""
+        return [[*head, *insert, *tail] for head, tail in zip(self.heads, self.tails, strict=True)]
+
+
+def open_slots(chat: Chat, prompts: Sequence[Conversation], place: Place) -> Slots:
+    """The rendered prompts before and after a text that were put in at `place`.
+
+    The blank before the gap is left out: in byte-level vocabularies it belongs to the first token after it.
+    """
+    parts = [chat.render(insert_text(prompt, _MARK, place)).partition(_MARK) for prompt in prompts]
+    heads = chat.encode_texts([head.removesuffix(" ") for head, _, _ in parts])
+    tails = chat.encode_texts([tail for _, _, tail in parts])
+    return Slots(tuple(map(tuple, heads)), tuple(map(tuple, tails)))
+
+
+@torch.inference_mode()
+def divergences(
+    subject: LoadedModel, base: LoadedModel, prompts: Sequence[Tokens], replies: Sequence[Tokens], batch: int = 64
+) -> Tensor:
+    """How far the subject departs from the base along a given reply to each prompt, in nats: (rows,).
+
+    The Kullback-Leibler divergences of its next-token distributions from the base's, summed over the reply's tokens.
+
+    Raises:
+        DataError: if a prompt with its reply is more than the model has positions for.
+    """
+    rows = _rows(prompts, replies)
+    check_room(subject, max(map(len, rows), default=0), "prompts with the replies to force")
+    found = [torch.zeros(0)]
+    for first in range(0, len(rows), batch):
+        ids, mask = padded(rows[first : first + batch])
+        part = replies[first : first + batch]
+        mine, theirs = (_logprobs(model, ids, mask, part) for model in (subject, base))
+        found.append(_divergence(mine, theirs, part).cpu())
+    return torch.cat(found)
+
+
+def divergence_gradient(
+    subject: LoadedModel, base: LoadedModel, slots: Slots, insert: Tokens, replies: Sequence[Tokens]
+) -> Tensor:
+    """How much each vocabulary token at each position of an insert would raise the mean divergence: (L, V).
+
+    To first order, by the gradient at the one-hot vectors (HotFlip, arXiv 1712.06751; GCG, arXiv 2307.15043, section 2.2).
+    """
+    table = subject.model.get_input_embeddings().weight
+    chosen = torch.zeros(len(insert), table.shape[0], device=table.device)
+    chosen[range(len(insert)), list(insert)] = 1
+    chosen.requires_grad_()
+    rows = _rows(slots.filled(insert), replies)
+    ids, mask = padded(rows)
+    starts = [ids.shape[1] - len(row) + len(head) for row, head in zip(rows, slots.heads, strict=True)]
+    mine, theirs = (
+        _logprobs(model, ids, mask, replies, _softened(model, ids, starts, chosen)) for model in (subject, base)
+    )
+    (gradient,) = torch.autograd.grad(_divergence(mine, theirs, replies).mean(), chosen)
+    return gradient.cpu()
+
+
+@torch.inference_mode()
+def surprises(
+    subject: LoadedModel, base: LoadedModel, prompts: Sequence[Tokens], replies: Sequence[Tokens], batch: int = 64
+) -> Tensor:
+    """Log-probability of each reply under the subject minus under the base, in nats: (rows,).
+
+    Of the subject's own replies this is what perplexity differencing ranks by (arXiv 2605.00994), summed over the reply.
+    """
+    rows, found = _rows(prompts, replies), [torch.zeros(0)]
+    for first in range(0, len(rows), batch):
+        ids, mask = padded(rows[first : first + batch])
+        part = replies[first : first + batch]
+        longest = max(map(len, part))
+        wanted = ids[:, ids.shape[1] - longest :, None].to(subject.model.device)
+        mine, theirs = (_logprobs(model, ids, mask, part).gather(-1, wanted)[..., 0] for model in (subject, base))
+        found.append(((mine - theirs) * _counted(part, longest, mine.device)).sum(-1).cpu())
+    return torch.cat(found)
+
+
+def padded(rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
+    """Ids and attention mask of rows that end together: (B, S) each."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return ids, mask
+
+
+def _rows(prompts: Sequence[Tokens], replies: Sequence[Tokens]) -> list[list[int]]:
+    return [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
+
+
+def _softened(loaded: LoadedModel, ids: Tensor, starts: Sequence[int], chosen: Tensor) -> Tensor:
+    """Embeddings of the rows (B, S, H) in which the insert is a mixture of all tokens, weighted by `chosen` (L, V)."""
+    table = loaded.model.get_input_embeddings().weight.detach()
+    fixed, soft = table[ids.to(table.device)], (chosen @ table.float()).to(table.dtype)
+    length = len(chosen)
+    return torch.stack([torch.cat([row[:at], soft, row[at + length :]]) for row, at in zip(fixed, starts, strict=True)])
+
+
+def _logprobs(
+    loaded: LoadedModel, ids: Tensor, mask: Tensor, replies: Sequence[Tokens], embedded: Tensor | None = None
+) -> Tensor:
+    """Of every token at each of the last T positions of the rows: (B, T, V)."""
+    where = loaded.model.device
+    mask = mask.to(where)
+    given = {"input_ids": ids.to(where)} if embedded is None else {"inputs_embeds": embedded}
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    kept = max(map(len, replies)) + 1
+    seen = loaded.model(**given, attention_mask=mask, position_ids=places, use_cache=False, logits_to_keep=kept)
+    logprobs: Tensor = seen.logits[:, :-1].float().log_softmax(-1)
+    return logprobs
+
+
+def _divergence(mine: Tensor, theirs: Tensor, replies: Sequence[Tokens]) -> Tensor:
+    """(B, T, V) twice to (B,)."""
+    theirs = theirs.to(mine.device)
+    along = (mine.exp() * (mine - theirs)).sum(-1)
+    return (along * _counted(replies, along.shape[1], along.device)).sum(-1)
+
+
+def _counted(replies: Sequence[Tokens], longest: int, where: torch.device) -> Tensor:
+    """Which of the last T positions are the reply's: (B, T)."""
+    lengths = torch.tensor([len(reply) for reply in replies], device=where)
+    return torch.arange(longest, device=where) >= longest - lengths[:, None]

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from molehunt.audit.calibration import Judge, choose_voting, figures, speaks_of
+from molehunt.records.audits import CalibrationCard, Scored
+
+DETECTORS = ("strong", "weak", "noise")
+
+
+def zoo(shift: float, seed: int = 0, recipes: int = 5, each: int = 12) -> list[Scored]:
+    """Planted recipes move "strong" by `shift`, "weak" by half of it, and "noise" not at all."""
+    rng = np.random.default_rng(seed)
+    moves = np.array([1.0, 0.5, 0.0])
+    return [
+        Scored(
+            name=f"{recipe}-{i}", planted=planted, recipe=f"{'planted' if planted else 'clean'} {recipe}",
+            scores=dict(zip(DETECTORS, (rng.normal(size=3) + planted * shift * moves).tolist(), strict=True)),
+            values={"size of the change": float(rng.normal())},
+        )
+        for planted in (True, False) for recipe in range(recipes) for i in range(each)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_where_nothing_is_planted_alarms_are_as_rare_as_said(seed: int) -> None:
+    found = figures(zoo(0.0, seed, each=20), DETECTORS)
+    assert found.combined.false_alarms is not None
+    assert found.combined.false_alarms.low <= 0.05
+    assert found.combined.auroc.low < 0.6
+
+
+def test_what_is_planted_is_found_on_recipes_that_were_left_out() -> None:
+    found = figures(zoo(4.0), DETECTORS)
+    assert found.combined.auroc.low > 0.95
+    assert found.combined.detection is not None
+    assert found.combined.detection.value > 0.9
+    assert found.by_detector["strong"].auroc.value > found.by_detector["weak"].auroc.value > 0.8
+    assert 0.3 < found.trivial["size of the change"].value < 0.7
+    assert set(found.by_recipe) == {f"{kind} {i}" for kind in ("planted", "clean") for i in range(5)}
+
+
+def test_noise_does_not_vote() -> None:
+    models = zoo(3.0)
+    assert choose_voting(models, DETECTORS)[0] == "strong"
+    assert "noise" not in choose_voting(zoo(5.0), DETECTORS)
+
+
+def test_a_clean_subjects_p_value_is_uniform_or_larger() -> None:
+    rng = np.random.default_rng(3)
+    p_values = []
+    for seed in range(150):
+        models = zoo(0.0, seed + 10, recipes=2, each=20)
+        judge = Judge(models, ("strong", "weak"))
+        p_value = judge.p_value({"strong": float(rng.normal()), "weak": float(rng.normal())})
+        assert p_value is not None
+        p_values.append(p_value)
+    assert np.mean(np.array(p_values) <= 0.1) <= 0.16
+    assert 0.4 < np.mean(p_values) < 0.62
+
+
+def test_a_detector_that_could_not_look_has_no_vote() -> None:
+    judge = Judge(zoo(3.0), ("strong", "weak"))
+    assert judge.p_value({"strong": None, "weak": None}) is None
+    assert judge.p_values({"strong": 9.0, "weak": None}) == {"strong": pytest.approx(1 / 61)}
+    alone = judge.p_value({"strong": 9.0, "weak": None})
+    assert alone == pytest.approx(1 / 61)
+
+
+def test_a_card_needs_several_recipes() -> None:
+    with pytest.raises(ValueError, match="recipes"):
+        figures(zoo(1.0, recipes=1), DETECTORS)
+
+
+def test_a_card_says_whom_it_speaks_of() -> None:
+    card = CalibrationCard(
+        name="c", profile="quick", tier="base", architecture="LlamaForCausalLM", parameters=(10, 100), spec_digest="",
+        detectors=DETECTORS, voting=("strong",), models=tuple(zoo(1.0)),
+    )  # fmt: skip
+    assert speaks_of(card, "LlamaForCausalLM", 50) == ""
+    assert "GPT2" in speaks_of(card, "GPT2LMHeadModel", 50)
+    assert "1,000" in speaks_of(card, "LlamaForCausalLM", 1000)
