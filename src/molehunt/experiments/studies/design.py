@@ -16,7 +16,6 @@ from molehunt.records.claims import Claim
 from molehunt.records.studies import Factor, Study
 from molehunt.removal.from_file import told_where
 
-
 _SEEDS = 2**31
 """Seeds that numpy, torch and the table of outcomes all take."""
 

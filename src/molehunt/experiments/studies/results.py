@@ -7,20 +7,20 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from molehunt.errors import StudyError
-from molehunt.execution import Step, Store
+from molehunt.execution import Graph, Step, Store
 from molehunt.experiments.findings import Measured, first_return, relearning_ratio
 from molehunt.experiments.relearning import Relearning
 from molehunt.experiments.studies.cells import Branch, Cell, Cells
 from molehunt.experiments.studies.design import StudyArm, matched
-from molehunt.experiments.studies.outcomes import OUTCOMES, Counts, derive, mean_odds
+from molehunt.experiments.studies.outcomes import DIFFERENCES, OUTCOMES, Counts, derive, mean_odds
 from molehunt.experiments.studies.planning import contrast_of, limits, study_prompts
 from molehunt.experiments.studies.quantities import quantities
 from molehunt.experiments.studies.table import count, write_table
 from molehunt.experiments.verdict import Findings, Rules, judge
-from molehunt.records.claims import Claim, Contrast, Flips
+from molehunt.records.claims import Claim, ClaimFinding, Contrast, Flips
 from molehunt.records.estimates import ArmEstimate, Estimate
 from molehunt.records.results import VerdictName
 from molehunt.records.studies import (
@@ -36,7 +36,7 @@ from molehunt.records.studies import (
 )
 from molehunt.stats import contrasts, families, hierarchy, ledger, pareto, proportion
 from molehunt.stats.cells import Cell as Counted
-from molehunt.stats.cells import Mean, Rate
+from molehunt.stats.cells import Mean, Rate, Table
 
 Failures = dict[str, tuple[str, str]]
 """Fingerprint of a step that failed to (why, where its log lies)."""
@@ -67,7 +67,7 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         arms=tuple(_arm_result(arm, found.of(arm), derived[arm.id]) for arm in cells.arms),
         cells=tuple(results),
         claims=tuple(
-            finding.model_copy(update={"flips": found.flips(finding.claim)})
+            finding.model_copy(update={"flips": found.flips(finding.claim), "reason": found.reason(finding)})
             for finding in ledger.judge([(claim, contrasted[claim.id]) for claim in study.claims])
         ),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
@@ -96,6 +96,27 @@ class _Found:
     def contrast(self, claim: Claim) -> Contrast | None:
         """Over the matched pairs, on the seeds at which every one of them was measured."""
         return self._paired(list(matched(self.study, claim, self.arms)), claim.outcome, not claim.against)
+
+    def reason(self, finding: ClaimFinding) -> str:
+        """Why the verdict is what it is, and which seeds it does not rest on."""
+        claim = finding.claim
+        among = {arm.id: arm for pair in matched(self.study, claim, self.arms) for arm in pair}
+        parts = [part for _, part in DIFFERENCES.get(claim.outcome, ((1, claim.outcome),))]
+        gone = [(name, seed) for name in among for seed in self.study.seeds if (name, seed) not in self.cells]
+        bare = [
+            (name, seed)
+            for name, arm in among.items() for seed in self.study.seeds
+            if (name, seed) in self.cells and not all(self._counted(arm, seed, part) for part in parts)
+        ]  # fmt: skip
+        if not gone and not bare:
+            return finding.reason
+        nothing = (
+            "where nothing fired before the removal" if claim.outcome == "survival" else "that have no such number"
+        )
+        cells = [f"{len(gone)} cells that are missing"] * bool(gone) + [f"{len(bare)} cells {nothing}"] * bool(bare)
+        seeds = f"{len({seed for _, seed in gone + bare})} of {len(self.study.seeds)} seeds left out"
+        told = f"{seeds}, for {' and '.join(cells)}"
+        return f"{finding.reason}; {told}" if finding.effect else told
 
     def strength(self, claim: Claim) -> Strength | None:
         """How strongly the two sides were planted."""
@@ -136,16 +157,17 @@ class _Found:
     def _paired(
         self, pairs: Sequence[tuple[StudyArm, StudyArm]], outcome: str, against_zero: bool = False
     ) -> Contrast | None:
-        seeds = [s for s in self.study.seeds if all(self._counted(arm, s, outcome) for pair in pairs for arm in pair)]
+        parts = DIFFERENCES.get(outcome, ((1, outcome),))
+        among = {arm.id: arm for pair in pairs for arm in pair}.values()
+        seeds = [s for s in self.study.seeds if all(self._counted(arm, s, part) for arm in among for _, part in parts)]
         if not pairs or not seeds:
             return None
-        sides = [
-            [[self._must(arm, seed, outcome) for seed in seeds] for arm in side] for side in zip(*pairs, strict=True)
-        ]
-        if not against_zero:
-            return contrasts.paired_contrast(sides[0], sides[1])
-        zeros = [[Mean(0.0, 0.0)] * len(seeds) for _ in pairs]
-        return contrasts.paired_contrast([[_as_mean(cell) for cell in row] for row in sides[0]], zeros)
+        sides = list(zip((1, -1), zip(*pairs, strict=True), strict=True))[: 1 if against_zero else 2]
+        terms: list[tuple[Literal[-1, 1], Table]] = [
+            (1 if side == sign else -1, [[self._must(arm, seed, part) for seed in seeds] for arm in arms])
+            for side, arms in sides for sign, part in parts
+        ]  # fmt: skip
+        return contrasts.combined_contrast(terms)
 
     def _counted(self, arm: StudyArm, seed: int, outcome: str) -> Counted | None:
         cell = self.cells.get((arm.id, seed))
@@ -159,11 +181,6 @@ class _Found:
         found = self._counted(arm, seed, outcome)
         assert found is not None
         return found
-
-
-def _as_mean(cell: Counted) -> Mean:
-    """A rate too can be held against zero, which is no rate of any prompts."""
-    return Mean(cell.value, math.sqrt(cell.variance))
 
 
 def _any_claim(factor: str, level: str, against: str, outcome: str) -> Claim:
@@ -187,6 +204,10 @@ def _arm_result(arm: StudyArm, results: list[CellResult], derived: dict[str, Any
             estimates[name] = hierarchy.arm_estimate([hits for hits, _ in rates], [trials for _, trials in rates])
         elif means:
             estimates[name] = hierarchy.mean_estimate([mean for mean, _ in means], [error for _, error in means])
+        if name in DIFFERENCES and name in estimates:
+            parts = [(sign, [[Rate(*cell.rates[part]) for cell in results]]) for sign, part in DIFFERENCES[name]]
+            wider = contrasts.combined_contrast(parts).effect
+            estimates[name] = estimates[name].model_copy(update=wider.model_dump(include={"low", "high", "method"}))
     gaps = [
         cell.trajectory[-1].asr - min(p.asr for p in cell.trajectory) for cell in results if len(cell.trajectory) > 1
     ]
@@ -366,7 +387,9 @@ def _missing(cells: Cells, done: Sequence[Cell], failures: Failures) -> Iterable
     finished = {(cell.arm.id, cell.seed) for cell in done}
     for cell in cells.cells:
         if (cell.arm.id, cell.seed) not in finished:
-            unmade = [step for step in cell.steps() if not cells.store.has(step.fingerprint)]
-            failed = next((failures[step.fingerprint] for step in unmade if step.fingerprint in failures), None)
-            why, log = failed or (f"not run: {len(unmade)} steps", "")
+            wanted = Graph(cell.steps()).steps  # with the base and the data, which every arm shares
+            unmade = [key for key in wanted if not cells.store.has(key)]
+            failed = next((failures[key] for key in unmade if key in failures), None)
+            told = f"not run: {len(unmade)} steps" if unmade else "an artifact was changed after it was stored"
+            why, log = failed or (f"{told}; run it: molehunt study run", "")
             yield Missing(arm=cell.arm.id, seed=cell.seed, why=why, log=log)
