@@ -13,6 +13,16 @@ from molehunt.records.studies import Factor, Level
 STUDIES = Path(__file__).parents[3] / "studies"
 
 
+LATER = """
+from __future__ import annotations
+from dataclasses import dataclass
+@dataclass
+class A:
+    x: int = 0
+def study(): return A()
+"""
+
+
 def level(name: str, **sets: Any) -> Level:
     return Level(name=name, sets={field.replace("__", "."): value for field, value in sets.items()})
 
@@ -124,6 +134,12 @@ def test_two_arms_with_equal_setups_are_refused() -> None:
         ("def study(): return 1 / 0", "ZeroDivisionError.*line 1"),
         ("def plan(): pass", "a function study"),
         ("def study(:", "SyntaxError"),
+        ("import sys\ndef study(): sys.exit(0)", "SystemExit.*line 2"),
+        (
+            "from molehunt.records.studies import Level\ndef study(): return Level(name='')",
+            "got ValidationError: name: String.*; sets: Field",
+        ),
+        (LATER, "return a Study; got A"),
     ],
 )
 def test_a_file_that_gives_no_study_is_refused(tmp_path: Path, text: str | None, words: str) -> None:

@@ -4,6 +4,7 @@ import difflib
 import importlib.util
 import inspect
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def load_study(path: Path, given: Mapping[str, Any] | None = None) -> Study:
     spec = importlib.util.spec_from_file_location(f"molehunt_study_{path.parent.name}", path)
     if spec is None or spec.loader is None:
         raise StudyError(f"study {path}", wanted="a Python file with a function study()", got="a name without .py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
     try:
         spec.loader.exec_module(module)
         if not callable(getattr(module, "study", None)):
@@ -58,7 +59,7 @@ def load_study(path: Path, given: Mapping[str, Any] | None = None) -> Study:
         study = module.study(**(given or {}))
     except MolehuntError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
         raise StudyError(f"study {path}", wanted="a file that runs", got=told_where(error, path)) from None
     if not isinstance(study, Study):
         raise StudyError(f"study {path}", wanted="study() to return a Study", got=type(study).__name__)
