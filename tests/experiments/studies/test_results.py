@@ -14,8 +14,9 @@ from molehunt.experiments.findings import Measured
 from molehunt.experiments.studies import running
 from molehunt.experiments.studies.cells import Cells
 from molehunt.experiments.studies.design import arms
+from molehunt.experiments.studies.found import Found
 from molehunt.experiments.studies.outcomes import derive
-from molehunt.experiments.studies.results import _Found, _missing
+from molehunt.experiments.studies.results import _missing
 from molehunt.experiments.studies.running import read_result, run_study
 from molehunt.experiments.studies.table import COLUMNS, count
 from molehunt.records.claims import Claim, ClaimFinding
@@ -111,7 +112,7 @@ def test_a_claim_tells_whether_its_effect_turns_with_another_factor(where: dict[
         )
         for arm in arms(study) for seed in study.seeds
     ]  # fmt: skip
-    found = _Found(study, arms(study), cells).flips(CLAIM.model_copy(update={"where": where}))
+    found = Found(study, arms(study), cells).flips(CLAIM.model_copy(update={"where": where}))
     assert (found and found.verdict) == verdict
     if found:
         told = {cell.levels["procedure"]: cell.effect.value for cell in found.cells}
@@ -128,7 +129,7 @@ def test_a_rate_can_be_held_against_zero() -> None:
         for arm in arms(study) for seed in study.seeds
     ]  # fmt: skip
     claim = CLAIM.model_copy(update={"against": "", "outcome": "returned", "direction": "greater"})
-    contrast = _Found(study, arms(study), cells).contrast(claim)
+    contrast = Found(study, arms(study), cells).contrast(claim)
     assert contrast is not None
     assert contrast.by_seed == (0.0, 1.0, 0.0)
     assert contrast.effect.value == pytest.approx(1 / 3)
@@ -143,7 +144,7 @@ def told(study: Study, rates: dict[str, tuple[int, int]], claim: Claim) -> Claim
         )
         for arm in arms(study) for seed in study.seeds
     ]  # fmt: skip
-    found = _Found(study, arms(study), cells)
+    found = Found(study, arms(study), cells)
     (finding,) = judge([(claim, found.contrast(claim))])
     return finding.model_copy(update={"reason": found.reason(finding)})
 
@@ -164,9 +165,9 @@ def test_a_claim_tells_which_seeds_it_does_not_rest_on(result: StudyResult) -> N
     assert told(study, {"survival": (3, 8)}, claim).reason.count("left out") == 0
     nothing = told(study, {}, claim)
     assert nothing.verdict == "not tested"
-    assert nothing.reason == "3 of 3 seeds left out, for 12 cells where nothing fired before the removal"
-    some = _Found(study, arms(study), result.cells).reason(nothing)
-    assert "4 cells that are missing" in some
+    assert nothing.reason == "3 of 3 seeds left out, for cells where nothing fired before the removal (12)"
+    some = Found(study, arms(study), result.cells).reason(nothing)
+    assert "for missing cells (4)" in some
 
 
 def test_a_measurement_that_was_changed_is_missing_and_made_anew(
