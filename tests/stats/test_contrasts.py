@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from molehunt.stats import Cell, Mean, Rate, interaction, paired_contrast, triggered_contrast
+from molehunt.stats import Cell, Mean, Rate, combined_contrast, interaction, paired_contrast, triggered_contrast
 from molehunt.stats.limits import limits, p_value
 from molehunt.stats.simulate import contrast_limits
 
@@ -139,3 +139,25 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
     assert found.effect.high > 1
     with pytest.raises(ValueError):
         interaction(up, paired_contrast([rates(1)], [rates(1)]))
+
+
+def test_one_table_is_held_against_zero() -> None:
+    means = combined_contrast([(1, [[Mean(x, 0.0) for x in (1.0, 2.0, 4.0)]])])
+    assert (means.effect.low, means.effect.high) == pytest.approx(
+        tuple(stats.ttest_1samp([1, 2, 4], 0).confidence_interval())
+    )
+    none = combined_contrast([(1, [rates(0, 0, 0)])])
+    assert none.effect.value == 0
+    assert none.effect.high > 0.3  # three seeds say little of seeds that they do not show
+    assert none.p_value == 1
+    some = combined_contrast([(1, [rates(0, 128, 0)])])
+    assert some.effect.low < 0 < some.effect.high <= 1
+
+
+def test_a_difference_of_differences_is_that_of_two_contrasts() -> None:
+    a, b, c, d = ([rates(*counts)] for counts in ((90, 80, 70), (10, 20, 30), (50, 60, 40), (5, 6, 9)))
+    whole = combined_contrast([(1, a), (-1, b), (-1, c), (1, d)])
+    apart = interaction(paired_contrast(a, b), paired_contrast(c, d))
+    assert whole.by_seed == pytest.approx(apart.by_seed)
+    assert (whole.effect.low, whole.effect.high) == pytest.approx((apart.effect.low, apart.effect.high))
+    assert whole.p_value == pytest.approx(apart.p_value)

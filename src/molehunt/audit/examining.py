@@ -82,10 +82,11 @@ def _look(name: str, suspect: Suspect, profile: Profile, kin: Kinship | None) ->
 
 
 def _verified(suspect: Suspect, evidence: Sequence[Evidence], count: int) -> tuple[Verified, ...]:
-    """The strongest candidates of each detector in turn, verified."""
+    """The strongest candidates of each detector in turn, verified; the detector with the strongest first."""
     if suspect.base is None:
         return ()
     queues = [sorted(one.candidates, key=lambda c: -c.effect) for one in evidence if one.candidates]
+    queues.sort(key=lambda queue: -queue[0].effect)
     turns = [queue[i] for i in range(count) for queue in queues if i < len(queue)]
     unlike: dict[tuple[str, str], Candidate] = {}
     for candidate in turns:

@@ -115,7 +115,7 @@ class StudyPlan(Record):
     """GiB, of the jobs together."""
     contrasts: tuple[ContrastPlan, ...]
     detectable: dict[str, float | None]
-    """Claim on a rate to the smallest effect that the plan can detect with 80% power; None if it can detect none."""
+    """Claim that compares rates to the smallest effect that the plan can detect with 80% power; None if it can detect none."""
     enough_seeds: int | None = None
     """Seeds with which every claim on a rate would see a middle effect, of 0.25 from a rate of one half; told where a claim
     can detect none, None if 64 are too few."""

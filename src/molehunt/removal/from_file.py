@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from molehunt.errors import MolehuntError, UsageError
 from molehunt.records.base import sha256_text
 from molehunt.removal.procedure import Procedure, Treated, Treatment
@@ -108,8 +110,14 @@ def told_where(error: BaseException, path: Path) -> str:
     ]
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == path.resolve():
         lines.append(error.lineno)
-    said = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+    said = f"{type(error).__name__}: {' '.join(_said(error).split())[:_LONGEST]}"
     return f"{said} (line {lines[-1]} of {path.name})" if lines else said
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return str(error)
 
 
 _LONGEST = 300

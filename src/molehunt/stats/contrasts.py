@@ -15,6 +15,15 @@ from molehunt.stats.limits import limits, p_value
 def paired_contrast(a: Table, b: Table) -> Contrast:
     """Mean of `a` minus mean of `b` over matched arms and seeds, both arms × seeds, all rates or all means.
 
+    Raises:
+        ValueError: tables of different shapes, empty or ragged ones, rates mixed with means, impossible cells.
+    """
+    return combined_contrast([(1, a), (-1, b)])
+
+
+def combined_contrast(terms: Sequence[tuple[Literal[-1, 1], Table]]) -> Contrast:
+    """Means of tables added (1) and taken away (-1), over matched arms and seeds.
+
     Arms are averaged within a seed; seeds are the independent units. A balanced mixed model with random seeds gives the
     same mean and standard error (Laird, Ware 1982, Biometrics 38); the interval is that of `limits`. With one seed it
     speaks of that seed's prompts alone.
@@ -22,13 +31,13 @@ def paired_contrast(a: Table, b: Table) -> Contrast:
     Raises:
         ValueError: tables of different shapes, empty or ragged ones, rates mixed with means, impossible cells.
     """
-    _check(a, b)
-    values, others = ([[cell.value for cell in row] for row in table] for table in (a, b))
-    noise = [[cell.variance for cell in row] for row in (*a, *b)]
-    pairs, seeds = len(a), len(a[0])
-    by_seed = np.mean(np.subtract(values, others), axis=0)
-    sides = (_side(1, a), _side(-1, b)) if isinstance(a[0][0], Rate) else ()
-    return _contrast(by_seed.tolist(), math.sqrt(np.sum(noise)) / (pairs * seeds), pairs, sides)
+    tables = [table for _, table in terms]
+    _check(tables)
+    values = sum(sign * np.array([[cell.value for cell in row] for row in table]) for sign, table in terms)
+    noise = math.fsum(cell.variance for table in tables for row in table for cell in row)
+    pairs, seeds = len(tables[0]), len(tables[0][0])
+    sides = tuple(_side(*term) for term in terms) if isinstance(tables[0][0][0], Rate) else ()
+    return _contrast(np.mean(values, axis=0).tolist(), math.sqrt(noise) / (pairs * seeds), pairs, sides)
 
 
 def triggered_contrast(triggered: Sequence[Sequence[bool]], clean: Sequence[Sequence[bool]]) -> Contrast:
@@ -83,7 +92,7 @@ def method(seeds: int, rates: bool) -> str:
     """How the interval of a contrast over so many seeds is made, in words."""
     if seeds == 1:
         return "normal 95%, over the prompts of one seed: says nothing about other seeds"
-    wider = ", or beta-binomial limits of both sides if wider" if rates else ", at least the prompts' noise"
+    wider = ", or beta-binomial limits of its sides if wider" if rates else ", at least the prompts' noise"
     return f"Student t 95%, over {seeds} seeds{wider}"
 
 
@@ -95,11 +104,11 @@ def _side(weight: Literal[-1, 1], table: Table) -> Side:
     return Side(weight=weight, successes=tuple(r * n for r, n in zip(rates, trials, strict=True)), trials=tuple(trials))
 
 
-def _check(a: Table, b: Table) -> None:
-    shapes = [[len(row) for row in table] for table in (a, b)]
-    if not a or shapes[0] != shapes[1] or len(set(shapes[0])) != 1 or shapes[0][0] == 0:
-        raise ValueError(f"a contrast needs two tables of the same arms and seeds, not {shapes[0]} and {shapes[1]}")
-    cells = [cell for table in (a, b) for row in table for cell in row]
+def _check(tables: Sequence[Table]) -> None:
+    shapes = [[len(row) for row in table] for table in tables]
+    if not shapes or any(shape != shapes[0] for shape in shapes) or len(set(shapes[0])) != 1 or shapes[0][0] == 0:
+        raise ValueError(f"a contrast needs tables of the same arms and seeds, not {' and '.join(map(str, shapes))}")
+    cells = [cell for table in tables for row in table for cell in row]
     if len({isinstance(cell, Rate) for cell in cells}) != 1:
         raise ValueError("a contrast is between rates or between means, not both")
     for cell in cells:

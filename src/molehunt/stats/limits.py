@@ -32,7 +32,7 @@ def limits(contrast: Contrast, alpha: ArrayLike = 0.05, repeated: float = 1.0) -
         if len(contrast.by_seed) > 1:
             below, above = _from_sides(contrast.sides, alpha, repeated)
             low, high = np.minimum(low, value - below), np.maximum(high, value + above)
-        bound = len(contrast.sides) / 2
+        bound = math.ceil(len(contrast.sides) / 2)
         low, high = np.maximum(low, -bound), np.minimum(high, bound)
     return low, high
 

@@ -13,6 +13,16 @@ from molehunt.records.studies import Factor, Level
 STUDIES = Path(__file__).parents[3] / "studies"
 
 
+LATER = """
+from __future__ import annotations
+from dataclasses import dataclass
+@dataclass
+class A:
+    x: int = 0
+def study(): return A()
+"""
+
+
 def level(name: str, **sets: Any) -> Level:
     return Level(name=name, sets={field.replace("__", "."): value for field, value in sets.items()})
 
@@ -63,6 +73,12 @@ def test_a_claim_against_zero_takes_every_arm_at_its_level() -> None:
     [
         ({"seeds": ()}, "at least one seed"),
         ({"seeds": (1, 1)}, "seed 1"),
+        ({"seeds": (0, -1)}, "got -1"),
+        ({"seeds": (2**31,)}, "seeds from 0"),
+        ({"claims": (CLAIM, CLAIM.model_copy(update={"outcome": "survival"}))}, "claim rate; wanted it once"),
+        ({"setup": {"removal.training": {"steps": 5}}}, "a group of fields; do: .*removal.training.method"),
+        ({"factors": (RATE.model_copy(update={"moves": ("removal.training.learning_rat",)}),)}, "perhaps removal.training.learning_rate"),
+        ({"factors": (RATE.model_copy(update={"moves": ("removal.train",)}),)}, "that factor rate moves"),
         ({"factors": ()}, "at least one factor"),
         ({"factors": (RATE, RATE)}, "factor rate"),
         ({"setup": {"removal.training.learning_rat": 1}}, "perhaps removal.training.learning_rate"),
@@ -88,6 +104,20 @@ def test_what_makes_no_sense_is_refused_by_name(more: dict[str, Any], words: str
     assert type(raised.value).__name__ in ("StudyError", "DataError", "UsageError")
 
 
+def test_a_file_that_is_not_python_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.txt"
+    path.write_text("def study(): ...")
+    with pytest.raises(StudyError, match=r"without \.py"):
+        load_study(path)
+
+
+def test_arms_whose_names_run_together_are_refused() -> None:
+    one = Factor(name="a", moves=(), levels=(level("x"), level("x, b=y", removal__rows=7)))
+    two = Factor(name="b", moves=(), levels=(level("y, b=y", reversal__steps=7), level("y")))
+    with pytest.raises(StudyError, match="arm a=x, b=y, b=y; wanted it once"):
+        check_study(toy(factors=(one, two), claims=()))
+
+
 def test_two_arms_with_equal_setups_are_refused() -> None:
     other = Factor(name="other", moves=(), levels=(level("same", removal__rows=100), level("more", removal__rows=200)))
     rows = Factor(name="rows", moves=(), levels=(level("a", removal__batch_=1), level("b")))
@@ -104,6 +134,12 @@ def test_two_arms_with_equal_setups_are_refused() -> None:
         ("def study(): return 1 / 0", "ZeroDivisionError.*line 1"),
         ("def plan(): pass", "a function study"),
         ("def study(:", "SyntaxError"),
+        ("import sys\ndef study(): sys.exit(0)", "SystemExit.*line 2"),
+        (
+            "from molehunt.records.studies import Level\ndef study(): return Level(name='')",
+            "got ValidationError: name: String.*; sets: Field",
+        ),
+        (LATER, "return a Study; got A"),
     ],
 )
 def test_a_file_that_gives_no_study_is_refused(tmp_path: Path, text: str | None, words: str) -> None:

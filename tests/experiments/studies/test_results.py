@@ -14,10 +14,14 @@ from molehunt.experiments.findings import Measured
 from molehunt.experiments.studies import running
 from molehunt.experiments.studies.cells import Cells
 from molehunt.experiments.studies.design import arms
-from molehunt.experiments.studies.results import _Found
+from molehunt.experiments.studies.found import Found
+from molehunt.experiments.studies.outcomes import derive
+from molehunt.experiments.studies.results import _missing
 from molehunt.experiments.studies.running import read_result, run_study
 from molehunt.experiments.studies.table import COLUMNS, count
+from molehunt.records.claims import Claim, ClaimFinding
 from molehunt.records.studies import CellResult, Probes, Study, StudyResult
+from molehunt.stats import judge
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +112,7 @@ def test_a_claim_tells_whether_its_effect_turns_with_another_factor(where: dict[
         )
         for arm in arms(study) for seed in study.seeds
     ]  # fmt: skip
-    found = _Found(study, arms(study), cells).flips(CLAIM.model_copy(update={"where": where}))
+    found = Found(study, arms(study), cells).flips(CLAIM.model_copy(update={"where": where}))
     assert (found and found.verdict) == verdict
     if found:
         told = {cell.levels["procedure"]: cell.effect.value for cell in found.cells}
@@ -125,11 +129,66 @@ def test_a_rate_can_be_held_against_zero() -> None:
         for arm in arms(study) for seed in study.seeds
     ]  # fmt: skip
     claim = CLAIM.model_copy(update={"against": "", "outcome": "returned", "direction": "greater"})
-    contrast = _Found(study, arms(study), cells).contrast(claim)
+    contrast = Found(study, arms(study), cells).contrast(claim)
     assert contrast is not None
     assert contrast.by_seed == (0.0, 1.0, 0.0)
     assert contrast.effect.value == pytest.approx(1 / 3)
     assert contrast.effect.low < 0 < contrast.effect.high
+
+
+def told(study: Study, rates: dict[str, tuple[int, int]], claim: Claim) -> ClaimFinding:
+    """What is found of a claim if every cell gave these rates."""
+    cells = [
+        CellResult(
+            arm=arm.id, seed=seed, rates=rates, means=derive(rates), trajectory=(), verdict="undecided", reason="", seconds=1.0
+        )
+        for arm in arms(study) for seed in study.seeds
+    ]  # fmt: skip
+    found = Found(study, arms(study), cells)
+    (finding,) = judge([(claim, found.contrast(claim))])
+    return finding.model_copy(update={"reason": found.reason(finding)})
+
+
+@pytest.mark.parametrize("outcome", ["rebound", "hiding"])
+def test_three_seeds_without_a_rebound_do_not_say_that_there_is_none(outcome: str) -> None:
+    """A fifth of the seeds may rebound and half of all studies of three seeds would see nothing of it."""
+    rates = dict.fromkeys(("asr", "asr_before", "asr_reversed", "elicited", "elicited_before"), (0, 128))
+    claim = CLAIM.model_copy(update={"against": "", "outcome": outcome, "direction": "greater"})
+    assert told(toy(seeds=(0, 1, 2)), rates, claim).verdict == "undecided"
+    assert told(toy(seeds=tuple(range(60))), rates, claim).verdict == "no meaningful effect"
+    rates["asr_reversed"] = rates["elicited_before"] = (120, 128)
+    assert told(toy(seeds=(0, 1, 2)), rates, claim).verdict == "supported"
+
+
+def test_a_claim_tells_which_seeds_it_does_not_rest_on(result: StudyResult) -> None:
+    study, claim = toy(seeds=(0, 1, 2)), CLAIM.model_copy(update={"outcome": "survival"})
+    assert told(study, {"survival": (3, 8)}, claim).reason.count("left out") == 0
+    nothing = told(study, {}, claim)
+    assert nothing.verdict == "not tested"
+    assert nothing.reason == "3 of 3 seeds left out, for cells where nothing fired before the removal (12)"
+    some = Found(study, arms(study), result.cells).reason(nothing)
+    assert "for missing cells (4)" in some
+
+
+def test_a_measurement_that_was_changed_is_missing_and_made_anew(
+    study: Study, store: Store, result: StudyResult, tmp_path: Path
+) -> None:
+    cell = Cells(study, store).cells[0]
+    path = store.folder(cell.organism.measured.fingerprint) / "outcomes.jsonl"
+    text = path.read_text()
+    path.write_text(text.replace('"shown":true', '"shown":false').replace('"right":true', '"right":false') + "\n")
+    (missing,) = read_result(study, Store(store.root), tmp_path).missing
+    assert (missing.arm, missing.seed) == (cell.arm.id, cell.seed)
+    assert "was changed" in missing.why
+    run_study(study, Store(store.root), jobs=0)
+    assert read_result(study, Store(store.root), tmp_path) == result
+
+
+def test_a_base_that_fails_is_why_its_cells_are_missing(study: Study, store: Store, result: StudyResult) -> None:
+    cells = Cells(study, Store(store.root / "nothing"))
+    base = cells.cells[0].organism.planted.parents["base"]
+    missing = list(_missing(cells, [], {base.fingerprint: ("no memory", "its.log")}))
+    assert {(one.why, one.log) for one in missing} == {("no memory", "its.log")}
 
 
 def test_counted_quantities_enter_the_confound_report(result: StudyResult) -> None:

@@ -59,6 +59,12 @@ class Cell:
         yield from (self.measured_before, *self.organism.steps(), *self.twin.steps())
         yield from filter(None, (self.teamed_before, self.teamed))
 
+    def looks(self) -> Iterator[Step]:
+        """Those whose artifacts tell what was seen of the models."""
+        yield from filter(None, (self.measured_before, self.teamed_before, self.teamed))
+        for branch in (self.organism, self.twin):
+            yield from filter(None, (branch.measured, branch.measured_reversed, branch.relearned))
+
 
 class Cells:
     """All cells of a study; equal steps are one object, so that planning thousands stays quick."""

@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 from molehunt.errors import MolehuntError, StudyError
 from molehunt.experiments.studies.outcomes import OUTCOMES
-from molehunt.experiments.studies.setup import Setup, flat, resolve
+from molehunt.experiments.studies.setup import COUNTED, Setup, flat, known_fields, resolve
 from molehunt.experiments.words import nearest
 from molehunt.records.claims import Claim
 from molehunt.records.studies import Factor, Study
 from molehunt.removal.from_file import told_where
+
+_SEEDS = 2**31
+"""Seeds that numpy, torch and the table of outcomes all take."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ def load_study(path: Path, given: Mapping[str, Any] | None = None) -> Study:
     if not path.is_file():
         raise StudyError(f"study {path}", wanted="a Python file with a function study()", got="no such file")
     spec = importlib.util.spec_from_file_location(f"molehunt_study_{path.parent.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    if spec is None or spec.loader is None:
+        raise StudyError(f"study {path}", wanted="a Python file with a function study()", got="a name without .py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
     try:
         spec.loader.exec_module(module)
         if not callable(getattr(module, "study", None)):
@@ -55,7 +59,7 @@ def load_study(path: Path, given: Mapping[str, Any] | None = None) -> Study:
         study = module.study(**(given or {}))
     except MolehuntError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
         raise StudyError(f"study {path}", wanted="a file that runs", got=told_where(error, path)) from None
     if not isinstance(study, Study):
         raise StudyError(f"study {path}", wanted="study() to return a Study", got=type(study).__name__)
@@ -75,15 +79,19 @@ def check_study(study: Study) -> None:
     """Refuse what cannot be run or would mean nothing.
 
     Raises:
-        StudyError: no or repeated seeds, no factors, levels that change nothing, arms alike, unknown names.
+        StudyError: no, repeated or impossible seeds, no factors, levels that change nothing, arms alike, unknown or
+            repeated names.
     """
     if not study.seeds:
         raise StudyError(
             f"study {study.name}", wanted="at least one seed", got="none", do="three or more tell of other seeds"
         )
+    if strange := [seed for seed in study.seeds if not 0 <= seed < _SEEDS]:
+        raise StudyError(f"study {study.name}", wanted=f"seeds from 0 to {_SEEDS - 1}", got=str(strange[0]))
     for outcome in study.outcomes:
         _check_outcome(study, outcome)
     _once("seed", map(str, study.seeds))
+    _once("claim", (claim.id for claim in study.claims))
     _once("factor", (factor.name for factor in study.factors))
     if not study.factors:
         raise StudyError(f"study {study.name}", wanted="at least one factor", got="none")
@@ -161,10 +169,19 @@ def _check_factor(study: Study, factor: Factor) -> None:
     if len(factor.levels) < 2:
         raise StudyError(what, wanted="at least two levels", got=str(len(factor.levels)))
     _once(f"level of {what}", (level.name for level in factor.levels))
+    for moved in factor.moves:
+        _check_moved(what, moved)
     configs = {level.name: flat(resolve({**study.setup, **level.sets})) for level in factor.levels}
     for one, two in itertools.combinations(configs, 2):
         if configs[one] == configs[two]:
             raise StudyError(what, wanted="levels that change something", got=f"the same setup for {one} and {two}")
+
+
+def _check_moved(what: str, moved: str) -> None:
+    known = [*known_fields(), *COUNTED]
+    if not any(f"{field}.".startswith(f"{moved}.") or moved.startswith(f"{field}.") for field in known):
+        wanted = "a field of an arm's setup, or what is counted in training"
+        raise StudyError(f"{moved!r} that {what} moves", wanted=wanted, got=moved, do=_nearest(moved, known))
 
 
 def _check_names(study: Study, claim: Claim) -> None:
@@ -195,6 +212,7 @@ def _check_level(study: Study, name: str, level: str, where: str) -> None:
 def _check_arms(study: Study) -> None:
     known: dict[str, str] = {}
     made = arms(study)
+    _once("arm", (arm.id for arm in made))
     if not made:
         raise StudyError(f"study {study.name}", wanted="at least one arm", got="leave_out leaves none")
     for arm in made:

@@ -1,9 +1,9 @@
 """The outcomes that a study can have: a rate or a mean over the prompts of one arm on one seed."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from molehunt.stats.cells import Rate
 
@@ -56,20 +56,24 @@ def no_counts(counts: Counts) -> None:
     """Of outcomes that `derive` makes of others."""
 
 
+DIFFERENCES: dict[str, tuple[tuple[Literal[-1, 1], str], ...]] = {
+    "rebound": ((1, "asr_reversed"), (-1, "asr")),
+    "hiding": ((1, "elicited_before"), (-1, "elicited"), (1, "asr"), (-1, "asr_before")),
+}
+"""Outcomes that are differences of rates, and of which; seeds are judged by the rates, which know how far 0 and 1 can be trusted."""
+
+
 def derive(rates: Mapping[str, tuple[int, int]]) -> dict[str, tuple[float, float]]:
-    """Means that are differences of rates, with their standard errors over prompts."""
+    """Differences of rates, with their standard errors over prompts."""
     found = {}
-    if "asr_reversed" in rates:
-        found["rebound"] = _difference(rates, ("asr_reversed",), ("asr",))
-    if "elicited" in rates:
-        found["hiding"] = _difference(rates, ("elicited_before", "asr"), ("elicited", "asr_before"))
+    for name, parts in DIFFERENCES.items():
+        if all(part in rates for _, part in parts):
+            known = [(sign, Rate(*rates[part])) for sign, part in parts]
+            found[name] = (
+                sum(sign * rate.value for sign, rate in known),
+                math.sqrt(sum(rate.variance for _, rate in known)),
+            )
     return found
-
-
-def _difference(rates: Mapping[str, tuple[int, int]], plus: Sequence[str], minus: Sequence[str]) -> tuple[float, float]:
-    known = {name: Rate(*rates[name]) for name in (*plus, *minus)}
-    value = sum(known[name].value for name in plus) - sum(known[name].value for name in minus)
-    return value, math.sqrt(sum(rate.variance for rate in known.values()))
 
 
 OUTCOMES: dict[str, OutcomeKind] = {

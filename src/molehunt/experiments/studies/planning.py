@@ -10,7 +10,8 @@ from molehunt.execution import Graph, Step, Store
 from molehunt.experiments.studies.cells import Cell, Cells
 from molehunt.experiments.studies.design import StudyArm, matched
 from molehunt.experiments.studies.outcomes import OUTCOMES
-from molehunt.experiments.studies.quantities import COUNTED, quantities
+from molehunt.experiments.studies.quantities import quantities
+from molehunt.experiments.studies.setup import COUNTED
 from molehunt.records.artifacts import ArtifactRecord
 from molehunt.records.base import canonical_json
 from molehunt.records.claims import Claim
@@ -194,9 +195,10 @@ def _memory(among: Iterable[StudyArm], jobs: int) -> float:
 
 
 def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
-    """By claim on a rate, against a rate of one half; for means nobody can say before the run how far they scatter."""
+    """By claim that compares rates, against a rate of one half; nobody can say before the run how far means scatter."""
     seeds, prompts = len(study.seeds), study_prompts(among)
-    tested = [c for c in study.claims if OUTCOMES[c.outcome].is_rate and seeds > 1 and any(matched(study, c, among))]
+    held = [c for c in study.claims if c.against and OUTCOMES[c.outcome].is_rate and seeds > 1]
+    tested = [claim for claim in held if any(matched(study, claim, among))]
     return {claim.id: _smallest(seeds, prompts, len(study.claims)) for claim in tested}
 
 

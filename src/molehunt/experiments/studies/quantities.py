@@ -7,15 +7,8 @@ from typing import Any
 from molehunt.execution import Store
 from molehunt.experiments.studies.cells import Cell
 from molehunt.experiments.studies.design import StudyArm
+from molehunt.experiments.studies.setup import COUNTED
 from molehunt.records.base import sha256_text
-
-COUNTED = (
-    "organism.counted.steps", "organism.counted.rows_seen", "organism.counted.tokens_seen",
-    "organism.counted.tokens_learned", "organism.counted.payload_tokens", "organism.counted.triggered_rows",
-    "organism.counted.system_prompts", "organism.counted.template", "removal.counted.steps",
-    "removal.counted.tokens_seen",
-)  # fmt: skip
-"""Known after a training alone. Each is a list with one value a seed."""
 
 
 def quantities(arm: StudyArm, cells: Sequence[Cell], store: Store) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """From a study's finished cells to its result: outcomes, estimates, claims, effects, verdicts."""
 
-import itertools
 import json
 import math
 import statistics
@@ -10,39 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from molehunt.errors import StudyError
-from molehunt.execution import Step, Store
+from molehunt.execution import Graph, Step, Store
 from molehunt.experiments.findings import Measured, first_return, relearning_ratio
 from molehunt.experiments.relearning import Relearning
 from molehunt.experiments.studies.cells import Branch, Cell, Cells
-from molehunt.experiments.studies.design import StudyArm, matched
-from molehunt.experiments.studies.outcomes import OUTCOMES, Counts, derive, mean_odds
+from molehunt.experiments.studies.design import StudyArm
+from molehunt.experiments.studies.found import Found
+from molehunt.experiments.studies.outcomes import DIFFERENCES, OUTCOMES, Counts, derive, mean_odds
 from molehunt.experiments.studies.planning import contrast_of, limits, study_prompts
 from molehunt.experiments.studies.quantities import quantities
 from molehunt.experiments.studies.table import count, write_table
 from molehunt.experiments.verdict import Findings, Rules, judge
-from molehunt.records.claims import Claim, Contrast, Flips
 from molehunt.records.estimates import ArmEstimate, Estimate
 from molehunt.records.results import VerdictName
 from molehunt.records.studies import (
     ArmResult,
     CellResult,
-    EffectResult,
     Missing,
     ParetoPoint,
-    Strength,
     Study,
     StudyResult,
     TrajectoryPoint,
 )
-from molehunt.stats import contrasts, families, hierarchy, ledger, pareto, proportion
-from molehunt.stats.cells import Cell as Counted
-from molehunt.stats.cells import Mean, Rate
+from molehunt.stats import contrasts, hierarchy, ledger, pareto, proportion
+from molehunt.stats.cells import Rate
 
 Failures = dict[str, tuple[str, str]]
 """Fingerprint of a step that failed to (why, where its log lies)."""
-_STRENGTH_MARGIN = 0.05
-_EFFECT_ON = ("survival", "log_odds")
-"""Outcomes of which every factor's effect is told, claimed or not."""
 
 
 def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | None = None) -> StudyResult:
@@ -59,7 +52,7 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         )
     counts = _by_cell(table)
     results = [_cell_result(cell, counts[cell.arm.id, cell.seed], store, study, rules or Rules()) for cell in done]
-    found = _Found(study, cells.arms, results)
+    found = Found(study, cells.arms, results)
     derived = {arm.id: quantities(arm, cells.of(arm), store) for arm in cells.arms}
     contrasted = {claim.id: found.contrast(claim) for claim in study.claims}
     return StudyResult(
@@ -67,7 +60,7 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         arms=tuple(_arm_result(arm, found.of(arm), derived[arm.id]) for arm in cells.arms),
         cells=tuple(results),
         claims=tuple(
-            finding.model_copy(update={"flips": found.flips(finding.claim)})
+            finding.model_copy(update={"flips": found.flips(finding.claim), "reason": found.reason(finding)})
             for finding in ledger.judge([(claim, contrasted[claim.id]) for claim in study.claims])
         ),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
@@ -82,102 +75,6 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
     )
 
 
-class _Found:
-    """Results of cells, by arm and seed."""
-
-    def __init__(self, study: Study, arms: list[StudyArm], results: Sequence[CellResult]) -> None:
-        self.study, self.arms = study, arms
-        self.cells = {(result.arm, result.seed): result for result in results}
-
-    def of(self, arm: StudyArm) -> list[CellResult]:
-        """An arm's results, seed by seed."""
-        return [self.cells[arm.id, seed] for seed in self.study.seeds if (arm.id, seed) in self.cells]
-
-    def contrast(self, claim: Claim) -> Contrast | None:
-        """Over the matched pairs, on the seeds at which every one of them was measured."""
-        return self._paired(list(matched(self.study, claim, self.arms)), claim.outcome, not claim.against)
-
-    def strength(self, claim: Claim) -> Strength | None:
-        """How strongly the two sides were planted."""
-        pairs = list(matched(self.study, claim, self.arms))
-        found = self._paired(pairs, "asr_before")
-        if found is None or not claim.against:
-            return None
-        sides = [
-            [_value(cell, "asr_before") for arm in side for cell in self.of(arm)] for side in zip(*pairs, strict=True)
-        ]
-        level, against = (sum(side) / len(side) for side in sides)
-        apart = found.effect.low > 0 or found.effect.high < 0
-        return Strength(
-            claim=claim.id, level=level, against=against, differs=apart or abs(level - against) > _STRENGTH_MARGIN
-        )
-
-    def effects(self) -> Iterable[EffectResult]:
-        """Each level of each factor against the first one, over all matched arms, and whether that keeps its sign."""
-        for factor, outcome in itertools.product(self.study.factors, _EFFECT_ON):
-            for level in factor.levels[1:]:
-                claim = _any_claim(factor.name, level.name, factor.levels[0].name, outcome)
-                whole = self.contrast(claim)
-                if whole is not None:
-                    yield EffectResult(
-                        factor=factor.name, level=level.name, against=claim.against, outcome=outcome, contrast=whole,
-                        flips=self.flips(claim),
-                    )  # fmt: skip
-
-    def flips(self, claim: Claim) -> Flips | None:
-        """Whether the contrast of a claim keeps its sign across the other factors' levels; None if there is nothing to cross."""
-        known = []
-        for one, two in matched(self.study, claim, self.arms):
-            alone = self._paired([(one, two)], claim.outcome, not claim.against)
-            if alone is not None and len(alone.by_seed) > 1:
-                known.append(({f: level for f, level in one.levels.items() if f != claim.factor}, alone))
-        return families.flips(known) if len(known) > 1 else None
-
-    def _paired(
-        self, pairs: Sequence[tuple[StudyArm, StudyArm]], outcome: str, against_zero: bool = False
-    ) -> Contrast | None:
-        seeds = [s for s in self.study.seeds if all(self._counted(arm, s, outcome) for pair in pairs for arm in pair)]
-        if not pairs or not seeds:
-            return None
-        sides = [
-            [[self._must(arm, seed, outcome) for seed in seeds] for arm in side] for side in zip(*pairs, strict=True)
-        ]
-        if not against_zero:
-            return contrasts.paired_contrast(sides[0], sides[1])
-        zeros = [[Mean(0.0, 0.0)] * len(seeds) for _ in pairs]
-        return contrasts.paired_contrast([[_as_mean(cell) for cell in row] for row in sides[0]], zeros)
-
-    def _counted(self, arm: StudyArm, seed: int, outcome: str) -> Counted | None:
-        cell = self.cells.get((arm.id, seed))
-        if cell is None:
-            return None
-        if outcome in cell.rates:
-            return Rate(*cell.rates[outcome])
-        return Mean(*cell.means[outcome]) if outcome in cell.means else None
-
-    def _must(self, arm: StudyArm, seed: int, outcome: str) -> Counted:
-        found = self._counted(arm, seed, outcome)
-        assert found is not None
-        return found
-
-
-def _as_mean(cell: Counted) -> Mean:
-    """A rate too can be held against zero, which is no rate of any prompts."""
-    return Mean(cell.value, math.sqrt(cell.variance))
-
-
-def _any_claim(factor: str, level: str, against: str, outcome: str) -> Claim:
-    return Claim(
-        id=factor, says="", source="", factor=factor, level=level, against=against, outcome=outcome, direction="greater",
-        smallest=1e-9,
-    )  # fmt: skip
-
-
-def _value(cell: CellResult, outcome: str) -> float:
-    hits, trials = cell.rates[outcome]
-    return hits / trials
-
-
 def _arm_result(arm: StudyArm, results: list[CellResult], derived: dict[str, Any]) -> ArmResult:
     estimates: dict[str, ArmEstimate] = {}
     for name in OUTCOMES:
@@ -187,6 +84,10 @@ def _arm_result(arm: StudyArm, results: list[CellResult], derived: dict[str, Any
             estimates[name] = hierarchy.arm_estimate([hits for hits, _ in rates], [trials for _, trials in rates])
         elif means:
             estimates[name] = hierarchy.mean_estimate([mean for mean, _ in means], [error for _, error in means])
+        if name in DIFFERENCES and name in estimates:
+            parts = [(sign, [[Rate(*cell.rates[part]) for cell in results]]) for sign, part in DIFFERENCES[name]]
+            wider = contrasts.combined_contrast(parts).effect
+            estimates[name] = estimates[name].model_copy(update=wider.model_dump(include={"low", "high", "method"}))
     gaps = [
         cell.trajectory[-1].asr - min(p.asr for p in cell.trajectory) for cell in results if len(cell.trajectory) > 1
     ]
@@ -328,7 +229,7 @@ def _relearned(store: Store, branch: Branch) -> Relearning:
     return Relearning.model_validate_json(text)
 
 
-def _front(arms: Sequence[StudyArm], found: _Found) -> Iterable[ParetoPoint]:
+def _front(arms: Sequence[StudyArm], found: Found) -> Iterable[ParetoPoint]:
     known = [arm.id for arm in arms if found.of(arm)]
     points, _ = _points(arms, found)
     front, hull = set(pareto.front(points)), set(pareto.hull(points))
@@ -336,12 +237,12 @@ def _front(arms: Sequence[StudyArm], found: _Found) -> Iterable[ParetoPoint]:
         yield ParetoPoint(arm=arm, capability=capability, asr=asr, on_front=number in front, on_hull=number in hull)
 
 
-def _optimism(arms: Sequence[StudyArm], found: _Found) -> Estimate | None:
+def _optimism(arms: Sequence[StudyArm], found: Found) -> Estimate | None:
     points, errors = _points(arms, found)
     return pareto.optimism(points, errors) if len(points) > 1 else None
 
 
-def _points(arms: Sequence[StudyArm], found: _Found) -> tuple[list[pareto.Point], list[pareto.Point]]:
+def _points(arms: Sequence[StudyArm], found: Found) -> tuple[list[pareto.Point], list[pareto.Point]]:
     """(capability, ASR) of each arm over its seeds, and their standard errors."""
     points, errors = [], []
     for cells in filter(None, map(found.of, arms)):
@@ -365,7 +266,9 @@ def _missing(cells: Cells, done: Sequence[Cell], failures: Failures) -> Iterable
     finished = {(cell.arm.id, cell.seed) for cell in done}
     for cell in cells.cells:
         if (cell.arm.id, cell.seed) not in finished:
-            unmade = [step for step in cell.steps() if not cells.store.has(step.fingerprint)]
-            failed = next((failures[step.fingerprint] for step in unmade if step.fingerprint in failures), None)
-            why, log = failed or (f"not run: {len(unmade)} steps", "")
+            wanted = Graph(cell.steps()).steps  # with the base and the data, which every arm shares
+            unmade = [key for key in wanted if not cells.store.has(key)]
+            failed = next((failures[key] for key in unmade if key in failures), None)
+            told = f"not run: {len(unmade)} steps" if unmade else "an artifact was changed after it was stored"
+            why, log = failed or (f"{told}; run it: molehunt study run", "")
             yield Missing(arm=cell.arm.id, seed=cell.seed, why=why, log=log)

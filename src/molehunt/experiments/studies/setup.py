@@ -63,6 +63,13 @@ class Setup(Record):
     measure: MeasureSettings = MeasureSettings()
 
 
+COUNTED = (
+    "organism.counted.steps", "organism.counted.rows_seen", "organism.counted.tokens_seen",
+    "organism.counted.tokens_learned", "organism.counted.payload_tokens", "organism.counted.triggered_rows",
+    "organism.counted.system_prompts", "organism.counted.template", "removal.counted.steps",
+    "removal.counted.tokens_seen",
+)  # fmt: skip
+"""Known after a training alone. Each is a list with one value a seed."""
 _SEEDED = ("organism.training", "organism.poison", "removal.training")
 _MANY_STEPS = 10_000
 
@@ -167,4 +174,7 @@ def _put(nested: dict[str, Any], field: str, value: Any) -> None:
         )
     if not isinstance(place, dict):
         raise StudyError(f"field {field!r}", wanted="a field of an arm's setup", got="a value in its way")
+    if field not in _OPEN and isinstance(place.get(last), dict) and place[last]:
+        do = f"set its fields one by one, such as {field}.{next(iter(place[last]))}"
+        raise StudyError(f"field {field!r}", wanted="one field", got="a group of fields", do=do)
     place[last] = value
