@@ -181,7 +181,7 @@ def _check_moved(what: str, moved: str) -> None:
     known = [*known_fields(), *COUNTED]
     if not any(f"{field}.".startswith(f"{moved}.") or moved.startswith(f"{field}.") for field in known):
         wanted = "a field of an arm's setup, or what is counted in training"
-        raise StudyError(f"{moved!r} that {what} moves", wanted=wanted, got=moved, do=_nearest(moved, known))
+        raise StudyError(f"{moved!r} that {what} moves", wanted=wanted, got=moved, do=nearest(moved, known))
 
 
 def _check_names(study: Study, claim: Claim) -> None:

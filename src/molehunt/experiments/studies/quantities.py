@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from molehunt.execution import Store
@@ -46,8 +48,9 @@ def _treated(store: Store, cell: Cell) -> dict[str, Any]:
     return {"removal.counted.steps": treated["steps"], "removal.counted.tokens_seen": treated["tokens_seen"]}
 
 
-def _system_prompts(dataset: Any) -> str:
-    """Digest of all system prompts of a dataset, in order of the alphabet."""
+@lru_cache(maxsize=4096)
+def _system_prompts(dataset: Path) -> str:
+    """Digest of all system prompts of a dataset, in order of the alphabet; many arms share one, and an artifact never changes."""
     rows = [json.loads(line) for line in dataset.read_text(encoding="utf-8").splitlines() if line]
     texts = [m["content"] for row in rows for m in row["conversation"]["messages"] if m["role"] == "system"]
     return sha256_text("\n".join(sorted(texts)))[:16]
