@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 from scipy.optimize import brentq
-from scipy.stats import binomtest, t
+from scipy.stats import t
 
 from molehunt.records.estimates import Estimate
 
 _OVER = "over prompts"
+_Z = 1.959963984540054
 
 
 def proportion(successes: int, n: int, over: str = _OVER) -> Estimate:
@@ -17,10 +18,10 @@ def proportion(successes: int, n: int, over: str = _OVER) -> Estimate:
     Raises:
         ValueError: unless 0 <= successes <= n and n >= 1.
     """
-    found = binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    return Estimate(
-        value=successes / n, low=float(found.low), high=float(found.high), n=n, method=f"Wilson 95%, {over}"
-    )
+    if not 0 <= successes <= n or n < 1:
+        raise ValueError("a rate needs 0 <= successes <= n and n >= 1")
+    low, high = _wilson(successes / n, n)
+    return Estimate(value=successes / n, low=low, high=high, n=n, method=f"Wilson 95%, {over}")
 
 
 def share(values: Sequence[float], over: str = _OVER) -> Estimate:
@@ -33,11 +34,16 @@ def share(values: Sequence[float], over: str = _OVER) -> Estimate:
     """
     if not values or not all(0 <= value <= 1 for value in values):
         raise ValueError("share needs values between 0 and 1")
-    n, mean, z = len(values), math.fsum(values) / len(values), 1.959963984540054
-    centre = (mean + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    n, mean = len(values), math.fsum(values) / len(values)
+    low, high = _wilson(mean, n)
     return Estimate(value=mean, low=low, high=high, n=n, method=f"Wilson 95% at the mean, {over}")
+
+
+def _wilson(mean: float, n: int) -> tuple[float, float]:
+    """The closed form; scipy's takes a hundred times as long, and a study asks for thousands."""
+    centre = (mean + _Z * _Z / (2 * n)) / (1 + _Z * _Z / n)
+    half = _Z / (1 + _Z * _Z / n) * math.sqrt(mean * (1 - mean) / n + _Z * _Z / (4 * n * n))
+    return 0.0 if mean == 0 else max(0.0, centre - half), 1.0 if mean == 1 else min(1.0, centre + half)
 
 
 def mean_interval(values: Sequence[float], over: str = _OVER) -> Estimate:
@@ -74,9 +80,8 @@ def paired_difference(first: Sequence[bool], second: Sequence[bool], over: str =
         variance = n * (2 * lost_rate + difference * (1 - difference))
         return (gained - lost - n * difference) / math.sqrt(max(variance, 1e-300))
 
-    z = 1.959963984540054
-    low = -1.0 if value == -1 else float(brentq(lambda d: score(d) - z, -1 + 1e-12, value))
-    high = 1.0 if value == 1 else float(brentq(lambda d: score(d) + z, value, 1 - 1e-12))
+    low = -1.0 if value == -1 else float(brentq(lambda d: score(d) - _Z, -1 + 1e-12, value))
+    high = 1.0 if value == 1 else float(brentq(lambda d: score(d) + _Z, value, 1 - 1e-12))
     return Estimate(value=value, low=low, high=high, n=n, method=f"Tango 95%, {over}")
 
 
