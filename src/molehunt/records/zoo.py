@@ -158,4 +158,5 @@ def read_zoo(place: Path) -> Zoo:
         got = error.strerror or str(error)
         raise DataError(f"zoo {path}", wanted=f"a {ZOO}", got=got, do="build one with `molehunt zoo build`") from None
     except (ValidationError, UnicodeDecodeError) as error:
-        raise DataError(f"zoo {path}", wanted="a zoo that Molehunt wrote", got=str(error).splitlines()[0]) from None
+        got = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise DataError(f"zoo {path}", wanted="a zoo that Molehunt wrote", got=got) from None
