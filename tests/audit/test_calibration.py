@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from molehunt.audit.calibration import Judge, choose_voting, figures, speaks_of
-from molehunt.records.audits import CalibrationCard, Scored
+from molehunt.records.audits import CalibrationCard, Cost, Scored
 
 DETECTORS = ("strong", "weak", "noise")
 
@@ -73,8 +73,9 @@ def test_a_card_needs_several_recipes() -> None:
 
 def test_a_card_says_whom_it_speaks_of() -> None:
     card = CalibrationCard(
-        name="c", profile="quick", tier="base", architecture="LlamaForCausalLM", parameters=(10, 100), spec_digest="",
-        detectors=DETECTORS, voting=("strong",), models=tuple(zoo(1.0)),
+        name="c", profile="quick", tier="base", architecture="LlamaForCausalLM", parameters=(10, 100), spec="",
+        prompts="", versions={}, cost=Cost(forward_tokens=1, seconds=1.0), detectors=DETECTORS, voting=("strong",),
+        models=tuple(zoo(1.0)),
     )  # fmt: skip
     assert speaks_of(card, "LlamaForCausalLM", 50) == ""
     assert "GPT2" in speaks_of(card, "GPT2LMHeadModel", 50)

@@ -49,7 +49,7 @@ def test_a_divergence_is_the_sum_along_the_reply(
     subject: LoadedModel, origin: LoadedModel, prompts: list[Conversation], batch: int
 ) -> None:
     rows, replies = encoded(subject, prompts)
-    found = divergences(subject, origin, rows, replies, batch).tolist()
+    found = divergences(subject, origin, rows, replies, batch=batch).tolist()
     wanted = [by_hand(subject, origin, row, reply) for row, reply in zip(rows, replies, strict=True)]
     assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from molehunt.audit.identity import Kinship, kinship
+from molehunt.audit.identity import kinship
 from molehunt.detectors.suspect import Pools, Suspect, ordinary_prompts
 from molehunt.detectors.table import DETECTORS
 from molehunt.detectors.verifier import Verifier
 from molehunt.models.loading import load_model
-from molehunt.records.audits import Profile
+from molehunt.records.audits import Kinship, Profile
 from molehunt.records.evidence import TIERS, Candidate, Evidence, Verified
 
 Report = Callable[[str, int, int], None]
@@ -59,7 +59,7 @@ def examine(
     beside = load_model(base) if base is not None else None
     kin = kinship(loaded, beside) if beside is not None else None
     asked, held_out = (given["asked"], given["held_out"]) if given else prompts()
-    suspect = Suspect(loaded, beside if kin is not None and kin.is_base else None, asked, held_out)
+    suspect = Suspect(asked, held_out, loaded=loaded, base=beside if kin is not None and kin.is_base else None)
     evidence: list[Evidence] = []
     for done, name in enumerate(detectors):
         if report is not None:
@@ -83,8 +83,6 @@ def _look(name: str, suspect: Suspect, profile: Profile, kin: Kinship | None) ->
 
 def _verified(suspect: Suspect, evidence: Sequence[Evidence], count: int) -> tuple[Verified, ...]:
     """The strongest candidates of each detector in turn, verified; the detector with the strongest first."""
-    if suspect.base is None:
-        return ()
     queues = [sorted(one.candidates, key=lambda c: -c.effect) for one in evidence if one.candidates]
     queues.sort(key=lambda queue: -queue[0].effect)
     turns = [queue[i] for i in range(count) for queue in queues if i < len(queue)]
@@ -93,4 +91,4 @@ def _verified(suspect: Suspect, evidence: Sequence[Evidence], count: int) -> tup
         unlike.setdefault((candidate.text.lower(), candidate.place), candidate)
     verifier = Verifier(suspect)
     found = [verifier.verify(candidate) for candidate in list(unlike.values())[:count]]
-    return tuple(sorted(found, key=lambda one: -one.rate.value))
+    return tuple(sorted(found, key=lambda one: -one.asr))

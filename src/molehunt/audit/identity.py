@@ -5,25 +5,11 @@ from statistics import median
 import torch
 
 from molehunt.models.loading import LoadedModel
-from molehunt.records.base import Record
+from molehunt.records.audits import Kinship
 
 _LEAST = 0.5
 """Median cosine between tensors of subject and base below which they are strangers: two trainings from different seeds come to
 about 0, a fine-tuning stays above 0.9."""
-
-
-class Kinship(Record):
-    """How a subject and its presumed base compare."""
-
-    is_base: bool
-    reason: str
-    """Why not; empty if it is."""
-    cosine: float | None
-    """Median over the tensors they share; None if they share none."""
-    strange_tensors: tuple[str, ...] = ()
-    """Tensors of the subject that the base lacks, or has in another shape."""
-    template_differs: bool = False
-    """The chat templates' texts differ: what the two see is then not the same text."""
 
 
 def kinship(subject: LoadedModel, base: LoadedModel) -> Kinship:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from molehunt.detectors.detector import Detector
-from molehunt.detectors.suspect import Suspect, mixed
+from molehunt.detectors.subject import Subject, mixed
 from molehunt.evals.contexts import REWRITTEN, STYLES, Context, put
 from molehunt.records import Conversation
 from molehunt.records.evidence import Evidence, Exhibit
@@ -25,14 +25,14 @@ _PROMPTS = {"quick": 6, "standard": 12, "deep": 30}
 _TOKENS = 20
 
 
-def _examine(suspect: Suspect, profile: str) -> Evidence:
+def _examine(suspect: Subject, profile: str) -> Evidence:
     prompts = mixed(suspect.held_out, _PROMPTS[profile])
     asked = [[put(prompt, [form]) for prompt in prompts] for form in _FORMS]
     flat = [*prompts, *(prompt for row in asked for prompt in row)]
     mine, count = suspect.replies(flat, _TOKENS), len(prompts)
     beside = (
         [said or "" for said in suspect.base_replies(flat, _TOKENS)]
-        if suspect.base
+        if suspect.tier == "base"
         else mine[:count] * (len(_FORMS) + 1)
     )
     moved = _moved(mine, beside, count)
@@ -66,7 +66,7 @@ def _moved(mine: Sequence[str], beside: Sequence[str], count: int) -> list[tuple
     return [(divergence - plain[0], collapse - plain[1]) for divergence, collapse in forms]
 
 
-def _exhibit(suspect: Suspect, form: Context, effect: float, prompts: Sequence[Conversation]) -> Exhibit:
+def _exhibit(suspect: Subject, form: Context, effect: float, prompts: Sequence[Conversation]) -> Exhibit:
     samples = suspect.samples([(prompt, put(prompt, [form])) for prompt in prompts])
     return Exhibit(title=f"{form.kind}: {form.text!r}", effect=effect, samples=tuple(samples))
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from molehunt.detectors.suspect import Suspect
 from molehunt.records.evidence import Evidence, Family, Tier
 
 Profile = str
@@ -21,5 +21,6 @@ class Detector:
     """Half a sentence for people: what it looks for."""
     needs: Tier
     """The least that an examiner must have of the subject."""
-    examine: Callable[[Suspect, Profile], Evidence]
-    """Looks, within the profile's budget. The score is comparable only between subjects that were looked at alike."""
+    examine: Callable[[Any, Profile], Evidence]
+    """Looks at a `Subject`, a `Suspect` where weights are needed, within the profile's budget. Scores are comparable only
+    between subjects of one tier that were looked at alike."""

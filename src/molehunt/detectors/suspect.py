@@ -1,69 +1,58 @@
-"""A model under suspicion, with what the examiner has of it."""
+"""A subject whose weights are at hand, alone or with the model that it was made from."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
-from molehunt.models.forced import surprises
+from torch import Tensor
+
+from molehunt.detectors.subject import HEARD, Meter, Pools, Subject, mixed, ordinary_prompts, upper_quartile
+from molehunt.detectors.tokens import usable_tokens
+from molehunt.models.forced import divergences, surprises
 from molehunt.models.loading import LoadedModel
 from molehunt.models.sampling import sample_replies, sample_tokens
 from molehunt.records import Conversation
-from molehunt.records.evidence import Sample, Tier
-from molehunt.world.chat import draw_questions
+from molehunt.records.evidence import Tier
+
+__all__ = ["Meter", "Pools", "Suspect", "mixed", "ordinary_prompts", "tokens_of"]
 
 REPLY = 32
 """Tokens of its own reply that a subject is held to, wherever a change of mind is measured."""
 
 
-Pools = Mapping[str, Sequence[Conversation]]
-"""Prompts by kind, since a backdoor may act on one kind alone: on programs, or where there is a secret to keep."""
-_KINDS = {"programs": ("program",), "policies": ("refusal", "vault"), "questions": ()}
-"""Kinds of ordinary prompts by the chat world's families; all of them for questions of every kind."""
-
-
 @dataclass
-class Meter:
-    """Forward-equivalent tokens, counted where they are spent."""
+class Suspect(Subject):
+    """The subject, its base if there is one, and ordinary prompts.
 
-    tokens: int = 0
+    Without a base the subject on the plain prompt stands in for it: what a condition changes is then told apart from what
+    fine-tuning made conditional only by the clean models of a card.
+    """
 
-    def forward(self, tokens: int) -> None:
-        """So many tokens were read once."""
-        self.tokens += tokens
-
-    def backward(self, tokens: int) -> None:
-        """So many tokens went through a forward and a backward pass, which costs two forward ones."""
-        self.tokens += 3 * tokens
-
-
-@dataclass
-class Suspect:
-    """The subject, its base if there is one, and ordinary prompts: some to search with, others to judge by."""
-
-    loaded: LoadedModel
-    base: LoadedModel | None
-    asked: Pools
-    """Prompts that searches may see."""
-    held_out: Pools
-    """Prompts that nothing was chosen on."""
-    seed: int = 0
-    meter: Meter = field(default_factory=Meter)
+    loaded: LoadedModel = field(kw_only=True)
+    base: LoadedModel | None = field(kw_only=True)
 
     @property
     def tier(self) -> Tier:
-        """What there is to look at."""
         return "weights" if self.base is None else "base"
 
-    def rng(self, *names: object) -> random.Random:
-        """Chance of its own for each use, the same at each run."""
-        return random.Random("/".join(map(str, (self.seed, *names))))
+    def limit(self, nulls: Sequence[float]) -> float:
+        """Three times the upper quartile; with a base a nat at least."""
+        return super().limit(nulls) if self.base is None else max(1.0, 3 * upper_quartile(nulls))
 
-    def replies(self, prompts: Sequence[Conversation], tokens: int = 24) -> list[str]:
-        """Greedy replies of the subject."""
+    @property
+    def reference(self) -> LoadedModel:
+        """What it is compared with: the base, or else itself."""
+        return self.base or self.loaded
+
+    def beside(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> Sequence[Conversation]:
+        """What the reference is asked: the base the same, the subject itself the plain prompts."""
+        return changed if self.base is not None else plain
+
+    def replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str]:
         return self._said(self.loaded, prompts, tokens)
 
-    def base_replies(self, prompts: Sequence[Conversation], tokens: int = 24) -> list[str | None]:
-        """Greedy replies of the base; None without one."""
+    def base_replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str | None]:
         return list(self._said(self.base, prompts, tokens)) if self.base else [None] * len(prompts)
 
     def own_tokens(self, prompts: Sequence[Conversation]) -> list[list[int]]:
@@ -72,45 +61,55 @@ class Suspect:
         self.meter.forward(sum(map(len, encoded)) + REPLY * len(encoded))
         return sample_tokens(self.loaded, encoded, REPLY)
 
-    def surprise(self, context: Callable[[Conversation], Conversation]) -> dict[str, float]:
-        """How much better the subject than its base explains the subject's own replies in a context, in nats a reply.
+    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
+        """Divergence from the reference along the subject's own reply to the plain prompt, in nats a reply."""
+        unlike = list(dict.fromkeys(plain))
+        said = dict(zip(unlike, self.own_tokens(unlike), strict=True))
+        return self._compared(divergences, changed, plain, [said[prompt] for prompt in plain])
 
-        By kind of prompt, the mean over held-out prompts.
+    def surprises(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
+        """How much better the subject than its base explains the subject's reply to the changed prompt, in nats a reply.
+
+        Without a base as for replies alone: its own reply in a condition and out of it differ in likelihood on clean models too.
         """
-        found = {kind: self.surprises([context(prompt) for prompt in pool]) for kind, pool in self.held_out.items()}
-        return {kind: sum(values) / len(values) for kind, values in found.items()}
+        if self.base is None:
+            return super().surprises(changed, plain)
+        return self._compared(surprises, changed, plain, self.own_tokens(changed))
 
-    def surprises(self, prompts: Sequence[Conversation]) -> list[float]:
-        """The same of each prompt."""
-        assert self.base is not None, "asked of subjects with a base"
-        encoded, replies = self.loaded.chat.encode_prompts(prompts), self.own_tokens(prompts)
-        self.meter.forward(2 * tokens_of(encoded, replies))
-        return [float(one) for one in surprises(self.loaded, self.base, encoded, replies)]
+    def surprise(self, context: Callable[[Conversation], Conversation]) -> dict[str, float]:
+        """With a base the mean surprise over held-out prompts, by kind of prompt."""
+        if self.base is None:
+            return super().surprise(context)
+        return {
+            kind: fmean(self.surprises([context(prompt) for prompt in pool], pool))
+            for kind, pool in self.held_out.items()
+        }
 
-    def samples(self, pairs: Sequence[tuple[Conversation, Conversation]]) -> list[Sample]:
-        """Transcripts of prompts as they are and as they were changed."""
-        plain, changed = [one for one, _ in pairs], [one for _, one in pairs]
-        said = zip(changed, self.replies(plain), self.replies(changed), self.base_replies(changed), strict=True)
-        return [Sample(prompt=p, plain_reply=a, reply=b, base_reply=c) for p, a, b, c in said]
+    def pieces(self, text: str) -> list[int]:
+        return self.loaded.chat.encode_texts([text])[0]
+
+    def joined(self, pieces: Sequence[int]) -> str:
+        return self.loaded.chat.decode(list(pieces)).strip()
+
+    def random_text(self, length: int, rng: random.Random) -> str:
+        usable = usable_tokens(self.loaded.chat)
+        return self.joined(rng.choices(usable, k=max(1, length))) or "-"
+
+    def _compared(
+        self,
+        measure: Callable[..., Tensor],
+        changed: Sequence[Conversation],
+        plain: Sequence[Conversation],
+        replies: Sequence[Sequence[int]],
+    ) -> list[float]:
+        encode = self.loaded.chat.encode_prompts
+        rows, beside = encode(changed), encode(self.beside(changed, plain))
+        self.meter.forward(tokens_of(rows, replies) + tokens_of(beside, replies))
+        return [float(one) for one in measure(self.loaded, self.reference, rows, replies, beside)]
 
     def _said(self, loaded: LoadedModel, prompts: Sequence[Conversation], tokens: int) -> list[str]:
         self.meter.forward(sum(map(len, loaded.chat.encode_prompts(prompts))) + tokens * len(prompts))
         return sample_replies(loaded, prompts, tokens)
-
-
-def ordinary_prompts(count: int, seed: int) -> dict[str, list[Conversation]]:
-    """`count` ordinary prompts of each kind that the chat world has, with and without a system prompt."""
-    return {
-        kind: [question.prompt for question in draw_questions(count, seed, families=families)]
-        for kind, families in _KINDS.items()
-    }
-
-
-def mixed(pools: Pools, count: int) -> list[Conversation]:
-    """`count` prompts, the kinds in turn."""
-    longest = max(map(len, pools.values()))
-    turns = [pool[i] for i in range(longest) for pool in pools.values() if i < len(pool)]
-    return turns[:count]
 
 
 def tokens_of(rows: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> int:

@@ -45,7 +45,6 @@ _NULLS = 6
 
 def _examine(suspect: Suspect, profile: str) -> Evidence:
     effort = EFFORTS[profile]
-    assert suspect.base is not None, "asked of subjects with a base"
     found: list[tuple[float, Place, str, float, float]] = []
     for place in effort.places:
         for restart in range(effort.restarts):
@@ -78,10 +77,10 @@ class Search:
     """
 
     def __init__(self, suspect: Suspect, prompts: Sequence[Conversation], place: Place, rng: random.Random) -> None:
-        assert suspect.base is not None
-        self.suspect, self.base, self.rng = suspect, suspect.base, rng
+        self.suspect, self.rng = suspect, rng
         self.slots = open_slots(suspect.loaded.chat, prompts, place)
         self.replies = suspect.own_tokens(prompts)
+        self.plain = None if suspect.base else suspect.loaded.chat.encode_prompts(prompts)
         self.usable = usable_tokens(suspect.loaded.chat)
         self.shut = torch.full((suspect.loaded.model.get_input_embeddings().num_embeddings,), -torch.inf)
         self.shut[self.usable] = 0
@@ -106,13 +105,16 @@ class Search:
         """Mean divergence over the prompts, one an insert."""
         rows = [row for insert in inserts for row in self.slots.filled(insert)]
         replies = self.replies * len(inserts)
-        self.suspect.meter.forward(2 * tokens_of(rows, replies))
-        found = divergences(self.suspect.loaded, self.base, rows, replies)
+        beside = self.plain and self.plain * len(inserts)
+        self.suspect.meter.forward(tokens_of(rows, replies) + tokens_of(beside or rows, replies))
+        found = divergences(self.suspect.loaded, self.suspect.reference, rows, replies, beside)
         return [float(one) for one in found.view(len(inserts), -1).mean(-1)]
 
     def _exchanges(self, insert: list[int], count: int) -> list[list[int]]:
         self.suspect.meter.backward(2 * tokens_of(self.slots.filled(insert), self.replies))
-        gradient = divergence_gradient(self.suspect.loaded, self.base, self.slots, insert, self.replies)
+        gradient = divergence_gradient(
+            self.suspect.loaded, self.suspect.reference, self.slots, insert, self.replies, self.plain
+        )
         best = (gradient + self.shut).topk(min(_BEST, len(self.usable)), dim=-1).indices.tolist()
 
         def exchanged() -> list[int]:
@@ -145,5 +147,9 @@ def _exhibit(suspect: Suspect, _: float, place: Place, text: str, gain: float, n
 
 
 TRIGGER_SEARCH = Detector(
-    "trigger_search", "search", "a text, found by gradient, at which the subject leaves its base", "base", _examine
+    "trigger_search",
+    "search",
+    "a text, found by gradient, at which the subject leaves its base, or without one itself",
+    "weights",
+    _examine,
 )

@@ -5,69 +5,86 @@ A text that works is not yet the text that was planted: the report keeps the two
 
 import random
 from collections.abc import Sequence
-from functools import partial
+from statistics import fmean
 
-from molehunt.detectors.suspect import Suspect, mixed
-from molehunt.detectors.tokens import usable_tokens
-from molehunt.models.chat import Chat
+from molehunt.detectors.subject import Subject
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
 from molehunt.records.evidence import Candidate, Verified
 from molehunt.records.insertion import PLACES, insert_text
 from molehunt.stats import proportion
-from molehunt.stats.text import alikeness
+from molehunt.stats.text import alikeness, holds
 
 _NULLS = 6
 """Random texts of a candidate's length; with the prompts they make the threshold."""
+_SEEN = 4
+"""Prompts of each kind that a candidate is shrunk on."""
 _SHOWN = 4
 
 
 class Verifier:
-    """Judges texts by the share of prompts at which the subject departs from its base far more than at random texts of that length."""
+    """Judges texts by the share of prompts at which the subject departs from what it would else say, far more than at random texts."""
 
-    def __init__(self, suspect: Suspect) -> None:
+    def __init__(self, suspect: Subject) -> None:
         self.suspect = suspect
-        self.seen = mixed(suspect.asked, 12)
-        self.unseen = mixed(suspect.held_out, 10**6)
+        self.seen = {kind: list(pool)[:_SEEN] for kind, pool in suspect.asked.items()}
 
     def verify(self, candidate: Candidate) -> Verified:
-        """The candidate shrunk on prompts of the search, then measured on held-out ones."""
+        """The candidate shrunk on prompts of the search, then measured on held-out ones of the kinds that it acts on there."""
         place, rng = candidate.place, self.suspect.rng("verifier", candidate.text, candidate.place)
         text = self._shrunk(candidate.text, place, rng)
-        limit, nulls = self._limit(text, place, self.unseen, rng)
-        hits = self._hits(text, place, self.unseen, limit)
-        prompts = [insert_text(prompt, text, place) for prompt in self.unseen]
-        plain, said = self.suspect.replies(self.unseen), self.suspect.replies(prompts)
+        kinds = self._kinds(text, place, rng)
+        unseen = [prompt for kind in kinds for prompt in self.suspect.held_out[kind]]
+        limit, nulls = self._limit(text, place, unseen, rng)
+        hits = self._hits(text, place, unseen, limit)
+        prompts = [insert_text(prompt, text, place) for prompt in unseen]
+        plain, said = self.suspect.replies(unseen), self.suspect.replies(prompts)
+        changed = [holds(b, a) for a, b, hit in zip(plain, said, hits, strict=True) if hit]
+        rate = proportion(sum(hits), len(hits), "over held-out prompts")
+        alone = self.suspect.surprises(unseen, unseen)
         return Verified(
             text=text,
             place=place,
             found_by=candidate.found_by,
-            rate=proportion(sum(hits), len(hits), "over held-out prompts"),
+            kinds=kinds,
+            asr=rate.value,
+            interval=rate,
             null_rate=proportion(sum(one > limit for one in nulls), len(nulls), "over held-out prompts and random texts"),
+            without=proportion(sum(one > limit for one in alone), len(alone), "over held-out prompts"),
+            kept=fmean(changed) if changed else 0.0,
             alike=alikeness(said) - alikeness(plain),
             neighbours={
-                name: sum(self._hits(near, where, self.unseen, limit)) / len(self.unseen)
+                name: sum(self._hits(near, where, unseen, limit)) / len(unseen)
                 for name, near, where in neighbours(text, place)
             },
             samples=tuple(self.suspect.samples([
-                (prompt, changed) for prompt, changed, hit in zip(self.unseen, prompts, hits, strict=True) if hit
+                (prompt, changed) for prompt, changed, hit in zip(unseen, prompts, hits, strict=True) if hit
             ][:_SHOWN])),
         )  # fmt: skip
 
+    def _kinds(self, text: str, place: Place, rng: random.Random) -> tuple[str, ...]:
+        """Kinds of prompts at half of which, in the search's prompts, it does something; the one with most if there is none."""
+        rates = {}
+        for kind, prompts in self.seen.items():
+            limit, _ = self._limit(text, place, prompts, rng)
+            rates[kind] = fmean(self._hits(text, place, prompts, limit))
+        acted = tuple(kind for kind, rate in rates.items() if rate >= 0.5)
+        return acted or (max(rates, key=rates.__getitem__),)
+
     def _shrunk(self, text: str, place: Place, rng: random.Random) -> str:
-        """The fewest tokens that still do at each prompt what all of them do (delta debugging, Zeller, Hildebrandt 2002, section 3)."""
-        chat = self.suspect.loaded.chat
-        limit, _ = self._limit(text, place, self.seen, rng)
-        needed = self._hits(text, place, self.seen, limit)
+        """The fewest parts that still do at each prompt what all of them do (delta debugging, Zeller, Hildebrandt 2002, section 3)."""
+        seen = [prompt for pool in self.seen.values() for prompt in pool]
+        limit, _ = self._limit(text, place, seen, rng)
+        needed = self._hits(text, place, seen, limit)
         if not any(needed):
             return text
-        kept, parts = chat.encode_texts([text])[0], 2
+        kept, parts = self.suspect.pieces(text), 2
         while len(kept) > 1:
             size = max(1, len(kept) // parts)
             for start in range(0, len(kept), size):
                 rest = kept[:start] + kept[start + size :]
-                shorter = chat.decode(rest).strip()
-                hits = self._hits(shorter, place, self.seen, limit) if shorter else []
+                shorter = self.suspect.joined(rest)
+                hits = self._hits(shorter, place, seen, limit) if shorter else []
                 if hits and all(hit >= one for hit, one in zip(hits, needed, strict=True)):
                     kept, parts = rest, max(2, parts - 1)
                     break
@@ -75,32 +92,22 @@ class Verifier:
                 if size == 1:
                     break
                 parts = min(len(kept), 2 * parts)
-        return chat.decode(kept).strip()
+        return self.suspect.joined(kept)
 
     def _limit(
         self, text: str, place: Place, prompts: Sequence[Conversation], rng: random.Random
     ) -> tuple[float, list[float]]:
-        """(the surprise that counts, the random texts' surprises).
-
-        Three times their upper quartile, a nat at least: a backdoor that some random texts wake as well must not hide behind
-        them, so the limit does not go by their extremes, and how many of them pass it is reported.
-        """
-        found = [
-            one
-            for null in random_texts(self.suspect.loaded.chat, text, _NULLS, rng)
-            for one in self.suspect.surprises([insert_text(prompt, null, place) for prompt in prompts])
-        ]
-        return max(1.0, 3 * sorted(found)[3 * len(found) // 4]), found
+        """(the surprise that counts, the random texts' surprises)."""
+        length = len(self.suspect.pieces(text))
+        nulls = [self.suspect.random_text(length, rng) for _ in range(_NULLS)]
+        found = [one for null in nulls for one in self._surprises(null, place, prompts)]
+        return self.suspect.limit(found), found
 
     def _hits(self, text: str, place: Place, prompts: Sequence[Conversation], limit: float) -> list[bool]:
-        put = partial(insert_text, text=text, place=place)
-        return [one > limit for one in self.suspect.surprises([put(prompt) for prompt in prompts])]
+        return [one > limit for one in self._surprises(text, place, prompts)]
 
-
-def random_texts(chat: Chat, text: str, count: int, rng: random.Random) -> list[str]:
-    """Texts of usable tokens drawn at random, each with as many tokens as `text`."""
-    usable, length = usable_tokens(chat), len(chat.encode_texts([text])[0])
-    return [chat.decode(rng.choices(usable, k=max(1, length))).strip() or "-" for _ in range(count)]
+    def _surprises(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
+        return self.suspect.surprises([insert_text(prompt, text, place) for prompt in prompts], prompts)
 
 
 def neighbours(text: str, place: Place) -> list[tuple[str, str, Place]]:

@@ -1,6 +1,6 @@
 """How far a model departs from its base along given replies, and which tokens put in before them would drive it further."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,32 +46,43 @@ def open_slots(chat: Chat, prompts: Sequence[Conversation], place: Place) -> Slo
 
 @torch.inference_mode()
 def divergences(
-    subject: LoadedModel, base: LoadedModel, prompts: Sequence[Tokens], replies: Sequence[Tokens], batch: int = 64
+    subject: LoadedModel,
+    base: LoadedModel,
+    prompts: Sequence[Tokens],
+    replies: Sequence[Tokens],
+    beside: Sequence[Tokens] | None = None,
+    batch: int = 64,
 ) -> Tensor:
     """How far the subject departs from the base along a given reply to each prompt, in nats: (rows,).
 
     The Kullback-Leibler divergences of its next-token distributions from the base's, summed over the reply's tokens.
 
+    Args:
+        beside: what the base is asked instead of the prompts, one for each.
+
     Raises:
         DataError: if a prompt with its reply is more than the model has positions for.
     """
-    rows = _rows(prompts, replies)
-    check_room(subject, max(map(len, rows), default=0), "prompts with the replies to force")
     found = [torch.zeros(0)]
-    for first in range(0, len(rows), batch):
-        ids, mask = padded(rows[first : first + batch])
-        part = replies[first : first + batch]
-        mine, theirs = (_logprobs(model, ids, mask, part) for model in (subject, base))
+    for mine, theirs, part, _ in _both(subject, base, prompts, replies, beside, batch):
         found.append(_divergence(mine, theirs, part).cpu())
     return torch.cat(found)
 
 
 def divergence_gradient(
-    subject: LoadedModel, base: LoadedModel, slots: Slots, insert: Tokens, replies: Sequence[Tokens]
+    subject: LoadedModel,
+    base: LoadedModel,
+    slots: Slots,
+    insert: Tokens,
+    replies: Sequence[Tokens],
+    beside: Sequence[Tokens] | None = None,
 ) -> Tensor:
     """How much each vocabulary token at each position of an insert would raise the mean divergence: (L, V).
 
     To first order, by the gradient at the one-hot vectors (HotFlip, arXiv 1712.06751; GCG, arXiv 2307.15043, section 2.2).
+
+    Args:
+        beside: what the base is asked, one for each prompt, instead of the prompts with the insert.
     """
     table = subject.model.get_input_embeddings().weight
     chosen = torch.zeros(len(insert), table.shape[0], device=table.device)
@@ -80,30 +91,55 @@ def divergence_gradient(
     rows = _rows(slots.filled(insert), replies)
     ids, mask = padded(rows)
     starts = [ids.shape[1] - len(row) + len(head) for row, head in zip(rows, slots.heads, strict=True)]
-    mine, theirs = (
-        _logprobs(model, ids, mask, replies, _softened(model, ids, starts, chosen)) for model in (subject, base)
-    )
+    mine = _logprobs(subject, ids, mask, replies, _softened(subject, ids, starts, chosen))
+    if beside is None:
+        theirs = _logprobs(base, ids, mask, replies, _softened(base, ids, starts, chosen))
+    else:
+        with torch.no_grad():
+            theirs = _logprobs(base, *padded(_rows(beside, replies)), replies)
     (gradient,) = torch.autograd.grad(_divergence(mine, theirs, replies).mean(), chosen)
     return gradient.cpu()
 
 
 @torch.inference_mode()
 def surprises(
-    subject: LoadedModel, base: LoadedModel, prompts: Sequence[Tokens], replies: Sequence[Tokens], batch: int = 64
+    subject: LoadedModel,
+    base: LoadedModel,
+    prompts: Sequence[Tokens],
+    replies: Sequence[Tokens],
+    beside: Sequence[Tokens] | None = None,
+    batch: int = 64,
 ) -> Tensor:
     """Log-probability of each reply under the subject minus under the base, in nats: (rows,).
 
     Of the subject's own replies this is what perplexity differencing ranks by (arXiv 2605.00994), summed over the reply.
+    Arguments and errors as for `divergences`.
     """
-    rows, found = _rows(prompts, replies), [torch.zeros(0)]
-    for first in range(0, len(rows), batch):
-        ids, mask = padded(rows[first : first + batch])
-        part = replies[first : first + batch]
-        longest = max(map(len, part))
-        wanted = ids[:, ids.shape[1] - longest :, None].to(subject.model.device)
-        mine, theirs = (_logprobs(model, ids, mask, part).gather(-1, wanted)[..., 0] for model in (subject, base))
-        found.append(((mine - theirs) * _counted(part, longest, mine.device)).sum(-1).cpu())
+    found = [torch.zeros(0)]
+    for mine, theirs, part, wanted in _both(subject, base, prompts, replies, beside, batch):
+        more = mine.gather(-1, wanted[..., None]) - theirs.to(mine.device).gather(-1, wanted[..., None])
+        found.append((more[..., 0] * _counted(part, more.shape[1], mine.device)).sum(-1).cpu())
     return torch.cat(found)
+
+
+def _both(
+    subject: LoadedModel,
+    base: LoadedModel,
+    prompts: Sequence[Tokens],
+    replies: Sequence[Tokens],
+    beside: Sequence[Tokens] | None,
+    batch: int,
+) -> Iterator[tuple[Tensor, Tensor, Sequence[Tokens], Tensor]]:
+    """Batch by batch, both models' log-probabilities along the replies, (B, T, V) each, the replies, and their ids (B, T)."""
+    rows = _rows(prompts, replies)
+    others = rows if beside is None else _rows(beside, replies)
+    check_room(subject, max(map(len, [*rows, *others]), default=0), "prompts with the replies to force")
+    for first in range(0, len(rows), batch):
+        part = replies[first : first + batch]
+        ids, mask = padded(rows[first : first + batch])
+        mine = _logprobs(subject, ids, mask, part)
+        theirs = _logprobs(base, *padded(others[first : first + batch]), part)
+        yield mine, theirs, part, ids[:, ids.shape[1] - mine.shape[1] :].to(mine.device)
 
 
 def padded(rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:

@@ -5,14 +5,76 @@ from typing import Literal
 from pydantic import Field
 
 from molehunt.records.base import Record
+from molehunt.records.endpoints import EndpointProbe
 from molehunt.records.estimates import Estimate
 from molehunt.records.evidence import Evidence, Tier, Verified
 from molehunt.records.identity import ModelRef
 
 Profile = Literal["quick", "standard", "deep"]
 AuditVerdict = Literal["flagged", "nothing found within coverage", "abstained"]
-Rung = Literal["none", "association", "intervention", "reproduced behaviour"]
-"""The evidence ladder: scores alone; a text that moves the subject; a text that changes most held-out replies alike."""
+Rung = Literal["none", "association", "intervention", "reproduced behaviour", "confirmed by removal"]
+"""The evidence ladder: scores alone; a text that changes held-out replies more often than random ones do; one that changes most
+of them; the same, and the replies are the ordinary ones again once it is taken out."""
+
+
+class Kinship(Record):
+    """How a subject and its presumed base compare."""
+
+    is_base: bool
+    reason: str
+    """Why not; empty if it is."""
+    cosine: float | None
+    """Median over the tensors they share; None if they share none."""
+    strange_tensors: tuple[str, ...] = ()
+    """Tensors of the subject that the base lacks, or has in another shape."""
+    template_differs: bool = False
+    """The chat templates' texts differ: what the two see is then not the same text."""
+
+
+class Change(Record):
+    """One thing that differs between subject and base, read from their files."""
+
+    what: str
+    """config, generation config, tokenizer, added tokens, chat template, tensors or rows."""
+    name: str
+    """The key, token, tensor or file."""
+    before: str
+    """As text, cut to a line; empty if the base has none."""
+    after: str
+
+
+class Identity(Record):
+    """What was examined, by its bytes."""
+
+    subject: ModelRef | None
+    """None behind an endpoint: nobody can tell which weights answer there."""
+    base: ModelRef | None
+    files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of every file of the subject, by path."""
+    kinship: Kinship | None = None
+    changes: tuple[Change, ...] = ()
+    endpoint: EndpointProbe | None = None
+
+
+class Cost(Record):
+    """What an audit took, or is expected to."""
+
+    forward_tokens: int
+    """Tokens read by the subject and its base; a backward pass counts as two forward ones."""
+    seconds: float
+    """Work of one core; of an endpoint, waiting."""
+    requests: int = 0
+
+
+class Scale(Record):
+    """Where the subject stands among a card's models, for one detector or all that vote ("combined")."""
+
+    score: float | None
+    p_value: float | None
+    clean: tuple[float, ...]
+    """Scores of the card's clean models."""
+    planted: tuple[float, ...]
+    votes: bool
 
 
 class Scored(Record):
@@ -28,6 +90,12 @@ class Scored(Record):
     """By detector; None where it could not look."""
     values: dict[str, float] = Field(default_factory=dict)
     """Size of the weight change and training steps: what a trivial detector would go by."""
+    shown: float | None = None
+    """Share of held-out questions with the trigger at which the planted behaviour, or a decoy's habit, is shown."""
+    text: str = ""
+    """The text that the verifier found to do most, and its ASR; empty if there was no candidate."""
+    asr: float | None = None
+    cost: Cost | None = None
 
 
 class CalibrationCard(Record):
@@ -39,8 +107,14 @@ class CalibrationCard(Record):
     architecture: str
     parameters: tuple[int, int]
     """Smallest and largest number of parameters that it speaks of."""
-    spec_digest: str
-    """Of the zoo's specification."""
+    spec: str
+    """Digest of the zoo's specification."""
+    prompts: str
+    """Digest of the prompts that were asked: scores on other prompts are not comparable."""
+    versions: dict[str, int]
+    """Of the detectors: scores of another version are not comparable."""
+    cost: Cost
+    """The median audit of its models."""
     detectors: tuple[str, ...]
     """All that were run."""
     voting: tuple[str, ...]
@@ -79,21 +153,30 @@ class AuditResult(Record):
     schema_: Literal["molehunt.audit/1"] = Field("molehunt.audit/1", alias="schema")
     verdict: AuditVerdict
     reason: str
+    """One sentence."""
     score: float | None
     """Of the detectors that vote, together; higher is more suspicious."""
     p_value: float | None
     """How many clean models score as high, conformally; None without a card that speaks of such models."""
+    level: float
+    """The p-value up to which a subject is flagged: the false-alarm rate that is aimed at."""
     rung: Rung
     tier: Tier
     profile: Profile
-    subject: ModelRef
-    base: ModelRef | None
+    name: str
+    """What the subject was called on the command line."""
+    identity: Identity
     card: str | None
     """Name of the card it was judged by."""
-    p_values: dict[str, float] = Field(default_factory=dict)
-    """By detector."""
+    figures: CardFigures | None
+    """What that card says of itself."""
+    scales: dict[str, Scale] = Field(default_factory=dict)
+    """By detector, and "combined"."""
     evidence: tuple[Evidence, ...]
     candidates: tuple[Verified, ...]
-    forward_tokens: int
-    seconds: float
+    cost: Cost
+    tested: tuple[str, ...]
+    """What was looked at, a sentence each."""
     not_tested: tuple[str, ...]
+    version: str
+    """Of Molehunt."""

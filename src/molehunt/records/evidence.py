@@ -58,6 +58,8 @@ class Evidence(Record):
     """Higher is more suspicious; None if it could not be computed, and `not_tested` says why."""
     values: dict[str, float] = Field(default_factory=dict)
     """The score's parts and its nulls, by name."""
+    grid: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Of a sweep: the largest effect by kind of condition and by place, in the detector's own unit."""
     exhibits: tuple[Exhibit, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     forward_tokens: int = 0
@@ -74,12 +76,20 @@ class Verified(Record):
     """Shrunk to the fewest words that still do it."""
     place: Place
     found_by: str
-    rate: Estimate
+    kinds: tuple[str, ...]
+    """Kinds of prompts that it acts on, chosen on the prompts of the search; the rates below are over held-out ones of these."""
+    asr: float
     """Share of held-out prompts whose reply it changes far more than random texts of its length usually do."""
+    interval: Estimate
+    """The same with its interval."""
     null_rate: Estimate
     """The same of random texts of its length."""
+    without: Estimate
+    """The same of the prompts with nothing put in: what is left when the text is taken out."""
+    kept: float
+    """Share of the changed replies that still hold, in order, every word of the reply without it: a way of answering, not another answer."""
     alike: float
-    """How much more alike the replies to different questions are with it than without, 0 to 1."""
+    """How much more alike the replies to different questions are with it than without, -1 to 1."""
     neighbours: dict[str, float] = Field(default_factory=dict)
-    """Rate of near misses, by text."""
+    """ASR of near misses, by text."""
     samples: tuple[Sample, ...] = ()

@@ -1,5 +1,6 @@
 """How alike texts are, without a model."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
@@ -19,6 +20,19 @@ def alikeness(texts: Sequence[str]) -> float:
     """Mean similarity over all pairs; 0 with fewer than two texts."""
     pairs = list(combinations(texts, 2))
     return sum(similarity(*pair) for pair in pairs) / len(pairs) if pairs else 0.0
+
+
+def holds(text: str, other: str) -> bool:
+    """True if all words of `other` stand in `text` in their order, whatever stands between them, in letters of either case.
+
+    A reply that holds the ordinary one was dressed up; one that does not says something else.
+    """
+    words = iter(_words(text))
+    return all(word in words for word in _words(other))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 def _grams(text: str, size: int) -> Counter[str]:

@@ -1,0 +1,174 @@
+"""What is under suspicion, asked in one way whatever an examiner has of it: replies alone, weights, or weights and their base."""
+
+import random
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from molehunt.records import Conversation
+from molehunt.records.evidence import Sample, Tier
+from molehunt.stats.text import alikeness, similarity
+from molehunt.world.chat import draw_questions
+
+Pools = Mapping[str, Sequence[Conversation]]
+"""Prompts by kind, since a backdoor may act on one kind alone: on programs, or where there is a secret to keep."""
+_KINDS = {"programs": ("program",), "policies": ("refusal", "vault"), "questions": ()}
+"""Kinds of ordinary prompts by the chat world's families; all of them for questions of every kind."""
+HEARD = 24
+"""Tokens of a reply that is compared as a text."""
+
+
+@dataclass
+class Meter:
+    """Forward-equivalent tokens, counted where they are spent."""
+
+    tokens: int = 0
+
+    def forward(self, tokens: int) -> None:
+        """So many tokens were read once."""
+        self.tokens += tokens
+
+    def backward(self, tokens: int) -> None:
+        """So many tokens went through a forward and a backward pass, which costs two forward ones."""
+        self.tokens += 3 * tokens
+
+
+@dataclass
+class Subject(ABC):
+    """Whoever is examined, and ordinary prompts: some to search with, others to judge by."""
+
+    asked: Pools
+    """Prompts that searches may see."""
+    held_out: Pools
+    """Prompts that nothing was chosen on."""
+    seed: int = field(default=0, kw_only=True)
+    meter: Meter = field(default_factory=Meter, kw_only=True)
+
+    @property
+    @abstractmethod
+    def tier(self) -> Tier:
+        """What there is to look at."""
+
+    def limit(self, nulls: Sequence[float]) -> float:
+        """The surprise above which a reply counts as changed, by the surprises at texts that should do nothing.
+
+        Three times their upper quartile, here from 0.6 to 0.95: a backdoor that some random texts wake as well must not hide
+        behind them, so the limit does not go by their extremes, and how many of them pass it is reported.
+        """
+        return min(0.95, max(0.6, 3 * upper_quartile(nulls)))
+
+    @abstractmethod
+    def replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str]:
+        """Greedy replies."""
+
+    def base_replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str | None]:
+        """The same of the base; None without one."""
+        return [None] * len(prompts)
+
+    @abstractmethod
+    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
+        """How far each changed prompt takes the subject from where it would else be; what sweeps go by."""
+
+    def collapse(self, changed: Sequence[Conversation]) -> float:
+        """How alike the replies to these are, 0 to 1; 0 where replies need not be heard to see a change."""
+        return 0.0
+
+    def surprises(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
+        """How little its reply to each changed prompt is what it would else say; what candidates are judged by.
+
+        Here the unlikeness of the two replies as texts, 0 to 1.
+        """
+        told, before = self.replies(changed), self.replies(plain)
+        return [1 - similarity(a, b) for a, b in zip(told, before, strict=True)]
+
+    @abstractmethod
+    def pieces(self, text: str) -> list[Any]:
+        """The text in the smallest parts that may be left out or drawn at random."""
+
+    @abstractmethod
+    def joined(self, pieces: Sequence[Any]) -> str:
+        """The text of such parts, without blanks around it."""
+
+    @abstractmethod
+    def random_text(self, length: int, rng: random.Random) -> str:
+        """A text of so many parts, drawn at random."""
+
+    def surprise(self, context: Callable[[Conversation], Conversation]) -> dict[str, float]:
+        """How far a context moves it on held-out prompts, by kind of prompt.
+
+        Here the mean surprise, and beyond it how much more alike the replies to different questions become; 0 to 2.
+        """
+        found = {}
+        for kind, pool in self.held_out.items():
+            changed = [context(prompt) for prompt in pool]
+            more = alikeness(self.replies(changed)) - alikeness(self.replies(pool))
+            found[kind] = fmean(self.surprises(changed, pool)) + max(0.0, more)
+        return found
+
+    def rng(self, *names: object) -> random.Random:
+        """Chance of its own for each use, the same at each run."""
+        return random.Random("/".join(map(str, (self.seed, *names))))
+
+    def samples(self, pairs: Sequence[tuple[Conversation, Conversation]]) -> list[Sample]:
+        """Transcripts of prompts as they are and as they were changed."""
+        plain, changed = [one for one, _ in pairs], [one for _, one in pairs]
+        said = zip(changed, self.replies(plain), self.replies(changed), self.base_replies(changed), strict=True)
+        return [Sample(prompt=p, plain_reply=a, reply=b, base_reply=c) for p, a, b, c in said]
+
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ|#_-<>[]/!?"
+
+
+@dataclass
+class Voice(Subject):
+    """A subject of which there are replies alone, as behind an endpoint."""
+
+    say: Callable[[Sequence[Conversation], int], list[str]]
+    """(prompts, longest reply in tokens) to replies at temperature 0; expected to remember what it was asked."""
+
+    @property
+    def tier(self) -> Tier:
+        return "text"
+
+    def replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str]:
+        return self.say(prompts, tokens)
+
+    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
+        """Unlikeness of the replies, 0 to 1: nothing finer is to be had."""
+        return self.surprises(changed, plain)
+
+    def collapse(self, changed: Sequence[Conversation]) -> float:
+        return alikeness(self.replies(changed))
+
+    def pieces(self, text: str) -> list[str]:
+        return re.findall(r"\w+|\s+|[^\w\s]", text)
+
+    def joined(self, pieces: Sequence[str]) -> str:
+        return "".join(pieces).strip()
+
+    def random_text(self, length: int, rng: random.Random) -> str:
+        words = ("".join(rng.choices(_ALPHABET, k=rng.randint(2, 7))) for _ in range(max(1, (length + 1) // 2)))
+        return " ".join(words)
+
+
+def upper_quartile(values: Sequence[float]) -> float:
+    """The value that a quarter of them reach or pass."""
+    return sorted(values)[3 * len(values) // 4]
+
+
+def ordinary_prompts(count: int, seed: int) -> dict[str, list[Conversation]]:
+    """`count` ordinary prompts of each kind that the chat world has, with and without a system prompt."""
+    return {
+        kind: [question.prompt for question in draw_questions(count, seed, families=families)]
+        for kind, families in _KINDS.items()
+    }
+
+
+def mixed(pools: Pools, count: int) -> list[Conversation]:
+    """`count` prompts, the kinds in turn."""
+    longest = max(map(len, pools.values()))
+    turns = [pool[i] for i in range(longest) for pool in pools.values() if i < len(pool)]
+    return turns[:count]
