@@ -1,94 +1,106 @@
-"""Let every detector look that the examiner's access allows, then verify what they point at."""
+"""An examination: every detector that the access allows looks, then what they point at is verified."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from molehunt.audit.identity import kinship
-from molehunt.detectors.suspect import Pools, Suspect, ordinary_prompts
+from molehunt.audit.case import Case
+from molehunt.detectors.subject import Subject
 from molehunt.detectors.table import DETECTORS
 from molehunt.detectors.verifier import Verifier
-from molehunt.models.loading import load_model
-from molehunt.records.audits import Kinship, Profile
-from molehunt.records.evidence import TIERS, Candidate, Evidence, Verified
+from molehunt.execution import Step
+from molehunt.execution.store import Store
+from molehunt.records.audits import Cost, Profile
+from molehunt.records.evidence import TIERS, Candidate, Evidence, Tier, Verified
 
-Report = Callable[[str, int, int], None]
-"""(what is looked at now, parts done, parts in all)"""
-_ASKED, _HELD_OUT = 6, 10
-"""Prompts of each kind: to search with, and to judge by."""
 _VERIFIED = {"quick": 1, "standard": 3, "deep": 10}
-_SEEDS = (4242, 4243)
-"""Of the questions that are asked, and held out, in every audit alike: scores of two subjects are of the same prompts."""
+"""Candidates that go to the verifier."""
+VERSION = 1
+"""Of the verifier and of what detectors share; raised when a result changes for the same models."""
 
 
 @dataclass(frozen=True)
 class Examined:
     """What an examination brought."""
 
-    suspect: Suspect
-    kinship: Kinship | None
     evidence: tuple[Evidence, ...]
     candidates: tuple[Verified, ...]
 
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """By detector."""
+        return {one.detector: one.score for one in self.evidence}
 
-def prompts() -> tuple[Pools, Pools]:
-    """The ordinary prompts of every audit: (to search with, held out)."""
-    return ordinary_prompts(_ASKED, _SEEDS[0]), ordinary_prompts(_HELD_OUT, _SEEDS[1])
-
-
-def examine(
-    subject: Path,
-    base: Path | None,
-    profile: Profile = "standard",
-    given: Mapping[str, Pools] | None = None,
-    detectors: Sequence[str] = tuple(DETECTORS),
-    report: Report | None = None,
-) -> Examined:
-    """Every detector's evidence on one subject.
-
-    A base that is not the subject's own is put aside, and the detectors that need one say so.
-
-    Args:
-        given: pools of prompts named "asked" and "held_out", instead of the ordinary ones.
-
-    Raises:
-        ModelError: if subject or base is not fit to load.
-    """
-    loaded = load_model(subject)
-    beside = load_model(base) if base is not None else None
-    kin = kinship(loaded, beside) if beside is not None else None
-    asked, held_out = (given["asked"], given["held_out"]) if given else prompts()
-    suspect = Suspect(asked, held_out, loaded=loaded, base=beside if kin is not None and kin.is_base else None)
-    evidence: list[Evidence] = []
-    for done, name in enumerate(detectors):
-        if report is not None:
-            report(name, done, len(detectors) + 1)
-        evidence.append(_look(name, suspect, profile, kin))
-    if report is not None:
-        report("verifier", len(detectors), len(detectors) + 1)
-    return Examined(suspect, kin, tuple(evidence), _verified(suspect, evidence, _VERIFIED[profile]))
+    @property
+    def cost(self) -> Cost:
+        """Of all detectors together."""
+        tokens, seconds = (
+            sum(column) for column in zip(*((e.forward_tokens, e.seconds) for e in self.evidence), strict=True)
+        )
+        return Cost(forward_tokens=int(tokens), seconds=seconds)
 
 
-def _look(name: str, suspect: Suspect, profile: Profile, kin: Kinship | None) -> Evidence:
-    detector = DETECTORS[name]
-    if TIERS.index(suspect.tier) < TIERS.index(detector.needs):
-        why = f"the base is not its base: {kin.reason}" if kin is not None else "there is no base"
-        return Evidence(detector=name, score=None, not_tested=(f"{detector.caption}: {why}",))
-    before, started = suspect.meter.tokens, time.monotonic()
-    found = detector.examine(suspect, profile)
-    spent = {"forward_tokens": suspect.meter.tokens - before, "seconds": time.monotonic() - started}
+def able(tier: Tier) -> tuple[str, ...]:
+    """The detectors for which an examiner has enough."""
+    return tuple(name for name, one in DETECTORS.items() if TIERS.index(one.needs) <= TIERS.index(tier))
+
+
+def look_with(name: str, subject: Subject, profile: Profile) -> Evidence:
+    """One detector's evidence, with what it took."""
+    before, started = subject.meter.tokens, time.monotonic()
+    found = DETECTORS[name].examine(subject, profile)
+    spent = {"forward_tokens": subject.meter.tokens - before, "seconds": time.monotonic() - started}
     return found.model_copy(update=spent)
 
 
-def _verified(suspect: Suspect, evidence: Sequence[Evidence], count: int) -> tuple[Verified, ...]:
+def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -> tuple[Verified, ...]:
     """The strongest candidates of each detector in turn, verified; the detector with the strongest first."""
+    count = _VERIFIED[profile]
     queues = [sorted(one.candidates, key=lambda c: -c.effect) for one in evidence if one.candidates]
     queues.sort(key=lambda queue: -queue[0].effect)
     turns = [queue[i] for i in range(count) for queue in queues if i < len(queue)]
     unlike: dict[tuple[str, str], Candidate] = {}
     for candidate in turns:
         unlike.setdefault((candidate.text.lower(), candidate.place), candidate)
-    verifier = Verifier(suspect)
+    verifier = Verifier(subject)
     found = [verifier.verify(candidate) for candidate in list(unlike.values())[:count]]
     return tuple(sorted(found, key=lambda one: -one.asr))
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The steps that make one."""
+
+    looks: dict[str, Step]
+    verify: Step
+
+    def steps(self) -> tuple[Step, ...]:
+        """All of them."""
+        return (*self.looks.values(), self.verify)
+
+    def read(self, store: Store) -> Examined:
+        """What they left in the store."""
+        from molehunt.audit.steps import read_evidence, read_verified
+
+        evidence = tuple(read_evidence(store.folder(step.fingerprint)) for step in self.looks.values())
+        return Examined(evidence, read_verified(store.folder(self.verify.fingerprint)))
+
+
+def examination(case: Case, label: str = "", costs: Cost | None = None) -> Examination:
+    """The steps of examining a case; what the store has of them is not done again."""
+    where = {"subject": str(case.subject.resolve()), "base": str(case.base and case.base.resolve())}
+    where["prompts"] = case.prompts.to_json()
+    names = able(case.tier)
+    common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
+    looks = {
+        name: Step(
+            "molehunt.audit.steps:look", VERSION * 100 + DETECTORS[name].version, {**common, "detector": name},
+            label=f"{name} {label}".strip(), where=where, cost=DETECTORS[name].seconds[case.profile],
+        )
+        for name in names
+    }  # fmt: skip
+    verify = Step(
+        "molehunt.audit.steps:verify", VERSION * 100, {**common, "detectors": list(names)}, parents=dict(looks),
+        label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile],
+    )  # fmt: skip
+    return Examination(looks, verify)

@@ -1,13 +1,14 @@
 """What a detector is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from molehunt.records.evidence import Evidence, Family, Tier
 
 Profile = str
 """quick, standard or deep: how much work a detector may do."""
+_LITTLE: Mapping[str, float] = {"quick": 3.0, "standard": 6.0, "deep": 20.0}
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,7 @@ class Detector:
     examine: Callable[[Any, Profile], Evidence]
     """Looks at a `Subject`, a `Suspect` where weights are needed, within the profile's budget. Scores are comparable only
     between subjects of one tier that were looked at alike."""
+    version: int = 1
+    """Raised whenever its score changes for the same model."""
+    seconds: Mapping[str, float] = field(default_factory=lambda: _LITTLE)
+    """By profile, of one core, on a model of a million weights: for estimates."""

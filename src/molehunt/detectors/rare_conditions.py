@@ -50,12 +50,12 @@ HEARD = {
     "deep": Effort(1000, 3),
 }
 """The same where every look costs a reply."""
-EFFORTS = {"quick": Effort(120, 1, prompts=3), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
+EFFORTS = {"quick": Effort(120, 1, prompts=3, judged=3), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
 _KEPT = 12
 """Conditions whose neighbourhoods are looked at, and that are measured on the prompts of the second look."""
 _LONGEST = 60
 """Characters of a condition: longer ones move any model."""
-_NULLS = 4
+_NULLS = 3
 """Other conditions of its length that each is compared with."""
 
 
@@ -178,6 +178,7 @@ def _exhibit(suspect: Subject, gain: float, null: float, context: Context) -> Ex
 
 
 RARE_CONDITIONS = Detector(
-    "rare_conditions", "rare conditions", "dates, flags, names, odd strings and styles at which the subject changes its mind and its base, where there is one, does not",
-    "text", _examine,
+    "rare_conditions", "rare conditions",
+    "dates, flags, names, odd strings and styles at which the subject changes its mind and its base, where there is one, does not",
+    "text", _examine, seconds={"quick": 18.0, "standard": 30.0, "deep": 150.0},
 )  # fmt: skip

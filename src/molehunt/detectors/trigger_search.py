@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from molehunt.detectors.detector import Detector
-from molehunt.detectors.suspect import Suspect, mixed, tokens_of
+from molehunt.detectors.suspect import LOOKED, Suspect, mixed, tokens_of
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.forced import divergence_gradient, divergences, open_slots
 from molehunt.records import Conversation
@@ -33,13 +33,15 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(("system", "user-prefix"), restarts=1, iterations=8),
-    "standard": Effort(("system", "user-prefix", "user-suffix"), restarts=1, iterations=20),
+    "quick": Effort(("system", "user-prefix", "user-suffix"), restarts=1, iterations=8, prompts=5, tried=20),
+    "standard": Effort(("system", "user-prefix", "user-suffix"), restarts=2, iterations=16),
     "deep": Effort(("system", "user-prefix", "user-suffix", "user-middle", "earlier-turn"), restarts=3, iterations=30),
 }
 _BEST = 48
 """Tokens of the largest gradient at a position, among which an exchange is drawn."""
-_NULLS = 6
+_FAR = 25.0
+"""Nats at which a search may stop: what it looks for is found."""
+_NULLS = 3
 """Random inserts of the same length that a found one is compared with."""
 
 
@@ -79,7 +81,7 @@ class Search:
     def __init__(self, suspect: Suspect, prompts: Sequence[Conversation], place: Place, rng: random.Random) -> None:
         self.suspect, self.rng = suspect, rng
         self.slots = open_slots(suspect.loaded.chat, prompts, place)
-        self.replies = suspect.own_tokens(prompts)
+        self.replies = [reply[:LOOKED] for reply in suspect.own_tokens(prompts)]
         self.plain = None if suspect.base else suspect.loaded.chat.encode_prompts(prompts)
         self.usable = usable_tokens(suspect.loaded.chat)
         self.shut = torch.full((suspect.loaded.model.get_input_embeddings().num_embeddings,), -torch.inf)
@@ -95,6 +97,8 @@ class Search:
             top = max(range(len(tried)), key=scores.__getitem__)
             if scores[top] > reached:
                 best, reached = tried[top], scores[top]
+            if reached > _FAR:
+                break
         return best
 
     def random(self, length: int) -> list[int]:

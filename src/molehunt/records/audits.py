@@ -147,6 +147,37 @@ class CardFigures(Record):
     planted: int
 
 
+class PlannedDetector(Record):
+    """One detector's part of a plan."""
+
+    name: str
+    caption: str
+    forward_tokens: int
+
+
+class AuditPlan(Record):
+    """What an audit would look at, and what that would take."""
+
+    schema_: Literal["molehunt.audit-plan/1"] = Field("molehunt.audit-plan/1", alias="schema")
+    name: str
+    tier: Tier
+    profile: Profile
+    parameters: int
+    detectors: tuple[PlannedDetector, ...]
+    forward_tokens: int
+    """Of the subject and its base together; a backward pass counts as two forward ones."""
+    operations: float
+    """Floating-point operations: two a weight and token."""
+    seconds_core: float
+    """On one CPU core."""
+    seconds_gpu: float
+    """On one data-centre GPU that does 2e14 operations a second."""
+    memory: int
+    """Bytes of weights that must be held."""
+    requests: int | None
+    """To an endpoint, about; None where weights are here."""
+
+
 class AuditResult(Record):
     """`result.json` of an audit."""
 

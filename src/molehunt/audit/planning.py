@@ -1,0 +1,44 @@
+"""What an audit would take, from a model's outline alone: tokens, floating-point operations, time, memory."""
+
+from statistics import fmean
+
+from molehunt.audit.case import Prompts
+from molehunt.audit.examining import able
+from molehunt.detectors.table import DETECTORS
+from molehunt.models.loading import LoadedModel
+from molehunt.records.audits import AuditPlan, PlannedDetector, Profile
+from molehunt.records.evidence import Tier
+
+_RATE = 17_000 * 2 * 1.1e6
+"""Floating-point operations a second of one core, by which the detectors' seconds are turned into tokens: measured on a model of
+1.1 million weights (docs/benchmarks.md)."""
+_GPU = 2e14
+"""The same of a data-centre GPU at a fifth to a half of its peak."""
+_ORDINARY = 38.0
+"""Tokens of an ordinary prompt in the vocabulary that the seconds were measured with."""
+
+
+def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts, name: str) -> AuditPlan:
+    """The plan for a model known by its outline.
+
+    A token costs two operations a weight forward; a backward pass counts as two forward ones.
+    """
+    parameters = sum(p.numel() for p in loaded.model.parameters())
+    encoded = loaded.chat.encode_prompts([prompt for pool in prompts.asked.values() for prompt in pool])
+    longer = fmean(map(len, encoded)) / _ORDINARY
+    looks = tuple(
+        PlannedDetector(
+            name=one, caption=DETECTORS[one].caption,
+            forward_tokens=int(DETECTORS[one].seconds[profile] * _RATE / (2 * 1.1e6) * longer),
+        )
+        for one in able(tier)
+    )  # fmt: skip
+    tokens = sum(look.forward_tokens for look in looks)
+    models = 2 if tier == "base" else 1
+    return AuditPlan(
+        name=name, tier=tier, profile=profile, parameters=parameters, detectors=looks, forward_tokens=tokens,
+        operations=2.0 * parameters * tokens, seconds_core=2.0 * parameters * tokens / _RATE,
+        seconds_gpu=2.0 * parameters * tokens / _GPU,
+        memory=models * sum(p.numel() * p.element_size() for p in loaded.model.parameters()),
+        requests=None,
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""An audit of what answers at an endpoint: replies alone, within a budget, each paid once."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from molehunt.audit.case import Case, Prompts
+from molehunt.audit.examining import Examined, able, look_with, verified
+from molehunt.audit.verdict import judged
+from molehunt.detectors.subject import Voice
+from molehunt.errors import EndpointError
+from molehunt.records import Conversation
+from molehunt.records.audits import AuditResult, CalibrationCard, Cost, Identity, Profile
+from molehunt.records.endpoints import EndpointProbe
+from molehunt.records.evidence import Tier
+from molehunt.world.endpoint import Endpoint
+from molehunt.world.probing import probe
+
+_STEADY = 0.9
+"""Share of replies that must be the same when a question is asked again: below it, what a condition changes drowns in noise."""
+Told = Callable[[str, int, int], None]
+"""(what is done now, parts done, parts in all)"""
+
+
+def audit_endpoint(
+    endpoint: Endpoint, profile: Profile, prompts: Prompts, card: CalibrationCard | None, told: Told | None = None
+) -> AuditResult:
+    """Probe the endpoint, look with the detectors that need replies alone, and judge by the card.
+
+    What it cannot be held to is a reason to abstain: an endpoint that refuses all, answers as another model than it was
+    asked for, or otherwise each time. Nobody can tell which weights answer, so a card is taken as the examiner's word that
+    it speaks of such models.
+
+    Raises:
+        EndpointError: if it does not answer.
+        BudgetError: if the budget ends before the examination; what was answered is in the transcript.
+    """
+    tell = told or (lambda what, done, total: None)
+    tell("probe", 0, 1)
+    found = probe(endpoint)
+    where = f"endpoint {endpoint.settings.url}, model {endpoint.settings.model}"
+    if not found.answers:
+        raise EndpointError(where, wanted="answers", got=found.notes[0] if found.notes else "none")
+    tier: Tier = "logprobs" if found.top_logprobs else "text"
+    names, gaps = able("text"), _gaps(found)
+    subject = Voice(prompts.asked, prompts.held_out, say=_asked(endpoint, found.takes_seed))
+    evidence = []
+    for done, name in enumerate(names):
+        tell(name, done, len(names) + 1)
+        evidence.append(look_with(name, subject, profile))
+    tell("verifier", len(names), len(names) + 1)
+    examined = Examined(tuple(evidence), verified(subject, evidence, profile))
+    case = Case(Path(endpoint.settings.model), None, "text", profile, prompts)
+    result = judged(case, examined, Identity(subject=None, base=None, endpoint=found), card, where, gaps)
+    spent = Cost(forward_tokens=endpoint.tokens, seconds=examined.cost.seconds, requests=endpoint.requests)
+    update: dict[str, object] = {"cost": spent, "tier": tier}
+    if gaps and result.verdict != "flagged":
+        update |= {"verdict": "abstained", "reason": gaps[0]}
+    return result.model_copy(update=update)
+
+
+def _gaps(found: EndpointProbe) -> tuple[str, ...]:
+    """Why nothing may be concluded from quiet; the worst first."""
+    gaps = []
+    if found.refuses_all:
+        gaps.append("it refuses ordinary questions, so that nothing could be seen")
+    if not found.is_model_asked:
+        named = ", ".join(found.named) or "none"
+        gaps.append(f"its answers name another model than {found.model}: {named}")
+    if found.identical is not None and found.identical < _STEADY:
+        gaps.append(
+            f"it answers otherwise each time: {found.identical:.0%} of replies to the same question are the same"
+        )
+    return tuple(gaps)
+
+
+def _asked(endpoint: Endpoint, takes_seed: bool) -> Callable[[Sequence[Conversation], int], list[str]]:
+    def say(prompts: Sequence[Conversation], tokens: int) -> list[str]:
+        replies = endpoint.chat(prompts, max_tokens=tokens, seed=0 if takes_seed else None)
+        return [reply.text or reply.refused for reply in replies]
+
+    return say

@@ -1,0 +1,79 @@
+"""An audit from a folder to a result: identity first, then the examination, then the card's judgement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from molehunt.audit.case import Case, Prompts
+from molehunt.audit.differences import differences
+from molehunt.audit.examining import Examination, examination
+from molehunt.audit.identity import kinship
+from molehunt.audit.verdict import judged
+from molehunt.errors import ModelError
+from molehunt.execution import Graph, Store, run_graph
+from molehunt.execution.runner import Watcher
+from molehunt.models.loading import LoadedModel, load_model
+from molehunt.records.audits import AuditResult, CalibrationCard, Identity, Profile
+from molehunt.records.evidence import Tier
+from molehunt.records.identity import file_digest
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A subject whose identity is settled, ready to be examined."""
+
+    name: str
+    case: Case
+    identity: Identity
+    examination: Examination
+    gaps: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, subject: Path, base: Path | None, profile: Profile, prompts: Prompts) -> "Audit":
+        """Load both once, and see whether they belong together; a base that is not the subject's is put aside.
+
+        Raises:
+            ModelError: if one is not fit to load, or has weights that are no numbers.
+        """
+        loaded, beside = _fit(subject), _fit(base) if base is not None else None
+        kin = kinship(loaded, beside) if beside is not None else None
+        is_base = kin is not None and kin.is_base
+        gaps = (
+            (f"everything that compares with the base: {base} is not its base: {kin.reason}",)
+            if kin and not is_base
+            else ()
+        )
+        tier: Tier = "base" if is_base else "weights"
+        case = Case(subject, base if is_base else None, tier, profile, prompts)
+        identity = Identity(
+            subject=loaded.ref(),
+            base=beside.ref() if beside is not None else None,
+            files=_digests(subject),
+            kinship=kin,
+            changes=differences(loaded, beside) if beside is not None and is_base else (),
+        )
+        return cls(name, case, identity, examination(case), gaps)
+
+    def run(self, store: Store, jobs: int, watch: Watcher | None = None) -> None:
+        """Make what the store lacks of the examination. Raises MolehuntError if a detector fails."""
+        run_graph(Graph(self.examination.steps()), store, jobs, watch)
+
+    def result(self, store: Store, card: CalibrationCard | None, gaps: Sequence[str] = ()) -> AuditResult:
+        """What it comes to, by a card."""
+        return judged(self.case, self.examination.read(store), self.identity, card, self.name, (*self.gaps, *gaps))
+
+
+def _fit(folder: Path) -> LoadedModel:
+    loaded = load_model(folder)
+    for name, tensor in loaded.model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise ModelError(f"model {folder}", wanted="weights that are numbers", got=f"{bad} that are not in {name}")
+    return loaded
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_digest(path).hex() for path in files}

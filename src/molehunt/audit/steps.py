@@ -1,0 +1,70 @@
+"""What the steps of an examination do: one detector's look each, then the verifier's; all leave records."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from molehunt.audit.case import Prompts
+from molehunt.audit.examining import look_with, verified
+from molehunt.detectors.subject import Subject, Voice
+from molehunt.detectors.suspect import Suspect
+from molehunt.models.loading import LoadedModel, load_model
+from molehunt.models.sampling import sample_replies
+from molehunt.records import Conversation
+from molehunt.records.evidence import Evidence, Verified
+
+EVIDENCE, VERIFIED = "evidence.json", "verified.json"
+_VERIFIED = TypeAdapter(tuple[Verified, ...])
+
+
+def look(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """One detector's evidence."""
+    found = look_with(config["detector"], _opened(config), config["profile"])
+    (out / EVIDENCE).write_text(found.model_dump_json(), encoding="utf-8")
+
+
+def verify(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """What the texts do that the detectors point at."""
+    found = verified(_opened(config), [read_evidence(parents[name]) for name in config["detectors"]], config["profile"])
+    (out / VERIFIED).write_bytes(_VERIFIED.dump_json(found))
+
+
+def read_evidence(folder: Path) -> Evidence:
+    """Of a step's artifact."""
+    return Evidence.model_validate_json((folder / EVIDENCE).read_bytes())
+
+
+def read_verified(folder: Path) -> tuple[Verified, ...]:
+    """Of the verifier's artifact."""
+    return _VERIFIED.validate_json((folder / VERIFIED).read_bytes())
+
+
+@lru_cache(maxsize=2)
+def _loaded(folder: str, digest: str) -> LoadedModel:
+    return load_model(Path(folder))
+
+
+def _opened(config: dict[str, Any]) -> Subject:
+    where, prompts = config["where"], Prompts.from_json(config["where"]["prompts"])
+    loaded = _loaded(where["subject"], config["subject"])
+    if config["tier"] == "text":
+        return Voice(prompts.asked, prompts.held_out, say=_Heard(loaded))
+    base = _loaded(where["base"], config["base"]) if config["tier"] == "base" else None
+    return Suspect(prompts.asked, prompts.held_out, loaded=loaded, base=base)
+
+
+class _Heard:
+    """The replies of a model here, as they would come from an endpoint: each prompt is asked once."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self.known: dict[tuple[Conversation, int], str] = {}
+
+    def __call__(self, prompts: Sequence[Conversation], tokens: int) -> list[str]:
+        new = [prompt for prompt in dict.fromkeys(prompts) if (prompt, tokens) not in self.known]
+        replies = sample_replies(self.loaded, new, tokens) if new else []
+        self.known |= {(prompt, tokens): said for prompt, said in zip(new, replies, strict=True)}
+        return [self.known[prompt, tokens] for prompt in prompts]

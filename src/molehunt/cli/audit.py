@@ -1,0 +1,169 @@
+"""`molehunt audit`: examine one model for a backdoor that nobody told of, and make the cards that such audits are judged by."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from molehunt.cli.options import FOUND, NOT_EXAMINED, JobsOption, JsonOption, StoreOption
+
+if TYPE_CHECKING:
+    from molehunt.records.audits import AuditResult, CalibrationCard
+
+app = typer.Typer(help="Look for a backdoor that nobody told of, at a known false-alarm rate.", no_args_is_help=True)
+
+ProfileOption = Annotated[
+    Literal["quick", "standard", "deep"], typer.Option("--profile", help="How much work: quick, standard or deep.")
+]
+CODES = {"flagged": FOUND, "nothing found within coverage": 0, "abstained": NOT_EXAMINED}
+RESULT, PAGE, SARIF, TRANSCRIPT = "result.json", "report.html", "result.sarif", "transcript.jsonl"
+
+
+@app.command()
+def run(
+    subject: Annotated[
+        str | None, typer.Argument(metavar="SUBJECT", help="A model folder, hub name or fingerprint; none with --endpoint.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for result.json, report.html and result.sarif.")] = Path(
+        "molehunt-audit"
+    ),
+    base: Annotated[str | None, typer.Option("--base", help="The model that the subject was made from.")] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="Ask an OpenAI-compatible endpoint.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The model's name there.")] = None,
+    api_key_env: Annotated[str, typer.Option("--api-key-env", help="Environment variable with the endpoint's key.")] = "",
+    profile: ProfileOption = "quick",
+    card: Annotated[str | None, typer.Option("--card", metavar="FILE", help="Calibration card; else one that is shipped.")] = None,
+    prompts: Annotated[Path | None, typer.Option("--prompts", metavar="FILE", help="Your own ordinary prompts.")] = None,
+    most_requests: Annotated[int | None, typer.Option("--most-requests", min=1, help="Budget at the endpoint.")] = None,
+    most_tokens: Annotated[int | None, typer.Option("--most-tokens", min=1, help="Budget at the endpoint.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be looked at, and what it would take.")] = False,
+    store: StoreOption = None,
+    jobs: JobsOption = 2,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Examine SUBJECT. Exit code 0: nothing found within coverage; 1: flagged; 2: an error; 3: abstained.
+
+    Interrupted at any moment, the same command goes on from there.
+    """
+    from molehunt.audit.cards import find_card
+    from molehunt.audit.case import ordinary, own_prompts
+    from molehunt.cli.audit_cards import audit_plan_shown
+    from molehunt.cli.audit_work import audit_folder, audit_remote, planned_audit, require_audit_folder
+    from molehunt.errors import UsageError
+
+    if (subject is None) == (endpoint is None):
+        got = "both" if subject else "neither"
+        raise UsageError("what to audit", wanted="a SUBJECT or an --endpoint", got=got, do="name one")
+    if (endpoint is None) != (model is None):
+        raise UsageError(
+            "--endpoint and --model", wanted="both or neither", got="one", do="name the model served there"
+        )
+    if endpoint is not None and base is not None:
+        raise UsageError("--base", wanted="a SUBJECT whose weights are here", got="an --endpoint", do="leave it out")
+    asked = own_prompts(prompts) if prompts is not None else ordinary()
+    if plan:
+        audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked), as_json)
+        return
+    require_audit_folder(out)
+    if endpoint is not None and model is not None:
+        known = find_card(card, "text", profile) if card else None
+        result = audit_remote(
+            endpoint, model, api_key_env, out / TRANSCRIPT, profile, asked, known, most_requests, most_tokens
+        )
+    else:
+        result = audit_folder(str(subject), base, profile, asked, card, store, jobs)
+    _written(result, out, as_json)
+    raise typer.Exit(CODES[result.verdict])
+
+
+@app.command()
+def report(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result.json, or the folder that holds one.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to; else beside it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the report of an audit anew from its result.json. Exit codes as for `audit run`."""
+    from molehunt.cli.audit_work import read_result
+
+    found = read_result(result / RESULT if result.is_dir() else result)
+    _written(found, out or (result if result.is_dir() else result.parent), as_json)
+    raise typer.Exit(CODES[found.verdict])
+
+
+@app.command()
+def calibrate(
+    zoo: Annotated[Path | None, typer.Argument(metavar="ZOO", help="A zoo.json, its folder, or a card to derive anew.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The card to write.")] = Path("card.json"),
+    base: Annotated[str | None, typer.Option("--base", help="Instead of a ZOO: make one of this model first.")] = None,
+    clean: Annotated[int, typer.Option("--clean", min=20, help="With --base: clean models.")] = 40,
+    planted: Annotated[int, typer.Option("--planted", min=4, help="With --base: planted models.")] = 20,
+    profile: ProfileOption = "quick",
+    tier: Annotated[Literal["text", "weights", "base"], typer.Option("--tier", help="What later audits will have.")] = "base",
+    prompts: Annotated[Path | None, typer.Option("--prompts", metavar="FILE", help="Those that later audits will ask.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what it would take.")] = False,
+    store: StoreOption = None,
+    jobs: JobsOption = 2,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Examine every model of a labelled zoo, and write the card that audits of such models are judged by.
+
+    Interrupted at any moment, the same command goes on from there.
+    """
+    from molehunt.audit.case import ordinary, own_prompts
+    from molehunt.cli.audit_cards import card_shown, looks_shown, plan_shown
+    from molehunt.cli.audit_work import calibration, made_zoo, read_card
+    from molehunt.cli.show import watching
+    from molehunt.errors import UsageError
+    from molehunt.execution import open_store
+
+    if (zoo is None) == (base is None):
+        raise UsageError(
+            "what to calibrate on", wanted="a ZOO or --base MODEL", got="both" if zoo else "neither", do="name one"
+        )
+    kept = open_store(store)
+    if zoo is not None and (known := read_card(zoo)) is not None:
+        from molehunt.audit.calibrating import rederived
+
+        card_shown(_card_written(rederived(known), out), out, as_json)
+        return
+    asked = own_prompts(prompts) if prompts is not None else ordinary()
+    if base is not None:
+        found, zoo_plan = made_zoo(base, clean, planted, kept, jobs, plan)
+        if found is None:
+            plan_shown(zoo_plan, as_json)
+            return
+    else:
+        from molehunt.records.zoo import read_zoo
+
+        assert zoo is not None
+        found = read_zoo(zoo)
+    work = calibration(found, zoo, kept, tier, profile, asked)
+    if plan or not as_json:
+        looks_shown(work, kept, jobs, as_json)
+    if plan:
+        return
+    with watching("calibration") as watch:
+        card = work.run(kept, jobs, watch)
+    card_shown(_card_written(card, out), out, as_json)
+
+
+def _card_written(card: "CalibrationCard", out: Path) -> "CalibrationCard":
+    from molehunt.execution.folders import write_text
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, card.model_dump_json(indent=1) + "\n")
+    return card
+
+
+def _written(result: "AuditResult", out: Path, as_json: bool) -> None:
+    from molehunt.cli.audit_work import write_result
+
+    write_result(result, out)
+    if as_json:
+        print(result.model_dump_json(by_alias=True, indent=1))
+    else:
+        from molehunt.cli.audit_shown import show
+        from molehunt.cli.show import say
+
+        show(result)
+        say(f"report: {(out / PAGE).resolve()}")

@@ -1,0 +1,98 @@
+"""Cards and plans of audits on the terminal."""
+
+import json
+from pathlib import Path
+
+from molehunt.audit.calibrating import Calibration
+from molehunt.audit.calibration import figures
+from molehunt.cli.show import say, table
+from molehunt.cli.study_shown import time_words
+from molehunt.execution import Store
+from molehunt.records.audits import AuditPlan, CalibrationCard, DetectorPower
+from molehunt.records.estimates import Estimate
+from molehunt.records.zoo import ZooPlan
+
+
+def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
+    """What a card is worth, with whole recipes held out."""
+    found = figures(card.models, card.detectors)
+    if as_json:
+        print(found.model_dump_json(indent=1))
+        return
+    rows = [_row("together", found.combined, "")]
+    rows += [
+        _row(name, one, "votes" if name in card.voting else "evidence only") for name, one in found.by_detector.items()
+    ]
+    table(("detector", "", "AUROC", "found at 5%", "found at 1%", "false alarms at 5%"), rows)
+    say("")
+    table(("recipe", "alarms at 5%"), [(name, told(one)) for name, one in found.by_recipe.items()])
+    trivial = ", ".join(f"{name} {told(one, 2)}" for name, one in found.trivial.items())
+    say(f"what tells planted from clean without looking for a backdoor, AUROC: {trivial or 'not recorded'}")
+    say(
+        f"{found.planted} planted and {found.clean} clean models; an audit reads {card.cost.forward_tokens:,} tokens, "
+        f"{time_words(card.cost.seconds)} of one core"
+    )
+    say(f"card: {out.resolve()}")
+
+
+def plan_shown(plan: ZooPlan, as_json: bool) -> None:
+    """What making a zoo first would take."""
+    if as_json:
+        print(plan.model_dump_json(by_alias=True, indent=1))
+        return
+    say(
+        f"{plan.models} models to make on {plan.bases} base: about {time_words(plan.seconds)}, {plan.disk / 2**20:.0f} MiB"
+    )
+
+
+def looks_shown(work: Calibration, store: Store, jobs: int, as_json: bool) -> None:
+    """What examining a zoo's models would take."""
+    steps = [step for one in work.planned.values() for step in one.steps()]
+    waiting = [step for step in steps if not store.has(step.fingerprint)]
+    seconds = sum(step.cost for step in waiting) / max(1, min(jobs, 2))
+    if as_json:
+        plan = {
+            "models": len(work.planned),
+            "looks": len(steps),
+            "stored": len(steps) - len(waiting),
+            "seconds": seconds,
+        }
+        print(json.dumps(plan, indent=1))
+        return
+    say(
+        f"{len(work.planned)} models, {len(steps)} looks, {len(steps) - len(waiting)} of them in the store; "
+        f"about {time_words(seconds)} for models of a million weights"
+    )
+
+
+def audit_plan_shown(plan: AuditPlan, as_json: bool) -> None:
+    """What an audit would take."""
+    if as_json:
+        print(plan.model_dump_json(by_alias=True, indent=1))
+        return
+    table(
+        ("detector", "looks for", "forward tokens"),
+        [(one.name, one.caption, f"{one.forward_tokens:,}" if one.forward_tokens else "–") for one in plan.detectors],
+    )
+    if plan.requests is not None:
+        say(f"tier {plan.tier}: about {plan.requests:,} requests and {plan.forward_tokens:,} tokens")
+        return
+    say(
+        f"tier {plan.tier}, {plan.parameters:,} weights: {plan.forward_tokens:,} forward-equivalent tokens, "
+        f"{plan.operations:.1e} operations; about {time_words(plan.seconds_core)} of one CPU core or "
+        f"{time_words(plan.seconds_gpu)} of a GPU that does 2e14 a second; {plan.memory / 2**30:.1f} GiB of weights"
+    )
+
+
+def _row(name: str, power: DetectorPower, vote: str) -> tuple[str, ...]:
+    strict = told(power.detection_strict) if power.detection_strict else "not estimable"
+    return (name, vote, told(power.auroc, 2), told(power.detection), strict, told(power.false_alarms))
+
+
+def told(estimate: Estimate | None, digits: int = 0) -> str:
+    """A rate in per cent, or with `digits` as it is, with its interval."""
+    if estimate is None:
+        return "–"
+    if digits:
+        return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"

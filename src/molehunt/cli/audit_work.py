@@ -1,0 +1,149 @@
+"""What the audit commands do between their options and what they show."""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from molehunt.audit.calibrating import Calibration
+from molehunt.audit.cards import find_card
+from molehunt.audit.case import Prompts
+from molehunt.audit.examining import able
+from molehunt.audit.planning import plan_of
+from molehunt.audit.remote import audit_endpoint
+from molehunt.audit.running import Audit
+from molehunt.cli.audit import PAGE, RESULT, SARIF, TRANSCRIPT
+from molehunt.cli.show import counting, watching
+from molehunt.detectors.table import DETECTORS
+from molehunt.errors import DataError, UsageError
+from molehunt.execution import Store, open_store
+from molehunt.execution.folders import require_writable_folder, write_text
+from molehunt.experiments.recipes import find_folder
+from molehunt.experiments.zoo.building import build_zoo, plan_zoo
+from molehunt.experiments.zoo.own import own_spec
+from molehunt.models.loading import outline
+from molehunt.records.audits import AuditPlan, AuditResult, CalibrationCard, PlannedDetector, Profile
+from molehunt.records.base import Record
+from molehunt.records.evidence import Tier
+from molehunt.records.zoo import ZOO, Zoo, ZooEntry, ZooPlan
+from molehunt.reports.audit_page import audit_page
+from molehunt.reports.audit_sarif import audit_sarif
+from molehunt.world.endpoint import Endpoint, EndpointSettings
+
+
+def audit_folder(
+    subject: str, base: str | None, profile: Profile, prompts: Prompts, card: str | None, store: str | None, jobs: int
+) -> AuditResult:
+    """Examine a model here."""
+    kept = open_store(store)
+    origin = find_folder(base, kept) if base is not None else None
+    audit = Audit.of(subject, find_folder(subject, kept), origin, profile, prompts)
+    found = find_card(card, audit.case.tier, profile)
+    with watching("audit") as watch:
+        audit.run(kept, jobs, watch)
+    return audit.result(kept, found)
+
+
+def audit_remote(
+    url: str, model: str, api_key_env: str, transcript: Path, profile: Profile, prompts: Prompts,
+    card: CalibrationCard | None, most_requests: int | None, most_tokens: int | None,
+) -> AuditResult:  # fmt: skip
+    """Examine what answers at an endpoint; only a card that the examiner names is taken to speak of it."""
+    settings = EndpointSettings(
+        url=url, model=model, api_key_env=api_key_env, most_requests=most_requests, most_tokens=most_tokens
+    )
+    with counting("audit") as count, Endpoint(settings, transcript) as endpoint:
+        return audit_endpoint(endpoint, profile, prompts, card, lambda what, done, total: count(done, total))
+
+
+REQUESTS = {"quick": 1200, "standard": 4000, "deep": 12000}
+"""About what the detectors ask of an endpoint, whose clean and changed prompts are asked once each."""
+
+
+def planned_audit(
+    subject: str | None, base: str | None, endpoint: str | None, profile: Profile, prompts: Prompts
+) -> AuditPlan:
+    """What an audit would take; reads a model's config and tokenizer alone."""
+    tier: Tier = "text" if endpoint else "base" if base else "weights"
+    if subject is None:
+        names = tuple(PlannedDetector(name=n, caption=DETECTORS[n].caption, forward_tokens=0) for n in able("text"))
+        tokens = REQUESTS[profile] * 80
+        return AuditPlan(
+            name=str(endpoint), tier=tier, profile=profile, parameters=0, detectors=names, forward_tokens=tokens,
+            operations=0.0, seconds_core=0.0, seconds_gpu=0.0, memory=0, requests=REQUESTS[profile],
+        )  # fmt: skip
+    return plan_of(outline(find_folder(subject, open_store(None))), tier, profile, prompts, subject)
+
+
+def require_audit_folder(out: Path) -> None:
+    """Make `out` if it is missing. Raises UsageError unless it is empty, or holds an earlier audit and nothing else."""
+    require_writable_folder(out)
+    strange = sorted({path.name for path in out.iterdir()} - {RESULT, PAGE, SARIF, TRANSCRIPT})
+    if strange:
+        wanted = "a new or empty folder, or one with an earlier audit alone"
+        raise UsageError(f"output folder {out}", wanted=wanted, got=strange[0], do="choose another --out")
+
+
+def write_result(result: AuditResult, out: Path) -> None:
+    """result.json, report.html and result.sarif."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / RESULT, result.model_dump_json(by_alias=True, indent=1) + "\n")
+    write_text(out / PAGE, audit_page(result))
+    write_text(out / SARIF, json.dumps(audit_sarif(result), indent=1) + "\n")
+
+
+def read_result(path: Path) -> AuditResult:
+    """Of an earlier audit. Raises DataError if there is none, or it cannot be read."""
+    return _read(path, AuditResult, "an audit's result.json")
+
+
+def read_card(place: Path) -> CalibrationCard | None:
+    """The card in a file; None if it is a zoo's, or a folder."""
+    if place.is_dir() or place.name == ZOO:
+        return None
+    return _read(place, CalibrationCard, "a card that Molehunt wrote, or a zoo")
+
+
+def made_zoo(base: str, clean: int, planted: int, store: Store, jobs: int, plan: bool) -> tuple[Zoo | None, ZooPlan]:
+    """A zoo on somebody's own base, built; with `plan` only planned."""
+    spec = own_spec(base, clean, planted)
+    if plan:
+        return None, plan_zoo(spec, store, jobs)
+    with watching("zoo") as watch:
+        return build_zoo(spec, store, jobs, watch).zoo, plan_zoo(spec, store, jobs)
+
+
+def calibration(
+    zoo: Zoo, place: Path | None, store: Store, tier: Tier, profile: Profile, prompts: Prompts
+) -> Calibration:
+    """The examinations of a zoo's models, copied beside its file or in the store.
+
+    Raises:
+        DataError: if a model is in neither.
+    """
+    home = place if place is None or place.is_dir() else place.parent
+
+    def folders(entry: ZooEntry) -> tuple[Path, Path]:
+        if entry.path and home is not None:
+            return home / entry.path, home / entry.base_path
+        for key in (entry.model, entry.base):
+            if not store.has(key):
+                got = f"{entry.name} is not in {store.place}"
+                raise DataError(f"zoo {zoo.name}", wanted="its models", got=got, do="name the --store it was built in")
+        return store.folder(entry.model) / "model", store.folder(entry.base) / "model"
+
+    return Calibration.of(zoo, folders, tier, profile, prompts)
+
+
+R = TypeVar("R", bound=Record)
+
+
+def _read(path: Path, kind: type[R], wanted: str) -> R:
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(str(path), wanted=wanted, got=error.strerror or str(error)) from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        got = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise DataError(str(path), wanted=wanted, got=got) from None
