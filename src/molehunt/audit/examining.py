@@ -74,11 +74,12 @@ def _look(name: str, suspect: Suspect, profile: Profile, kin: Kinship | None) ->
     detector = DETECTORS[name]
     if TIERS.index(suspect.tier) < TIERS.index(detector.needs):
         why = f"the base is not its base: {kin.reason}" if kin is not None else "there is no base"
-        return Evidence(detector=name, score=None, not_tested=(f"{detector.caption}: {why}",))
+        why = f"{detector.caption}: {why}"
+        return Evidence(detector=name, family=detector.family, caption=detector.caption, score=None, not_tested=(why,))
     before, started = suspect.meter.tokens, time.monotonic()
     found = detector.examine(suspect, profile)
     spent = {"forward_tokens": suspect.meter.tokens - before, "seconds": time.monotonic() - started}
-    return found.model_copy(update=spent)
+    return found.model_copy(update={"family": detector.family, "caption": detector.caption, **spent})
 
 
 def _verified(suspect: Suspect, evidence: Sequence[Evidence], count: int) -> tuple[Verified, ...]:
