@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from audit_records import audit_result
 from demo_records import HOSTILE, small_result
+from molehunt.reports.audit_page import audit_page
 from molehunt.reports.demo_page import demo_page
 from molehunt.reports.study_page import study_page
 from study_records import study_result
@@ -38,7 +40,11 @@ def browse(folder: Path, page: Path, *flags: str, place: str = "") -> subprocess
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
 
 
-PAGES = {"demo": lambda: demo_page(small_result()), "study": lambda: study_page(study_result(HOSTILE))}
+PAGES = {
+    "demo": lambda: demo_page(small_result()),
+    "study": lambda: study_page(study_result(HOSTILE)),
+    "audit": lambda: audit_page(audit_result(HOSTILE)),
+}
 
 
 @pytest.fixture(scope="module", params=PAGES)
@@ -66,6 +72,7 @@ def requested(net_log: Path) -> list[str]:
     return [params["url"] for params in asked if params.get("initiator") != "not an origin" and "url" in params]
 
 
+@pytest.mark.parametrize("page", ["demo", "study"], indirect=True)
 def test_the_page_renders_whole(opened: Opened) -> None:
     assert 'id="verdicts"' in opened.dom
     assert opened.dom.count('class="verdict suppressed"') >= 2

@@ -115,6 +115,7 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
         ),
         by_detector={name: power for name in detectors if (power := _power(models, name)) is not None},
         by_recipe={recipe: exact_rate(alarms[recipe], len(found)) for recipe, found in judged.items()},
+        planted_recipes=tuple(recipe for recipe in judged if recipes[recipe]),
         trivial=_trivial(models),
         clean=sum(not model.planted for model in models),
         planted=sum(model.planted for model in models),

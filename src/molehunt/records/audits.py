@@ -141,6 +141,8 @@ class CardFigures(Record):
     by_detector: dict[str, DetectorPower]
     by_recipe: dict[str, Estimate]
     """Share that alarms at 5%, of each recipe: detections of a planted one, false alarms of a clean one."""
+    planted_recipes: tuple[str, ...] = ()
+    """Which of these are planted."""
     trivial: dict[str, Estimate]
     """AUROC of size of the weight change and of training steps: what planted and clean differ by beside the backdoor."""
     clean: int

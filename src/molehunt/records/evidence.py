@@ -54,6 +54,9 @@ class Evidence(Record):
     """What one detector found in one subject."""
 
     detector: str
+    family: Family | None = None
+    caption: str = ""
+    """Half a sentence for people: what it looks for."""
     score: float | None
     """Higher is more suspicious; None if it could not be computed, and `not_tested` says why."""
     values: dict[str, float] = Field(default_factory=dict)

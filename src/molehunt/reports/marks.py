@@ -92,6 +92,40 @@ def sign_of(estimate: Estimate) -> Sign:
     return "up" if estimate.low > 0 else "down" if estimate.high < 0 else "straddles"
 
 
+HALF = 44
+"""Height in pixels of each of two histograms that stand back to back."""
+
+
+def back_to_back(
+    above: Sequence[float], below: Sequence[float], *, mark: float, beyond: float | None,
+    ticks: Sequence[tuple[float, str]],
+) -> Markup:  # fmt: skip
+    """Two histograms on one line, each as high as its fullest bin and over the whole width; `mark` and `beyond` in per cent.
+
+    Args:
+        beyond: what lies to the right of it is shaded.
+    """
+    line, foot = 20 + HALF, 20 + (2 * HALF if below else HALF)
+    marks = []
+    if beyond is not None:
+        marks.append(
+            f'<rect class="beyond" x="{_at(beyond)}" width="{_at(100 - beyond)}" y="14" height="{foot - 14}"/>'
+        )
+    for kind, shares in (("clean", above), ("planted", below)):
+        for i, one in enumerate(shares):
+            high = max(1.5, (HALF - 4) * one / max(shares)) if one else 0.0
+            top = line - high if kind == "clean" else line
+            if one:
+                marks.append(
+                    f'<rect class="{kind}" x="{_at(100 * i / len(shares))}" width="{_at(88 / len(shares))}" y="{top:.1f}" height="{high:.1f}"/>'
+                )
+    marks.append(f'<line class="zero" x1="0" x2="100%" y1="{line}" y2="{line}"/>')
+    marks.append(f'<line class="subject" x1="{_at(mark)}" x2="{_at(mark)}" y1="13" y2="{foot}"/>')
+    marks.append(_text(mark, "this model", 9, "subject"))
+    marks += [_text(at, label, foot + 14) for at, label in ticks]
+    return _svg("among", foot + 18, marks)
+
+
 @dataclass(frozen=True)
 class Series:
     """Lines of one colour over the same scale: one for each seed, and their mean."""
@@ -229,9 +263,10 @@ def _vertical(kind: str, at: float, over: int = 4) -> str:
     return f'<line class="{kind}" x1="{_at(at)}" x2="{_at(at)}" y1="{-over}" y2="100%"/>'
 
 
-def _text(at: float, words: str, y: int) -> str:
+def _text(at: float, words: str, y: int, kind: str = "") -> str:
     anchor = "start" if at < 4 else "end" if at > 96 else "middle"
-    return f'<text x="{_at(at)}" y="{y}" text-anchor="{anchor}">{words}</text>'
+    named = f' class="{kind}"' if kind else ""
+    return f'<text{named} x="{_at(at)}" y="{y}" text-anchor="{anchor}">{words}</text>'
 
 
 def _at(per_cent: float) -> str:

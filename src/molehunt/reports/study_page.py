@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from molehunt.records.claims import Claim, ClaimFinding, Flips
 from molehunt.records.estimates import Estimate
@@ -29,6 +28,7 @@ from molehunt.reports.study_words import (
     p_value,
     together,
 )
+from molehunt.reports.templating import templates
 from molehunt.reports.text import visible
 
 FIRST_ROWS = 40
@@ -46,10 +46,7 @@ T = TypeVar("T")
 def study_page(result: StudyResult) -> str:
     """The page as HTML text. No script, nothing fetched; the content-security policy forbids both."""
     view = StudyView(result)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown,
-        loader=PackageLoader("molehunt.reports"),
-    )  # fmt: skip
+    environment = templates()
     environment.filters.update(
         turns=lambda cells: _turns(view, cells),
         label=label,
@@ -249,10 +246,3 @@ def _derived(value: Any) -> str:
     if isinstance(value, list | tuple) and value and all(one == value[0] for one in value):
         return f"{_json(value[0])} (every seed)"
     return ", ".join(map(_json, value)) if isinstance(value, list | tuple) else _json(value)
-
-
-def _shown(value: Any) -> Any:
-    """Everything that a template writes goes through here: no word of a record acts."""
-    if isinstance(value, Markup):
-        return value
-    return escape(visible(value)) if isinstance(value, str) else value
