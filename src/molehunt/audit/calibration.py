@@ -92,10 +92,17 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
     Raises:
         ValueError: if there are not at least two recipes of each kind.
     """
-    recipes = {model.recipe: model.planted for model in models}
-    if sum(recipes.values()) < 2 or len(recipes) - sum(recipes.values()) < 2:
-        raise ValueError("a card needs two recipes of planted and two of clean models")
-    judged: dict[str, list[tuple[Scored, float]]] = {}
+    recipes = tuple(dict.fromkeys(model.recipe for model in models))
+    for planted in (True, False):
+        if len({model.recipe for model in models if model.planted is planted}) < 2:
+            raise ValueError("a card needs two recipes of planted and two of clean models")
+    with_planted = {model.recipe for model in models if model.planted}
+
+    def group(model: Scored) -> str:
+        """Clean twins are held out with the models they are twins of, and counted apart."""
+        return f"{model.recipe}, clean" if not model.planted and model.recipe in with_planted else model.recipe
+
+    judged: dict[str, list[bool]] = {}
     scores: dict[bool, list[float]] = {True: [], False: []}
     for recipe in recipes:
         others = [model for model in models if model.recipe != recipe]
@@ -103,31 +110,31 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
         for model in (model for model in models if model.recipe == recipe):
             p_value, score = judge.p_value(model.scores), judge.score(model.scores)
             if p_value is not None and score is not None:
-                judged.setdefault(recipe, []).append((model, p_value))
+                judged.setdefault(group(model), []).append(p_value <= _RATE)
                 scores[model.planted].append(score)
-    alarms = {recipe: sum(p <= _RATE for _, p in found) for recipe, found in judged.items()}
+    planted_groups = tuple(name for name in judged if name in {group(m) for m in models if m.planted})
+    shares = {
+        kind: [alarm for name, found in judged.items() if (name in planted_groups) is kind for alarm in found]
+        for kind in (True, False)
+    }
     return CardFigures(
         combined=DetectorPower(
             auroc=auroc(scores[True], scores[False]),
-            detection=_share(judged, alarms, recipes, True),
+            detection=_share(shares[True]),
             detection_strict=detection_at(_STRICT, scores[True], scores[False]),
-            false_alarms=_share(judged, alarms, recipes, False),
+            false_alarms=_share(shares[False]),
         ),
         by_detector={name: power for name in detectors if (power := _power(models, name)) is not None},
-        by_recipe={recipe: exact_rate(alarms[recipe], len(found)) for recipe, found in judged.items()},
-        planted_recipes=tuple(recipe for recipe in judged if recipes[recipe]),
+        by_recipe={name: exact_rate(sum(found), len(found)) for name, found in judged.items()},
+        planted_recipes=planted_groups,
         trivial=_trivial(models),
         clean=sum(not model.planted for model in models),
         planted=sum(model.planted for model in models),
     )
 
 
-def _share(
-    judged: Mapping[str, Sequence[object]], alarms: Mapping[str, int], recipes: Mapping[str, bool], planted: bool
-) -> Estimate | None:
-    of = [recipe for recipe in judged if recipes[recipe] == planted]
-    total = sum(len(judged[recipe]) for recipe in of)
-    return exact_rate(sum(alarms[recipe] for recipe in of), total) if total else None
+def _share(alarms: Sequence[bool]) -> Estimate | None:
+    return exact_rate(sum(alarms), len(alarms)) if alarms else None
 
 
 def _power(models: Sequence[Scored], name: str) -> DetectorPower | None:

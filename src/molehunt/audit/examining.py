@@ -49,8 +49,9 @@ def look_with(name: str, subject: Subject, profile: Profile) -> Evidence:
     """One detector's evidence, with what it took."""
     before, started = subject.meter.tokens, time.monotonic()
     found = DETECTORS[name].examine(subject, profile)
+    known = {"family": DETECTORS[name].family, "caption": DETECTORS[name].caption}
     spent = {"forward_tokens": subject.meter.tokens - before, "seconds": time.monotonic() - started}
-    return found.model_copy(update=spent)
+    return found.model_copy(update=known | spent)
 
 
 def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -> tuple[Verified, ...]:

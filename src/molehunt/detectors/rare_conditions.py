@@ -9,7 +9,7 @@ from statistics import median
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.subject import Subject, mixed
 from molehunt.detectors.suspect import Suspect
-from molehunt.evals.contexts import KINDS, REWRITTEN, Context, draw_context, put, vary
+from molehunt.evals.contexts import KINDS, REWRITTEN, STYLES, Context, draw_context, put, vary
 from molehunt.evals.red_team import rare_tokens
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
@@ -155,19 +155,27 @@ def _draw(rng: Random, kind: str, tokens: Sequence[str]) -> Context:
 def _judge(suspect: Subject, context: Context, others: Sequence[Context]) -> tuple[float, float, Context]:
     """(surprise in the condition, mean surprise in others at its place, the condition), on the kind of held-out prompts that differs most."""
     rng = suspect.rng("rare_conditions", context.digest())
-    nulls = [
-        _as_long(one, context) for one in rng.sample(others, len(others)) if one.kind not in (context.kind, "style")
-    ][:_NULLS]
-    at, *around = (suspect.surprise(partial(put, contexts=[one])) for one in (context, *nulls))
+    nulls = (
+        _styles(context, rng)
+        if context.place == REWRITTEN
+        else [
+            _as_long(one, context) for one in rng.sample(others, len(others)) if one.kind not in (context.kind, "style")
+        ]
+    )
+    at, *around = (suspect.surprise(partial(put, contexts=[one])) for one in (context, *nulls[:_NULLS]))
     means = {kind: sum(one[kind] for one in around) / len(around) for kind in at}
     kind = max(at, key=lambda kind: at[kind] - means[kind])
     return at[kind], means[kind], context
 
 
+def _styles(context: Context, rng: Random) -> list[Context]:
+    """Other ways of writing the question: they make it as hard to read."""
+    names = [name for name in STYLES if name != context.text]
+    return [Context(kind="style", text=name, place=REWRITTEN) for name in rng.sample(names, len(names))]
+
+
 def _as_long(other: Context, context: Context) -> Context:
-    """Another condition's words, repeated or cut to the length of this one, in its place; another style for a style."""
-    if context.place == REWRITTEN:
-        return Context(kind="style", text="in quotes", place=REWRITTEN)
+    """Another condition's words, repeated or cut to the length of this one, in its place."""
     words = (f"{other.text} " * len(context.text))[: max(len(context.text), 1)]
     return Context(kind=other.kind, text=words.strip() or "-", place=context.place)
 
