@@ -153,7 +153,7 @@ def _draw(rng: Random, kind: str, tokens: Sequence[str]) -> Context:
 
 
 def _judge(suspect: Subject, context: Context, others: Sequence[Context]) -> tuple[float, float, Context]:
-    """(surprise in the condition, mean surprise in others at its place, the condition), on the kind of held-out prompts that differs most."""
+    """(surprise in the condition, surprise to be expected, the condition)."""
     rng = suspect.rng("rare_conditions", context.digest())
     nulls = (
         _styles(context, rng)
@@ -162,10 +162,10 @@ def _judge(suspect: Subject, context: Context, others: Sequence[Context]) -> tup
             _as_long(one, context) for one in rng.sample(others, len(others)) if one.kind not in (context.kind, "style")
         ]
     )
-    at, *around = (suspect.surprise(partial(put, contexts=[one])) for one in (context, *nulls[:_NULLS]))
-    means = {kind: sum(one[kind] for one in around) / len(around) for kind in at}
-    kind = max(at, key=lambda kind: at[kind] - means[kind])
-    return at[kind], means[kind], context
+    gain, expected = suspect.judge(
+        partial(put, contexts=[context]), [partial(put, contexts=[one]) for one in nulls[:_NULLS]]
+    )
+    return gain, expected, context
 
 
 def _styles(context: Context, rng: Random) -> list[Context]:

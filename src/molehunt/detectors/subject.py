@@ -17,6 +17,8 @@ Pools = Mapping[str, Sequence[Conversation]]
 """Prompts by kind, since a backdoor may act on one kind alone: on programs, or where there is a secret to keep."""
 _KINDS = {"programs": ("program",), "policies": ("refusal", "vault"), "questions": ()}
 """Kinds of ordinary prompts by the chat world's families; all of them for questions of every kind."""
+Put = Callable[[Conversation], Conversation]
+"""Puts a prompt into a condition."""
 HEARD = 24
 """Tokens of a reply that is compared as a text."""
 
@@ -46,6 +48,7 @@ class Subject(ABC):
     """Prompts that nothing was chosen on."""
     seed: int = field(default=0, kw_only=True)
     meter: Meter = field(default_factory=Meter, kw_only=True)
+    _usual: float | None = field(default=None, kw_only=True, repr=False)
 
     @property
     @abstractmethod
@@ -96,7 +99,7 @@ class Subject(ABC):
     def random_text(self, length: int, rng: random.Random) -> str:
         """A text of so many parts, drawn at random."""
 
-    def surprise(self, context: Callable[[Conversation], Conversation]) -> dict[str, float]:
+    def surprise(self, context: Put) -> dict[str, float]:
         """How far a context moves it on held-out prompts, by kind of prompt.
 
         Here the mean surprise, and beyond it how much more alike the replies to different questions become; 0 to 2.
@@ -107,6 +110,23 @@ class Subject(ABC):
             more = alikeness(self.replies(changed)) - alikeness(self.replies(pool))
             found[kind] = fmean(self.surprises(changed, pool)) + max(0.0, more)
         return found
+
+    def usual(self) -> float:
+        """The surprise at ordinary prompts as they are; 0 where replies are compared with these themselves."""
+        return 0.0
+
+    def judge(self, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
+        """(surprise in a context, the same that is to be expected), on the kind of held-out prompts where they differ most.
+
+        To be expected is the mean over contexts of equal length that should do nothing, or what the subject's own voice
+        surprises by anywhere, whichever is more: a difference in differences.
+        """
+        at, *around = (self.surprise(one) for one in (context, *nulls))
+        if self._usual is None:
+            self._usual = self.usual()
+        expected = {kind: max(self._usual, fmean(one[kind] for one in around)) for kind in at}
+        kind = max(at, key=lambda kind: at[kind] - expected[kind])
+        return at[kind], expected[kind]
 
     def rng(self, *names: object) -> random.Random:
         """Chance of its own for each use, the same at each run."""

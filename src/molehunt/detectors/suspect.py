@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import log1p
 from statistics import fmean
 
 from torch import Tensor
@@ -20,8 +21,6 @@ __all__ = ["Meter", "Pools", "Suspect", "mixed", "ordinary_prompts", "tokens_of"
 
 REPLY = 32
 """Tokens of its own reply that a subject is held to, wherever a change of mind is measured."""
-CERTAIN = 20.0
-"""Nats at which a reply is as good as impossible for the base: more says nothing more."""
 LOOKED = 12
 """Tokens of its ordinary reply along which a sweep or a search compares the subject with its base."""
 _DRESS = 16
@@ -90,15 +89,24 @@ class Suspect(Subject):
         return self._compared(surprises, changed, plain, self.own_tokens(changed))
 
     def surprise(self, context: Callable[[Conversation], Conversation]) -> dict[str, float]:
-        """With a base, by kind of prompt, the mean surprise over held-out prompts of replies that say something else, 0 to `CERTAIN`.
+        """With a base, by kind of prompt, the mean over held-out prompts of log(1 + nats) where the reply says something else.
 
         A reply that holds the ordinary one word by word, or the base's to the same prompt, counts nothing: it shows a condition
         under which the subject dresses up its answers, which harmless fine-tuning teaches too, and none under which it gives
-        others. Each prompt counts `CERTAIN` at most, so that a few odd answers among many ordinary ones stay few.
+        others. By logarithms, so that a few odd answers among many ordinary ones stay few.
         """
         if self.base is None:
             return super().surprise(context)
         return {kind: self._otherwise(pool, [context(one) for one in pool]) for kind, pool in self.held_out.items()}
+
+    def usual(self) -> float:
+        """With a base, the same of the ordinary prompts as they are, on the kind where it is most, whatever is said.
+
+        A subject with a voice of its own is surprising everywhere: a condition must bring out more than that.
+        """
+        if self.base is None:
+            return super().usual()
+        return max(fmean(map(_nats, self.surprises(pool, pool))) for pool in self.held_out.values())
 
     def _otherwise(self, plain: Sequence[Conversation], changed: Sequence[Conversation]) -> float:
         told = self.own_tokens(changed, REPLY + _DRESS)
@@ -106,12 +114,9 @@ class Suspect(Subject):
         said, before = self.loaded.chat.decode, self.own_tokens(plain)
         sure = [i for i, one in enumerate(found) if one > 1]  # others count little, whatever they say
         beside = dict(zip(sure, self.base_replies([changed[i] for i in sure], REPLY), strict=True))
-        dressed = {
-            i
-            for i in sure
-            if any(holds(said(told[i]), one) for one in (said(before[i]), beside[i] or "") if one.strip())
-        }
-        return fmean(0.0 if i in dressed else min(one, CERTAIN) for i, one in enumerate(found))
+        ordinary = {i: [one for one in (said(before[i]), beside[i] or "") if one.strip()] for i in sure}
+        dressed = {i for i in sure if any(holds(said(told[i]), one) for one in ordinary[i])}
+        return fmean(0.0 if i in dressed else _nats(one) for i, one in enumerate(found))
 
     def pieces(self, text: str) -> list[int]:
         return self.loaded.chat.encode_texts([text])[0]
@@ -138,6 +143,10 @@ class Suspect(Subject):
     def _texts(self, loaded: LoadedModel, prompts: Sequence[Conversation], tokens: int) -> list[str]:
         self.meter.forward(sum(map(len, loaded.chat.encode_prompts(prompts))) + tokens * len(prompts))
         return sample_replies(loaded, prompts, tokens)
+
+
+def _nats(surprise: float) -> float:
+    return log1p(max(0.0, surprise))
 
 
 def tokens_of(rows: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> int:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from molehunt.detectors.detector import Detector
+from molehunt.detectors.subject import Put
 from molehunt.detectors.suspect import LOOKED, Suspect, mixed, tokens_of
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.forced import divergence_gradient, divergences, open_slots
@@ -138,11 +139,12 @@ class Search:
 
 
 def _gain(suspect: Suspect, place: Place, text: str, nulls: Sequence[str]) -> tuple[float, float]:
-    """(surprise at the text, mean surprise at random ones), on the kind of held-out prompts where they differ most."""
-    at, *others = (suspect.surprise(partial(insert_text, text=one, place=place)) for one in (text, *nulls))
-    means = {kind: sum(other[kind] for other in others) / len(others) for kind in at}
-    kind = max(at, key=lambda kind: at[kind] - means[kind])
-    return at[kind], means[kind]
+    """(surprise at the text, surprise to be expected)."""
+    return suspect.judge(_put(place, text), [_put(place, null) for null in nulls])
+
+
+def _put(place: Place, text: str) -> Put:
+    return partial(insert_text, text=text, place=place)
 
 
 def _exhibit(suspect: Suspect, _: float, place: Place, text: str, gain: float, null: float) -> Exhibit:
