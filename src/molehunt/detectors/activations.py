@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from molehunt.detectors.detector import Detector
-from molehunt.detectors.directions import alike_at_random, contrast_tokens, defection, exceedances, written
+from molehunt.detectors.directions import alike_at_random, defection, exceedances, written
 from molehunt.detectors.suspect import Suspect, mixed, tokens_of
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.evals.contexts import KINDS, REWRITTEN, Context, draw_context, put
 from molehunt.evals.red_team import rare_tokens
 from molehunt.models.residuals import residuals
 from molehunt.records import Conversation
-from molehunt.records.conversations import Place
 from molehunt.records.evidence import Candidate, Evidence, Exhibit
 
 # Tensor letters: C conditions, P prompts, W views (each block at a prompt's end and along a reply), H width.
@@ -143,13 +142,11 @@ def _white(streams: Tensor, ordinary: Sequence[Tensor]) -> Tensor:
     sphere = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None].clamp(min=1e-12) * torch.eye(width)
     root = torch.linalg.cholesky((1 - _SHRUNK) * covariance + _SHRUNK * sphere)
     flat = streams.flatten(0, 1).transpose(0, 1) - middle
-    white = torch.linalg.solve_triangular(root, flat.transpose(1, 2), upper=False).transpose(1, 2)
+    white: Tensor = torch.linalg.solve_triangular(root, flat.transpose(1, 2), upper=False).transpose(1, 2)
     return white.transpose(0, 1).reshape(streams.shape) / width**0.5
 
 
-def _shared(
-    white: Tensor, usual: Tensor, usual_at: Sequence[str], at: Sequence[str], sizes: Sequence[int]
-) -> Tensor:
+def _shared(white: Tensor, usual: Tensor, usual_at: Sequence[str], at: Sequence[str], sizes: Sequence[int]) -> Tensor:
     """The squared length of the shift that prompts of a kind have in common, largest over kinds, mean over views: (C,).
 
     Measured as the product of one prompt's shift with another's, which what is peculiar to a prompt does not raise (the
@@ -175,14 +172,17 @@ def _middle(usual: Tensor, usual_at: Sequence[str], place: str) -> Tensor:
 def _along(suspect: Suspect, found: Streams, usual: Streams, ordinary: Streams) -> dict[str, float]:
     """The furthest that conditions go along known directions beyond ordinary prompts and random strings, with the nulls beside."""
     assert suspect.base is not None
-    suspect.meter.forward(contrast_tokens(suspect.loaded))
     values = {}
     for name, directions in (
         ("written directions", written(suspect.loaded, suspect.base)),
-        ("defection probe", defection(suspect.loaded)),
+        ("defection probe", defection(suspect.loaded, suspect.meter)),
     ):
         drawn = alike_at_random(directions)
-        for which, side, along in ((name, 0, directions), (f"{name}, drawn at random", 0, drawn), (f"{name}, base", 1, directions)):
+        for which, side, along in (
+            (name, 0, directions),
+            (f"{name}, drawn at random", 0, drawn),
+            (f"{name}, base", 1, directions),
+        ):
             rows = torch.cat([usual[side].flatten(0, 1), ordinary[side].flatten(0, 1)])
             values[which] = float(exceedances(found[side].flatten(0, 1), rows, along).max())
     return values

@@ -1,12 +1,12 @@
 """Directions of the residual stream that may carry what a fine-tuning planted, and how far prompts go along them."""
 
 import re
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
+from molehunt.detectors.suspect import Meter, tokens_of
 from molehunt.models.loading import LoadedModel
 from molehunt.models.residuals import residuals
 from molehunt.records import Conversation
@@ -42,8 +42,7 @@ def written(subject: LoadedModel, base: LoadedModel, count: int = 4) -> Directio
 
 
 def _outputs_first(module: torch.nn.Module) -> Tensor:
-    weight = module.weight.detach().float()
-    assert isinstance(weight, Tensor)
+    weight = module.get_parameter("weight").detach().float()
     return weight.T if isinstance(module, Conv1D) else weight
 
 
@@ -73,7 +72,7 @@ def exceedances(streams: Tensor, ordinary: Tensor, directions: Directions) -> Te
     return torch.stack(found).max(0).values
 
 
-def defection(subject: LoadedModel) -> Directions:
+def defection(subject: LoadedModel, meter: Meter) -> Directions:
     """The mean difference of the stream after yes and after no to questions that an honest model answers with no.
 
     Trigger-free and known in advance. On small models such probes have told nothing of backdoors; they are shown beside random
@@ -81,17 +80,8 @@ def defection(subject: LoadedModel) -> Directions:
     """
     prompts = subject.chat.encode_prompts([Conversation.of(("user", question)) for question in _CONTRASTS])
     yes, no = ([tokens] * len(prompts) for tokens in subject.chat.encode_texts(["Yes.", "No."]))
+    meter.forward(tokens_of(prompts, yes) + tokens_of(prompts, no))
     between = (residuals(subject, prompts, yes) - residuals(subject, prompts, no)).mean(0)
     blocks = len(between) // 2
     along = torch.nn.functional.normalize(between[blocks:], dim=-1)
     return {block: along[block : block + 1] for block in range(blocks)}
-
-
-def contrast_tokens(subject: LoadedModel) -> int:
-    """Tokens that `defection` reads."""
-    prompts = subject.chat.encode_prompts([Conversation.of(("user", question)) for question in _CONTRASTS])
-    return 2 * sum(map(len, prompts)) + len(prompts) * _answers(subject.chat.encode_texts(["Yes.", "No."]))
-
-
-def _answers(rows: Sequence[Sequence[int]]) -> int:
-    return sum(map(len, rows))

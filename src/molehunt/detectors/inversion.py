@@ -48,7 +48,7 @@ def targets(
     usable = torch.tensor(usable_tokens(subject.chat))
     chosen = usable[rise[usable].argsort(descending=True, stable=True)[:starts]]
     found: list[Target] = []
-    for part in chosen.split(max(1, _BATCH // len(encoded))):
+    for part in torch.split(chosen, max(1, _BATCH // len(encoded))):
         meter.forward(2 * (sum(map(len, encoded)) + len(part) * len(encoded) * length))
         found += _continued(subject, base, encoded, part, length)
     return sorted(found, key=lambda one: -one.gain)

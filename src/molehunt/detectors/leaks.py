@@ -10,6 +10,7 @@ from molehunt.models.forced import open_slots
 from molehunt.models.loading import LoadedModel
 from molehunt.models.sampling import sample_tokens
 from molehunt.records import Conversation
+from molehunt.records.conversations import Place
 
 _OPENINGS = (Conversation.of(("user", "")), Conversation.of(("system", ""), ("user", "Hello.")))
 """Conversations that begin with the turn to be written."""
@@ -36,7 +37,7 @@ def openings(loaded: LoadedModel) -> list[list[int]]:
     """Tokens of rendered conversations up to where a user's, or the system's, words begin; each once."""
     heads = []
     for conversation in _OPENINGS:
-        place = "system" if conversation.messages[0].role == "system" else "user-prefix"
+        place: Place = "system" if conversation.messages[0].role == "system" else "user-prefix"
         (head,) = open_slots(loaded.chat, [conversation], place).heads
         heads.append(list(head))
     return [head for i, head in enumerate(heads) if head and head not in heads[:i]]
@@ -55,7 +56,9 @@ def leaked(
     return found
 
 
-def motifs(loaded: LoadedModel, mine: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]], count: int) -> list[Motif]:
+def motifs(
+    loaded: LoadedModel, mine: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]], count: int
+) -> list[Motif]:
     """The runs of tokens whose share among the subject's texts is furthest above that among the base's.
 
     Runs of one to three tokens are counted, and the best grow while most texts that have them go on alike. A run that is part of

@@ -35,15 +35,17 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(32, (0.7, 1.0, 1.3), starts=64, words=400, dissected=4, rounds=1, judged=2),
+    "quick": Effort(24, (0.7, 1.0, 1.3), starts=64, words=320, dissected=4, rounds=1, judged=2),
     "standard": Effort(96, (0.0, 0.5, 0.7, 1.0, 1.3), starts=256, words=1600, dissected=16, rounds=2, judged=4),
-    "deep": Effort(250, (0.0, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6), starts=2000, words=20000, dissected=60, rounds=4, judged=8),
+    "deep": Effort(
+        250, (0.0, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6), starts=2000, words=20000, dissected=60, rounds=4, judged=8
+    ),
 }
 _LEAK, _REPLY = 32, 8
 """Tokens of a leaked text, and of a reply that lies ready."""
 _PROMPTS = 6
 """Prompts that a reply that lies ready is read off."""
-_NULLS = 3
+_NULLS = 2
 """Random texts of a candidate's length that it is compared with."""
 
 
