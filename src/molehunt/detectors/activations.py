@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import sqrt
 from random import Random
 
 import torch
@@ -74,18 +75,15 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     tokens = rare_tokens(chat)
     contexts = [draw_context(rng, kinds[i % len(kinds)], tokens) for i in range(effort.contexts)]
     strings = _strings(suspect, contexts, effort.strings, rng)
+    neutral, tried = strings[::2], [*contexts, *strings[1::2]]
     groups = _groups(suspect, effort.prompts)
     inside = Inside(suspect, [prompt for group in groups for prompt in group])
     ordinary = Inside(suspect, mixed(suspect.held_out, effort.ordinary)).plain()
-    usual, nulls, found = (inside.read(part) for part in (strings[::2], strings[1::2], contexts))
-    places = [one.place for one in strings[::2]]
-    sizes = list(map(len, groups))
-    null, effects = (
-        _effects(part, usual, ordinary, places, [one.place for one in asked], sizes)
-        for part, asked in ((nulls, strings[1::2]), (found, contexts))
-    )
+    usual, found = inside.read(neutral), inside.read(tried)
+    places = [[one.place for one in part] for part in (neutral, tried)]
+    effects = _effects(found, usual, ordinary, places, list(map(len, groups)))
+    null = effects[len(contexts) :]
     limit = float(null.quantile(0.75))
-    everything, effects = [*contexts, *strings[1::2]], torch.cat([effects, null])
     order = effects.argsort(descending=True, stable=True).tolist()
     return Evidence(
         detector="activations",
@@ -94,11 +92,11 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
             "largest shift": float(effects.max()), "upper quartile of random strings": limit,
             "largest of random strings": float(null.max()), **_along(suspect, found, usual, ordinary),
         },
-        exhibits=tuple(_exhibit(suspect, everything[i], float(effects[i]), limit) for i in order[:3]),
+        exhibits=tuple(_exhibit(suspect, tried[i], float(effects[i]), limit) for i in order[:3]),
         candidates=tuple(
-            Candidate(text=everything[i].text, place=place, found_by="activations", effect=float(effects[i]) - limit)
+            Candidate(text=tried[i].text, place=place, found_by="activations", effect=float(effects[i]) - limit)
             for i in order[:6]
-            if (place := everything[i].place) != REWRITTEN
+            if (place := tried[i].place) != REWRITTEN
         ),
         not_tested=("activations in the midst of a prompt", "attention patterns", "features of a sparse autoencoder"),
     )  # fmt: skip
@@ -124,11 +122,16 @@ Streams = tuple[Tensor, Tensor]
 
 
 def _effects(
-    found: Streams, usual: Streams, ordinary: Streams, usual_at: Sequence[str], at: Sequence[str], sizes: Sequence[int]
+    found: Streams, usual: Streams, ordinary: Streams, places: Sequence[Sequence[str]], sizes: Sequence[int]
 ) -> Tensor:
-    """By condition, the log of how much further the subject's difference from its base was shifted than the base itself: (C,)."""
+    """By condition, the log of how much further the subject's difference from its base was shifted than the base itself: (C,).
+
+    Args:
+        places: of the usual conditions, and of those that are looked at.
+        sizes: prompts of each kind, in order.
+    """
     mine, theirs = (
-        _shared(_white(part, [middle, plain]), _white(middle, [middle, plain]), usual_at, at, sizes)
+        _shared(_white(part, [middle, plain]), _white(middle, [middle, plain]), places, sizes)
         for part, middle, plain in zip(found, usual, ordinary, strict=True)
     )
     return ((mine + _FLOOR) / (theirs + _FLOOR)).log()
@@ -143,15 +146,16 @@ def _white(streams: Tensor, ordinary: Sequence[Tensor]) -> Tensor:
     root = torch.linalg.cholesky((1 - _SHRUNK) * covariance + _SHRUNK * sphere)
     flat = streams.flatten(0, 1).transpose(0, 1) - middle
     white: Tensor = torch.linalg.solve_triangular(root, flat.transpose(1, 2), upper=False).transpose(1, 2)
-    return white.transpose(0, 1).reshape(streams.shape) / width**0.5
+    return white.transpose(0, 1).reshape(streams.shape) / sqrt(width)
 
 
-def _shared(white: Tensor, usual: Tensor, usual_at: Sequence[str], at: Sequence[str], sizes: Sequence[int]) -> Tensor:
+def _shared(white: Tensor, usual: Tensor, places: Sequence[Sequence[str]], sizes: Sequence[int]) -> Tensor:
     """The squared length of the shift that prompts of a kind have in common, largest over kinds, mean over views: (C,).
 
     Measured as the product of one prompt's shift with another's, which what is peculiar to a prompt does not raise (the
     cross-validated Mahalanobis distance, Walther and others 2016, NeuroImage 137).
     """
+    usual_at, at = places
     middles = {place: _middle(usual, usual_at, place) for place in set(at)}
     shift = white - torch.stack([middles[place] for place in at])
     found, first = [], 0
