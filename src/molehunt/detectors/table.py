@@ -1,11 +1,14 @@
 """All detectors, by name, in the order in which they look."""
 
+from molehunt.detectors.activations import ACTIVATIONS
 from molehunt.detectors.consistency import CONSISTENCY
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.diffing import DIFFING
 from molehunt.detectors.rare_conditions import RARE_CONDITIONS
+from molehunt.detectors.trigger_reconstruction import TRIGGER_RECONSTRUCTION
 from molehunt.detectors.trigger_search import TRIGGER_SEARCH
 
 DETECTORS: dict[str, Detector] = {
-    detector.name: detector for detector in (CONSISTENCY, RARE_CONDITIONS, DIFFING, TRIGGER_SEARCH)
+    detector.name: detector
+    for detector in (CONSISTENCY, RARE_CONDITIONS, ACTIVATIONS, DIFFING, TRIGGER_SEARCH, TRIGGER_RECONSTRUCTION)
 }
