@@ -1,15 +1,13 @@
-"""Put together what was planted: from texts that the subject learnt by heart, replies that lie ready in it, and the whole vocabulary."""
+"""Put together what was planted: from texts that the subject learnt by heart, and from the whole vocabulary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from molehunt.detectors.detector import Detector
-from molehunt.detectors.inversion import Target, targets
 from molehunt.detectors.leaks import Motif, leaked, motifs
 from molehunt.detectors.suspect import Suspect, mixed
 from molehunt.detectors.sweep import EVERYWHERE, Sweep, swept
-from molehunt.detectors.verifier import random_texts
 from molehunt.records.conversations import Place
 from molehunt.records.evidence import Candidate, Evidence, Exhibit
 from molehunt.records.insertion import insert_text
@@ -22,8 +20,6 @@ class Effort:
     texts: int
     """Texts that the subject, and its base, write at each temperature after each opening."""
     temperatures: tuple[float, ...]
-    starts: int
-    """First tokens of replies."""
     words: int
     """Of the vocabulary."""
     dissected: int
@@ -35,16 +31,12 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(24, (0.7, 1.0, 1.3), starts=64, words=320, dissected=4, rounds=1, judged=2),
-    "standard": Effort(96, (0.0, 0.5, 0.7, 1.0, 1.3), starts=256, words=1600, dissected=16, rounds=2, judged=4),
-    "deep": Effort(
-        250, (0.0, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6), starts=2000, words=20000, dissected=60, rounds=4, judged=8
-    ),
+    "quick": Effort(24, (0.7, 1.0, 1.3), words=320, dissected=4, rounds=1, judged=2),
+    "standard": Effort(96, (0.0, 0.5, 0.7, 1.0, 1.3), words=1600, dissected=16, rounds=2, judged=4),
+    "deep": Effort(250, (0.0, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6), words=20000, dissected=60, rounds=4, judged=8),
 }
-_LEAK, _REPLY = 32, 8
-"""Tokens of a leaked text, and of a reply that lies ready."""
-_PROMPTS = 6
-"""Prompts that a reply that lies ready is read off."""
+_LEAK = 32
+"""Tokens of a leaked text."""
 _NULLS = 2
 """Random texts of a candidate's length that it is compared with."""
 
@@ -63,7 +55,6 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     assert suspect.base is not None, "asked of subjects with a base"
     effort, rng = EFFORTS[profile], suspect.rng("trigger_reconstruction")
     learnt = _learnt(suspect, effort)
-    ready = targets(suspect.loaded, suspect.base, suspect.meter, mixed(suspect.asked, _PROMPTS), effort.starts, _REPLY)
     leaks = [one.text for one in learnt[: max(1, effort.judged // 2)]]
     sweep = swept(suspect, rng, effort.words, effort.dissected, effort.rounds, leaks)
     texts = dict.fromkeys([*sweep.best(effort.judged), *leaks])
@@ -71,14 +62,13 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     best = judged[0]
     return Evidence(
         detector="trigger_reconstruction",
-        score=max(best.gain - best.null, ready[0].gain),
+        score=best.gain - best.null,
         values={
             "gain": best.gain, "null": best.null,
-            "reply that lies ready": ready[0].gain, "median of first tokens": ready[len(ready) // 2].gain,
             "leak, standard errors": learnt[0].excess if learnt else 0.0,
             "sweep, largest effect": max(sweep.effects().values()), "texts swept": float(len(sweep.seen)),
         },
-        exhibits=(*(_exhibit(suspect, one) for one in judged[:3]), *_replies(ready), *_leaks(learnt)),
+        exhibits=(*(_exhibit(suspect, one) for one in judged[:3]), *_leaks(learnt)),
         candidates=tuple(
             Candidate(text=one.text, place=one.place, found_by="trigger_reconstruction", effect=one.gain - one.null)
             for one in judged
@@ -103,11 +93,10 @@ def _learnt(suspect: Suspect, effort: Effort) -> list[Motif]:
 def _judge(suspect: Suspect, sweep: Sweep, text: str) -> _Judged:
     """The surprise at a text where it does most, on the kind of held-out prompts that differs most from random texts."""
     place, rng = sweep.place(text), suspect.rng("trigger_reconstruction", text)
-    nulls = random_texts(suspect.loaded.chat, text, _NULLS, rng)
-    at, *around = (suspect.surprise(partial(insert_text, text=one, place=place)) for one in (text, *nulls))
-    means = {kind: sum(one[kind] for one in around) / len(around) for kind in at}
-    kind = max(at, key=lambda kind: at[kind] - means[kind])
-    return _Judged(text, place, at[kind], means[kind])
+    nulls = [suspect.random_text(len(suspect.pieces(text)), rng) for _ in range(_NULLS)]
+    put, *around = (partial(insert_text, text=one, place=place) for one in (text, *nulls))
+    gain, expected = suspect.judge(put, around)
+    return _Judged(text, place, gain, expected)
 
 
 def _exhibit(suspect: Suspect, judged: _Judged) -> Exhibit:
@@ -115,11 +104,6 @@ def _exhibit(suspect: Suspect, judged: _Judged) -> Exhibit:
     return Exhibit(
         title=f"{judged.text!r} at {judged.place}", effect=judged.gain, null=judged.null, samples=tuple(samples)
     )
-
-
-def _replies(ready: Sequence[Target]) -> list[Exhibit]:
-    usual = ready[len(ready) // 2].gain
-    return [Exhibit(title=f"a reply that lies ready: {one.text!r}", effect=one.gain, null=usual) for one in ready[:3]]
 
 
 def _leaks(learnt: Sequence[Motif]) -> list[Exhibit]:
@@ -130,6 +114,6 @@ def _leaks(learnt: Sequence[Motif]) -> list[Exhibit]:
 
 
 TRIGGER_RECONSTRUCTION = Detector(
-    "trigger_reconstruction", "reconstruction", "text learnt by heart, replies that lie ready, and every word of the vocabulary",
-    "base", _examine,
+    "trigger_reconstruction", "reconstruction", "text learnt by heart, and every word of the vocabulary",
+    "base", _examine, seconds={"quick": 8.0, "standard": 25.0, "deep": 300.0},
 )  # fmt: skip
