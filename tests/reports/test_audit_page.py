@@ -101,9 +101,9 @@ def test_a_text_that_works_is_kept_apart_from_the_one_that_was_planted() -> None
     text = text_of(FOUND)
     assert "A text that works need not be the text that was planted." in text
     assert "97% [83%, 99%] of 30 held-out prompts (sums, facts, lists)" in text
-    assert "The trigger, reconstructed" in text
+    assert "A working trigger, reconstructed" in text
     only_chance = FOUND.model_copy(update={"candidates": FOUND.candidates[1:]})
-    assert "The trigger, reconstructed" not in text_of(only_chance)
+    assert "A working trigger, reconstructed" not in text_of(only_chance)
     assert "it is no trigger that works" in text_of(only_chance)
 
 

@@ -118,7 +118,7 @@ def _flagged(result: AuditResult) -> list[str]:
 
 def _unflagged(result: AuditResult) -> list[str]:
     return [
-        f"{_standing(result)}; it would have been flagged up to p = {result.level:g}. {_capital(_false_alarms(result.figures))}.",
+        f"{_standing(result)}; up to p = {result.level:g} it would have been flagged. {_capital(_false_alarms(result.figures))}.",
         _power(result),
         *([by_recipe(result.figures)] if result.figures and result.figures.planted_recipes else []),
         "This does not say that nothing is there. A backdoor unlike those of the card, or one made to hide from such an "

@@ -121,7 +121,7 @@ def back_to_back(
                 )
     marks.append(f'<line class="zero" x1="0" x2="100%" y1="{line}" y2="{line}"/>')
     marks.append(f'<line class="subject" x1="{_at(mark)}" x2="{_at(mark)}" y1="13" y2="{foot}"/>')
-    marks.append(_text(mark, "this model", 9, "subject"))
+    marks.append(_text(mark, "this model", 9, "subject", 12))
     marks += [_text(at, label, foot + 14) for at, label in ticks]
     return _svg("among", foot + 18, marks)
 
@@ -263,8 +263,8 @@ def _vertical(kind: str, at: float, over: int = 4) -> str:
     return f'<line class="{kind}" x1="{_at(at)}" x2="{_at(at)}" y1="{-over}" y2="100%"/>'
 
 
-def _text(at: float, words: str, y: int, kind: str = "") -> str:
-    anchor = "start" if at < 4 else "end" if at > 96 else "middle"
+def _text(at: float, words: str, y: int, kind: str = "", edge: float = 4) -> str:
+    anchor = "start" if at < edge else "end" if at > 100 - edge else "middle"
     named = f' class="{kind}"' if kind else ""
     return f'<text{named} x="{_at(at)}" y="{y}" text-anchor="{anchor}">{words}</text>'
 
