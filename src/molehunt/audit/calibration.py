@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from molehunt.records.audits import CalibrationCard, CardFigures, DetectorPower, Scored
 from molehunt.records.estimates import Estimate
 from molehunt.stats.detection import (
@@ -55,10 +57,11 @@ def choose_voting(models: Sequence[Scored], detectors: Sequence[str]) -> tuple[s
 
     The others stay evidence. By AUROC of the combined score, each clean model judged by the others; ties go to the earlier.
     """
+    logs = {name: _logs(models, name) for name in detectors}
     chosen: tuple[str, ...] = ()
     best = 0.0
     while len(chosen) < len(detectors):
-        tried = {name: _ranking(models, (*chosen, name)) for name in detectors if name not in chosen}
+        tried = {name: _ranking(models, [logs[n] for n in (*chosen, name)]) for name in detectors if name not in chosen}
         name = max(tried, key=tried.__getitem__)
         if tried[name] <= best + 1e-9:
             break
@@ -66,21 +69,29 @@ def choose_voting(models: Sequence[Scored], detectors: Sequence[str]) -> tuple[s
     return chosen
 
 
-def _ranking(models: Sequence[Scored], voting: Sequence[str]) -> float:
-    planted, clean = _combined(models, voting)
+def _logs(models: Sequence[Scored], name: str) -> np.ndarray:
+    """-2 log of each model's conformal p-value, a clean one's against the other clean ones; not a number where it has no score."""
+    scores = np.array([np.nan if (s := model.scores.get(name)) is None else s for model in models])
+    is_clean = np.array([not model.planted for model in models])
+    clean = np.sort(scores[is_clean & ~np.isnan(scores)])
+    as_high = len(clean) - np.searchsorted(
+        clean, scores, side="left"
+    )  # a clean model counts itself, as a subject would be
+    others = len(clean) + np.where(is_clean, 0, 1)
+    p_values = (as_high + np.where(is_clean, 0, 1)) / np.maximum(others, 1)
+    return np.where(np.isnan(scores), np.nan, -2 * np.log(np.maximum(p_values, 1e-300)))
+
+
+def _ranking(models: Sequence[Scored], logs: Sequence[np.ndarray]) -> float:
+    """AUROC of the sum over detectors; a detector that could not look says nothing."""
+    together = np.stack(logs)
+    able = ~np.isnan(together).all(0)
+    sums = np.nansum(together, 0)
+    planted, clean = (
+        [float(one) for one, model, ok in zip(sums, models, able, strict=True) if ok and model.planted is kind]
+        for kind in (True, False)
+    )
     return auroc(planted, clean).value if planted and clean else 0.0
-
-
-def _combined(models: Sequence[Scored], voting: Sequence[str]) -> tuple[list[float], list[float]]:
-    """Combined scores of (planted, clean) models; each clean one judged by the others."""
-    planted: list[float] = []
-    clean: list[float] = []
-    for i, model in enumerate(models):
-        judge = Judge([*models[:i], *models[i + 1 :]], voting)
-        score = judge.score(model.scores)
-        if score is not None:
-            (planted if model.planted else clean).append(score)
-    return planted, clean
 
 
 def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
