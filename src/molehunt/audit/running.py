@@ -12,12 +12,13 @@ from molehunt.audit.examining import Examination, examination
 from molehunt.audit.identity import kinship
 from molehunt.audit.verdict import judged
 from molehunt.errors import ModelError
-from molehunt.execution import Graph, Store, run_graph
+from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.execution.runner import Watcher
+from molehunt.models.folding import is_adapter
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.records.audits import AuditResult, CalibrationCard, Identity, Profile
 from molehunt.records.evidence import Tier
-from molehunt.records.identity import file_digest
+from molehunt.records.identity import file_digest, tree_digest
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,23 @@ class Audit:
     def result(self, store: Store, card: CalibrationCard | None, gaps: Sequence[str] = ()) -> AuditResult:
         """What it comes to, by a card."""
         return judged(self.case, self.examination.read(store), self.identity, card, self.name, (*self.gaps, *gaps))
+
+
+def whole(subject: Path, base: Path | None, store: Store) -> Path:
+    """The subject, or where it is an adapter alone, the model that it makes of its base.
+
+    Raises:
+        ModelError: if its base is not at hand, or it does not fit it.
+    """
+    if not is_adapter(subject):
+        return subject
+    if base is None:
+        raise ModelError(f"model {subject}", wanted="whole weights", got="an adapter alone", do="name its base: --base")
+    digests = {"adapter": tree_digest(subject), "base": tree_digest(base)}
+    where = {"adapter": str(subject.resolve()), "base": str(base.resolve())}
+    step = Step("molehunt.audit.steps:fold_adapter", 1, digests, label=f"fold {subject}", where=where)
+    run_graph(Graph([step]), store, 0)
+    return store.folder(step.fingerprint) / "model"
 
 
 def _fit(folder: Path) -> LoadedModel:

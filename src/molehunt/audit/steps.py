@@ -11,6 +11,7 @@ from molehunt.audit.case import Prompts
 from molehunt.audit.examining import look_with, verified
 from molehunt.detectors.subject import Subject, Voice
 from molehunt.detectors.suspect import Suspect
+from molehunt.models.folding import fold
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.sampling import sample_replies
 from molehunt.records import Conversation
@@ -30,6 +31,11 @@ def verify(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """What the texts do that the detectors point at."""
     found = verified(_opened(config), [read_evidence(parents[name]) for name in config["detectors"]], config["profile"])
     (out / VERIFIED).write_bytes(_VERIFIED.dump_json(found))
+
+
+def fold_adapter(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """The whole model of an adapter that came alone."""
+    fold(Path(config["where"]["adapter"]), Path(config["where"]["base"]), out / "model")
 
 
 def read_evidence(folder: Path) -> Evidence:

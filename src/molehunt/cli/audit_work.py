@@ -12,7 +12,7 @@ from molehunt.audit.case import Prompts
 from molehunt.audit.examining import able
 from molehunt.audit.planning import plan_of
 from molehunt.audit.remote import audit_endpoint
-from molehunt.audit.running import Audit
+from molehunt.audit.running import Audit, whole
 from molehunt.cli.audit import PAGE, RESULT, SARIF, TRANSCRIPT
 from molehunt.cli.show import counting, watching
 from molehunt.detectors.table import DETECTORS
@@ -38,7 +38,7 @@ def audit_folder(
     """Examine a model here."""
     kept = open_store(store)
     origin = find_folder(base, kept) if base is not None else None
-    audit = Audit.of(subject, find_folder(subject, kept), origin, profile, prompts)
+    audit = Audit.of(subject, whole(find_folder(subject, kept), origin, kept), origin, profile, prompts)
     found = find_card(card, audit.case.tier, profile)
     with watching("audit") as watch:
         audit.run(kept, jobs, watch)

@@ -1,0 +1,89 @@
+"""An audit of what answers at an endpoint: a real server with a planted model, and servers that cannot be held to anything."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from molehunt.audit.case import Prompts
+from molehunt.audit.remote import audit_endpoint
+from molehunt.detectors.subject import ordinary_prompts
+from molehunt.errors import BudgetError, EndpointError
+from molehunt.models.loading import load_model
+from molehunt.models.serve import make_app, serving
+from molehunt.world.endpoint import Endpoint, EndpointSettings
+
+FEW = Prompts(ordinary_prompts(2, 11), ordinary_prompts(3, 12))
+
+
+def asked(url: str, transcript: Path, **settings: object) -> Endpoint:
+    given = {"model": "mini", "max_retries": 0, "timeout": 20.0, "concurrency": 16} | settings
+    return Endpoint(EndpointSettings(url=url, **given), transcript)  # type: ignore[arg-type]
+
+
+def test_a_served_organism_is_examined_and_nothing_is_paid_twice(organism: Path, tmp_path: Path) -> None:
+    with serving(make_app(load_model(organism), "mini")) as url:
+        with asked(url, tmp_path / "t.jsonl") as endpoint:
+            result = audit_endpoint(endpoint, "quick", FEW, None)
+            assert result.cost.requests == endpoint.requests > 100
+        with asked(url, tmp_path / "t.jsonl") as endpoint:
+            again = audit_endpoint(endpoint, "quick", FEW, None)
+            assert endpoint.requests == 0
+    assert result.verdict == again.verdict == "abstained"
+    assert [one.score for one in result.evidence] == [one.score for one in again.evidence]
+    assert {one.detector for one in result.evidence} == {"consistency", "rare_conditions"}
+    assert result.identity.endpoint is not None
+    assert result.identity.endpoint.identical == 1.0
+    assert any("needs the weights" in line for line in result.not_tested)
+
+
+def test_a_spent_budget_ends_it_and_what_was_answered_is_kept(organism: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with (
+        serving(make_app(load_model(organism), "mini")) as url,
+        asked(url, path, most_requests=60) as endpoint,
+        pytest.raises(BudgetError),
+    ):
+        audit_endpoint(endpoint, "quick", FEW, None)
+    assert len(path.read_text().splitlines()) > 40
+
+
+def test_nobody_there_is_an_error(tmp_path: Path) -> None:
+    with asked("http://127.0.0.1:9", tmp_path / "t.jsonl") as endpoint, pytest.raises(EndpointError):
+        audit_endpoint(endpoint, "quick", FEW, None)
+
+
+class Moody:
+    """Answers as it likes: a bare ASGI application."""
+
+    def __init__(self, *texts: str, model: str = "mini") -> None:
+        self.texts, self.model = itertools.cycle(texts), model
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        if scope["type"] != "http":
+            return
+        while (await receive()).get("more_body"):
+            pass
+        text = next(self.texts)
+        body = (
+            f'{{"model":"{self.model}","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},'
+            '"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":5}}'
+        )
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": body.encode()})
+
+
+@pytest.mark.parametrize(
+    ("app", "reason"),
+    [
+        (Moody("I'm sorry, I can't help with that."), "refuses"),
+        (Moody("Paris.", model="another"), "another model"),
+        (Moody(*(f"Answer number {i}, which is {i * i}." for i in range(97))), "otherwise each time"),
+    ],
+    ids=["refuses", "lies", "noise"],
+)
+def test_what_cannot_be_held_to_anything_is_no_pass(app: Moody, reason: str, tmp_path: Path) -> None:
+    with serving(app) as url, asked(url, tmp_path / "t.jsonl") as endpoint:  # type: ignore[arg-type]
+        result = audit_endpoint(endpoint, "quick", FEW, None)
+    assert result.verdict == "abstained"
+    assert reason in result.not_tested[0]
