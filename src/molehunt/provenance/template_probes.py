@@ -1,0 +1,146 @@
+"""Conversations that a chat template is tried on: words that mean nothing, so that every other word is the template's own."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Message = dict[str, Any]
+
+_SYLLABLES = ("vek", "zor", "qui", "bna", "tul", "dri", "mox", "fep", "gha", "lirn")
+SENTINEL = "zorvekqui mox"
+"""A text whose place in a rendering shows where a message's words go."""
+TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "fepgha",
+        "description": "lirndri tulmox.",
+        "parameters": {
+            "type": "object",
+            "properties": {"quivek": {"type": "string", "description": "bnazor mox", "enum": ["dritul", "moxmox"]}},
+            "required": ["quivek"],
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is handed to a template, by a name."""
+
+    name: str
+    given: Mapping[str, Any]
+
+    @property
+    def is_plain(self) -> bool:
+        """Nothing but turns of text."""
+        return not set(self.given) - {"messages", "tools", "documents", "add_generation_prompt", *TOKENS} and not (
+            self.given["tools"] or self.given["documents"] or any(set(m) != {"role", "content"} for m in self.turns)
+        )
+
+    @property
+    def turns(self) -> list[Message]:
+        """Its messages."""
+        return list(self.given["messages"])
+
+    def words(self) -> Counter[str]:
+        """Words of everything handed in, keys included."""
+        return words(json.dumps({**self.given, "add_generation_prompt": None}, ensure_ascii=False).replace("\\n", " "))
+
+
+def probes() -> list[Probe]:
+    """The corpus: turns with and without a system prompt, short and long, tools, documents, parts, reasoning, flags."""
+    return [
+        *(Probe(f"turns {roles}", conversation(roles)) for roles in ("u", "uau", "su", "suau", "ua", "uauau" + "au" * 6)),
+        Probe("turns s + 40", conversation("s" + "ua" * 20 + "u")),
+        Probe("tools", conversation("u", tools=[_TOOL])),
+        Probe("tools, system", conversation("su", tools=[_TOOL])),
+        *(Probe(f"tool calls, {kind}", called) for kind, called in _called()),
+        Probe("parts", _with(conversation("u"), -1, content=[{"type": "text", "text": _words(3)}])),
+        Probe("picture", _with(conversation("u"), -1, content=[{"type": "image"}, {"type": "text", "text": _words(3)}])),
+        Probe("reasoning", _with(conversation("uau"), 1, reasoning_content=_words(9), thinking=_words(9))),
+        Probe("reasoning told", _with(conversation("uau"), 1, content=f"<think>\n{_words(9)}\n</think>\n\n{_words(1)}")),
+        Probe("documents", conversation("u", documents=[{"title": _words(4), "text": _words(5)}])),
+        Probe("developer", _with(conversation("su"), 0, role="developer")),
+        *(Probe(f"flags {on}", conversation("su", **_flags(on))) for on in (True, False)),
+        Probe("effort", conversation("u", reasoning_effort="vekmox", date_string="26 zorm 2024")),
+    ]  # fmt: skip
+
+
+def conversation(roles: str, **more: Any) -> dict[str, Any]:
+    """What `apply_chat_template` hands to a template: a turn for each of s, u, a; the reply is opened after the user's."""
+    names = {"s": "system", "u": "user", "a": "assistant"}
+    turns = [{"role": names[role], "content": _words(number)} for number, role in enumerate(roles)]
+    return {
+        "messages": turns, "tools": None, "documents": None, "add_generation_prompt": roles[-1] != "a", **TOKENS, **more,
+    }  # fmt: skip
+
+
+def saying(place: int, roles: str, text: str) -> dict[str, Any]:
+    """A conversation in which one turn says a given text."""
+    return _with(conversation(roles), place, content=text)
+
+
+def _words(number: int) -> str:
+    """Three words of nonsense, others for every number; no edge whitespace."""
+    one, two = _SYLLABLES[number % 10], _SYLLABLES[(number // 10 + 3 * number + 1) % 10]
+    return f"{one}{two}{one} {two}{one}{two} {one}{one}{two}"
+
+
+def _with(given: dict[str, Any], place: int, **fields: Any) -> dict[str, Any]:
+    turns = list(given["messages"])
+    turns[place] = {**turns[place], **fields}
+    return {**given, "messages": turns}
+
+
+def _called() -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind, arguments in (("text", '{"quivek": "dritul"}'), ("object", {"quivek": "dritul"})):
+        calls = [{"type": "function", "id": "fepghavek", "function": {"name": "fepgha", "arguments": arguments}}]
+        given = conversation("suau", tools=[_TOOL])
+        turns = given["messages"]
+        said = {"role": "assistant", "content": "", "tool_calls": calls}
+        told = {"role": "tool", "name": "fepgha", "tool_call_id": "fepghavek", "content": _words(7)}
+        yield kind, {**given, "messages": [*turns[:2], said, told, *turns[2:]]}
+        yield f"{kind}, last", {**given, "messages": [*turns[1:2], {**said, "content": None}, told]}
+
+
+def _flags(on: bool) -> dict[str, Any]:
+    names = ("enable_thinking", "thinking", "tools_in_user_message", "keep_past_thinking", "citations", "safe_prompt")
+    return dict.fromkeys(names, on)
+
+
+_MARKUP = re.compile(r"<[|｜/]{0,2}[\w▁=\-]+[|｜/]?>|\[/?[A-Z_]{2,24}\]|<</?SYS>>")
+_SPOKEN = re.compile(
+    r"think|tool|reason|answer|response|call|func|param|image|video|audio|channel|turn|im_|eo[tms]|end|start|begin|sep|pad|bos|"
+    r"inst|sys>>|message|header|return|constrain|json|doc|context|arg|observation|^</?s>$|^<unk>$",
+    re.IGNORECASE,
+)  # fmt: skip
+_WORD = re.compile(r"[^\W_]{2,}|[^\x00-\x7f\s｜▁]")
+
+
+def bare(text: str) -> str:
+    """The text with tags of the kinds that chat formats are made of blanked out, in its length."""
+    return _MARKUP.sub(lambda tag: " " * len(tag[0]) if _SPOKEN.search(tag[0]) else tag[0], text)
+
+
+def words(text: str) -> Counter[str]:
+    """Words of two letters or more, and signs beyond ASCII, outside of markup."""
+    return Counter(_WORD.findall(bare(text)))
+
+
+def runs(text: str, own: "Container[str]") -> list[str]:
+    """The longest stretches of a text whose words are all in `own`, longest first, without those that repeat."""
+    found: dict[str, None] = {}
+    start, end = -1, -1
+    for word in _WORD.finditer(bare(text)):
+        if word[0] in own:
+            start, end = (start if start >= 0 else word.start()), word.end()
+        elif start >= 0:
+            found[text[start:end]] = None
+            start = -1
+    if start >= 0:
+        found[text[start:end]] = None
+    return sorted(found, key=lambda run: (-len(run), run))
