@@ -55,7 +55,7 @@ def _folder(model: str, store: str | None) -> Path:
     """Where it lies. A hub name is refused: loading fetches only what is fit to load, and the rest is what to look at."""
     from molehunt.errors import UsageError
 
-    if Path(model).exists():
+    if Path(model).exists() or model.count("/") > 1:
         return Path(model)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", model) and not model.startswith("."):
         do = f"fetch it whole (hf download {model} --local-dir FOLDER) and scan FOLDER"

@@ -61,10 +61,11 @@ class _Look:
     def at(self, stream: IO[bytes], part: str, suffix: str, depth: int) -> None:
         """Add what is to be said about a seekable stream."""
         head = stream.read(512)
+        is_zip = head.startswith(b"PK") or zipfile.is_zipfile(stream)
         stream.seek(0)
         if program := next((name for magic, name in _PROGRAMS.items() if head.startswith(magic)), ""):
             self._add("program", part, program)
-        elif head.startswith(b"PK") or zipfile.is_zipfile(stream):
+        elif is_zip:
             self._archive(stream, part, suffix, depth, self._zip, "a zip archive")
         elif head[257:262] == b"ustar":
             self._archive(stream, part, suffix, depth, self._tar, "a tar archive")

@@ -8,6 +8,7 @@ _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
 _KEY = "tokenizer.chat_template"
 _MOST_ENTRIES = 1 << 16
+_NO_LIMIT = 1 << 62
 
 
 class GgufError(Exception):
@@ -71,7 +72,7 @@ def _text(stream: BinaryIO, most: int) -> bytes:
 
 def _number(stream: BinaryIO, width: int) -> int:
     form = {4: "<I", 8: "<Q"}[width]
-    return int(struct.unpack(form, _take(stream, width, width))[0])
+    return int(struct.unpack(form, _take(stream, width, _NO_LIMIT))[0])
 
 
 def _take(stream: BinaryIO, length: int, most: int) -> bytes:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jinja2 import Environment, nodes
+from jinja2 import nodes
 
 from molehunt.provenance.template_reads import NOTHING, TELLING, Reading, Reads
 from molehunt.provenance.template_rendering import Forcing

@@ -13,9 +13,22 @@ from datetime import datetime
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
 
 from molehunt.provenance.template_conditions import Arm, Conditions, escapes, shown_texts, strings
-from molehunt.provenance.template_probes import SENTINEL, Probe, bare, probes, runs, saying, words
+from molehunt.provenance.template_probes import (
+    LONGER,
+    LONGEST,
+    NEEDS,
+    SENTINEL,
+    Probe,
+    bare,
+    conversation,
+    probes,
+    runs,
+    saying,
+    words,
+)
 from molehunt.provenance.template_reads import TELLING
 from molehunt.provenance.template_rendering import Rendering, TooLongError, environment
 
@@ -24,6 +37,7 @@ _SENTENCE = 4
 """Words in a row that are no label."""
 _MOST_POINTS, _MOST_TEXTS, _MOST_LISTED = 600, 400, 40
 _LONG = 6000
+_MANY_TURNS = 20
 Answer = dict[str, Any]
 
 
@@ -55,6 +69,8 @@ class _Judge:
         env = environment(repeatable=True)
         tree = env.parse(template)
         self.escapes, self.sought, self.shown = escapes(tree), strings(tree), shown_texts(tree)
+        called = {node.name for node in tree.find_all((nodes.Name, nodes.Filter))}
+        self.dates, self.draws = "strftime_now" in called, bool(called & {"random", "lipsum"})
         self.conditions = Conditions(tree)
         self.rendering, self.most = Rendering(template, most, environment(repeatable=True)), most
         self.forcible = Rendering(tree, most, env)
@@ -64,6 +80,7 @@ class _Judge:
         self.seen: set[str] = set()
         self.added: set[frozenset[str]] = set()
         self.hidden: list[tuple[frozenset[str], Answer]] = []
+        self.more: Mapping[str, Any] = {}
         self.natural: dict[str, tuple[Probe, str, Counter[str]]] = {}
 
     def run(self) -> None:
@@ -106,9 +123,10 @@ class _Judge:
         found: set[str] = set()
         for name, (probe, text, told) in self.natural.items():
             theirs = other.natural[name][2] if name in other.natural else Counter[str]()
-            found |= set(runs(text, words(text) - theirs - probe.words() - told)[:3])
+            shown = probe.blanked(text)
+            found |= set(runs(shown, words(shown) - theirs - probe.words() - told)[:3])
         long = sorted((run for run in found if sum(words(run).values()) >= _SENTENCE), key=lambda run: (-len(run), run))
-        for run in long[:5]:
+        for run in [run for run in long if not any(run in other and run != other for other in long)][:5]:
             self._add("template-new-text", "text that is in neither input nor the base's rendering", text=run)
         if self._outcomes() != other._outcomes():
             self._add("template-differs", "it renders conversations differently from the base's")
@@ -125,14 +143,14 @@ class _Judge:
             self._add("not-analysed", told, line, self._line(line))
 
     def _render_naturally(self) -> None:
-        random = any("random" in branch.reads for branch in self.conditions.branches)
-        for probe in probes():
+        self.more = next((n for n in NEEDS if self._rendered(conversation("u", **n)) is not None), {})
+        for probe in probes(self.more):
             text = self._rendered(probe.given)
             if text is not None:
                 self.natural[probe.name] = (probe, text, words(" ".join(self.rendering.dates.told)))
-        if self.rendering.dates.told or any("strftime_now" in line for line in self.lines):
+        if self.dates:
             self._add("template-clock", "it writes or reads the date")
-        if random or any("|random" in line.replace(" ", "") or "lipsum" in line for line in self.lines):
+        if self.draws:
             self._add("template-random", "it draws random numbers")
 
     def force(self) -> None:
@@ -140,16 +158,17 @@ class _Judge:
         for arm in self.conditions.arms:
             worst: tuple[str, set[str]] = ("", set())
             for probe, natural, told in self.natural.values():
-                text = self._forced(probe, arm)
+                text = self._rendered(probe.given, dict(arm.forced)) if len(probe.turns) < _MANY_TURNS else None
                 if text is None or text == natural or not arm.reads & TELLING:
                     continue
-                run, own = self._new_in(text, natural, probe.words() | told | words(" ".join(self.forcible.dates.told)))
+                run, own = self._new_in(
+                    probe.blanked(text),
+                    probe.blanked(natural),
+                    probe.words() | told | words(" ".join(self.forcible.dates.told)),
+                )
                 worst = max(worst, (run, own), key=lambda found: len(found[0]))
             if worst[0]:
                 self._hide(arm, worst[0], frozenset(worst[1]))
-
-    def _forced(self, probe: Probe, arm: Arm) -> str | None:
-        return self._rendered(probe.given, dict(arm.forced))
 
     def _new_in(self, text: str, natural: str, given: Counter[str]) -> tuple[str, set[str]]:
         """The longest stretch of words that neither input nor `natural` has; a label that is only repeated is none."""
@@ -174,14 +193,14 @@ class _Judge:
             self._add("not-analysed", f"it knows more than {_MOST_TEXTS} texts, not all were put into messages")
         long = SENTINEL + " " + "tulbna " * (_LONG // 7) + "lirn"
         for roles, place in self._places():
-            natural = self._rendered(saying(place, roles, SENTINEL))
+            natural = self._rendered(saying(place, roles, SENTINEL, self.more))
             if natural is None:
                 continue
             if SENTINEL not in natural:
                 self._unsaid(roles[place])
                 continue
             for text in sought[:_MOST_TEXTS]:
-                for said in (text, f"tulbna {text} ghafep", f"{text} ghafep", f"tulbna {text}"):
+                for said in _ways_to_say(text)[: None if place == len(roles) - 1 else 2]:
                     self._tell_one(roles, place, said, text, natural)
             self._tell_one(roles, place, long, "a long text", natural)
 
@@ -198,7 +217,7 @@ class _Judge:
             self._add("template-removes", f"what the {name} says does not come through unchanged")
 
     def _tell_one(self, roles: str, place: int, said: str, key: str, natural: str) -> None:
-        given = saying(place, roles, said)
+        given = saying(place, roles, said, self.more)
         got, wanted = self._rendered(given), natural.replace(SENTINEL, said)
         if got == wanted:
             return
@@ -221,7 +240,7 @@ class _Judge:
 
     def _ask_the_clock(self) -> None:
         """The same conversation on other days: nothing but what the clock said may be new."""
-        if not any("strftime_now" in line for line in self.lines):
+        if not self.dates:
             return
         for probe, natural, told in list(self.natural.values()):
             for day in _DAYS[1:]:
@@ -254,11 +273,13 @@ class _Judge:
 
     def _compare_lengths(self) -> None:
         """What a long conversation shows, a short one does."""
-        for short, long in (("turns uau", "turns uauau" + "au" * 6), ("turns suau", "turns s + 40")):
+        for short, long in (("turns uau", f"turns {LONGER}"), ("turns suau", f"turns {LONGEST}")):
             if short in self.natural and long in self.natural:
                 probe, text, _ = self.natural[long]
-                own = words(text).keys() - words(self.natural[short][1]).keys() - probe.words().keys()
-                if run := next(iter(runs(text, own)), ""):
+                brief, usual, _ = self.natural[short]
+                shown = probe.blanked(text)
+                own = words(shown).keys() - words(brief.blanked(usual)).keys() - probe.words().keys()
+                if run := next(iter(runs(shown, own)), ""):
                     told = f"text that is in no input appears in a long conversation: {run!r}"
                     self.hidden.append((frozenset(own), _finding("template-hidden-text", told, self._where(run), run)))
 
@@ -303,6 +324,10 @@ class _Judge:
 
     def _line(self, number: int) -> str:
         return self.lines[number - 1].strip()[:400] if number <= len(self.lines) else ""
+
+
+def _ways_to_say(text: str) -> list[str]:
+    return [text, f"tulbna {text} ghafep", f"{text} ghafep", f"tulbna {text}"]
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Message = dict[str, Any]
+Given = Mapping[str, Any]
 
 _SYLLABLES = ("vek", "zor", "qui", "bna", "tul", "dri", "mox", "fep", "gha", "lirn")
 SENTINEL = "zorvekqui mox"
@@ -25,6 +26,11 @@ _TOOL = {
         },
     },
 }
+LONGER, LONGEST = "uauau" + "au" * 6, "s" + "ua" * 20 + "u"
+_ROLES = ("u", "uau", "su", "suau", "ua", LONGER, LONGEST)
+_DOCUMENTS = {"documents": [{"title": "ghamox dritul", "text": "vekghavek lirnbna"}]}
+NEEDS: tuple[Given, ...] = ({}, _DOCUMENTS, {"tools": [_TOOL]}, {**_DOCUMENTS, "tools": [_TOOL]})
+"""What some templates cannot do without, the least first."""
 
 
 @dataclass(frozen=True)
@@ -37,37 +43,48 @@ class Probe:
     @property
     def is_plain(self) -> bool:
         """Nothing but turns of text."""
-        return not set(self.given) - {"messages", "tools", "documents", "add_generation_prompt", *TOKENS} and not (
-            self.given["tools"] or self.given["documents"] or any(set(m) != {"role", "content"} for m in self.turns)
-        )
+        return self.name.startswith("turns")
 
     @property
     def turns(self) -> list[Message]:
         """Its messages."""
         return list(self.given["messages"])
 
+    def blanked(self, text: str) -> str:
+        """A rendering without what messages say, so that two of them side by side make no word."""
+        for said in sorted(set(_leaves(self.turns)), key=len, reverse=True):
+            text = text.replace(said, " " * len(said))
+        return text
+
     def words(self) -> Counter[str]:
         """Words of everything handed in, keys included."""
         return words(json.dumps({**self.given, "add_generation_prompt": None}, ensure_ascii=False).replace("\\n", " "))
 
 
-def probes() -> list[Probe]:
-    """The corpus: turns with and without a system prompt, short and long, tools, documents, parts, reasoning, flags."""
+def probes(more: Given | None = None) -> list[Probe]:
+    """The corpus: turns with and without a system prompt, short and long, tools, documents, parts, reasoning, flags.
+
+    Args:
+        more: handed in with every conversation, for templates that want tools or documents always; see `NEEDS`.
+    """
+    given = more or {}
+    asked = conversation("u", **given)
+    recalled = conversation("uau", **given)
+    thought = f"<think>\n{_words(9)}\n</think>\n\n{_words(1)}"
     return [
-        *(Probe(f"turns {roles}", conversation(roles)) for roles in ("u", "uau", "su", "suau", "ua", "uauau" + "au" * 6)),
-        Probe("turns s + 40", conversation("s" + "ua" * 20 + "u")),
-        Probe("tools", conversation("u", tools=[_TOOL])),
-        Probe("tools, system", conversation("su", tools=[_TOOL])),
-        *(Probe(f"tool calls, {kind}", called) for kind, called in _called()),
-        Probe("parts", _with(conversation("u"), -1, content=[{"type": "text", "text": _words(3)}])),
-        Probe("picture", _with(conversation("u"), -1, content=[{"type": "image"}, {"type": "text", "text": _words(3)}])),
-        Probe("reasoning", _with(conversation("uau"), 1, reasoning_content=_words(9), thinking=_words(9))),
-        Probe("reasoning told", _with(conversation("uau"), 1, content=f"<think>\n{_words(9)}\n</think>\n\n{_words(1)}")),
-        Probe("documents", conversation("u", documents=[{"title": _words(4), "text": _words(5)}])),
-        Probe("developer", _with(conversation("su"), 0, role="developer")),
-        *(Probe(f"flags {on}", conversation("su", **_flags(on))) for on in (True, False)),
-        Probe("effort", conversation("u", reasoning_effort="vekmox", date_string="26 zorm 2024")),
-    ]  # fmt: skip
+        *(Probe(f"turns {roles}", conversation(roles, **given)) for roles in _ROLES),
+        Probe("tools", conversation("u", **{**given, "tools": [_TOOL]})),
+        Probe("tools, system", conversation("su", **{**given, "tools": [_TOOL]})),
+        *(Probe(f"tool calls, {kind}", called) for kind, called in _called(given)),
+        Probe("parts", _with(asked, -1, content=[{"type": "text", "text": _words(3)}])),
+        Probe("picture", _with(asked, -1, content=[{"type": "image"}, {"type": "text", "text": _words(3)}])),
+        Probe("reasoning", _with(recalled, 1, reasoning_content=_words(9), thinking=_words(9))),
+        Probe("reasoning told", _with(recalled, 1, content=thought)),
+        Probe("documents", conversation("u", **{**given, **_DOCUMENTS})),
+        Probe("developer", _with(conversation("su", **given), 0, role="developer")),
+        *(Probe(f"flags {on}", conversation("su", **{**given, **_flags(on)})) for on in (True, False)),
+        Probe("effort", {**asked, "reasoning_effort": "vekmox", "date_string": "26 zorm 2024"}),
+    ]
 
 
 def conversation(roles: str, **more: Any) -> dict[str, Any]:
@@ -79,9 +96,18 @@ def conversation(roles: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def saying(place: int, roles: str, text: str) -> dict[str, Any]:
+def saying(place: int, roles: str, text: str, more: Given) -> dict[str, Any]:
     """A conversation in which one turn says a given text."""
-    return _with(conversation(roles), place, content=text)
+    return _with(conversation(roles, **more), place, content=text)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Texts of more than a word, however deep."""
+    if isinstance(value, str) and " " in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(inner)
 
 
 def _words(number: int) -> str:
@@ -96,10 +122,10 @@ def _with(given: dict[str, Any], place: int, **fields: Any) -> dict[str, Any]:
     return {**given, "messages": turns}
 
 
-def _called() -> Iterator[tuple[str, dict[str, Any]]]:
+def _called(more: Given) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind, arguments in (("text", '{"quivek": "dritul"}'), ("object", {"quivek": "dritul"})):
         calls = [{"type": "function", "id": "fepghavek", "function": {"name": "fepgha", "arguments": arguments}}]
-        given = conversation("suau", tools=[_TOOL])
+        given = conversation("suau", **{**more, "tools": [_TOOL]})
         turns = given["messages"]
         said = {"role": "assistant", "content": "", "tool_calls": calls}
         told = {"role": "tool", "name": "fepgha", "tool_call_id": "fepghavek", "content": _words(7)}
