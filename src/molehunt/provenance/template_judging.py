@@ -69,7 +69,7 @@ class _Judge:
         env = environment(repeatable=True)
         tree = env.parse(template)
         self.escapes, self.sought, self.shown = escapes(tree), strings(tree), shown_texts(tree)
-        called = {node.name for node in tree.find_all((nodes.Name, nodes.Filter))}
+        called = {node.name for node in tree.find_all(nodes.Name)} | {node.name for node in tree.find_all(nodes.Filter)}
         self.dates, self.draws = "strftime_now" in called, bool(called & {"random", "lipsum"})
         self.conditions = Conditions(tree)
         self.rendering, self.most = Rendering(template, most, environment(repeatable=True)), most
@@ -122,7 +122,7 @@ class _Judge:
     def _new_text(self, other: "_Judge") -> None:
         found: set[str] = set()
         for name, (probe, text, told) in self.natural.items():
-            theirs = other.natural[name][2] if name in other.natural else Counter[str]()
+            theirs = words(probe.blanked(other.natural[name][1])) if name in other.natural else Counter[str]()
             shown = probe.blanked(text)
             found |= set(runs(shown, words(shown) - theirs - probe.words() - told)[:3])
         long = sorted((run for run in found if sum(words(run).values()) >= _SENTENCE), key=lambda run: (-len(run), run))

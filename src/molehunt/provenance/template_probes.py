@@ -51,9 +51,9 @@ class Probe:
         return list(self.given["messages"])
 
     def blanked(self, text: str) -> str:
-        """A rendering without what messages say, so that two of them side by side make no word."""
+        """A rendering with a word of the input for what messages say: two of them side by side make no other word."""
         for said in sorted(set(_leaves(self.turns)), key=len, reverse=True):
-            text = text.replace(said, " " * len(said))
+            text = text.replace(said, " content ")
         return text
 
     def words(self) -> Counter[str]:
