@@ -78,8 +78,8 @@ class Conditions:
         self._visit_all(node.else_, chain, under)
 
     def _for(self, node: nodes.For, chain: Chain, under: Reads) -> None:
-        reads = self._reading.of(node.iter) & TELLING
-        if reads and isinstance(node.iter, nodes.Call):
+        reads = self._reading.condition(node.iter)
+        if reads - {"count"} and isinstance(node.iter, nodes.Call):
             node.iter = self._forcible(node.iter, reads, chain, under, ((0,),))
         else:
             node.iter = self._expression(_expr(node.iter), chain, under)

@@ -23,7 +23,6 @@ from molehunt.provenance.template_probes import (
     SENTINEL,
     Probe,
     bare,
-    conversation,
     probes,
     runs,
     saying,
@@ -143,7 +142,7 @@ class _Judge:
             self._add("not-analysed", told, line, self._line(line))
 
     def _render_naturally(self) -> None:
-        self.more = next((n for n in NEEDS if self._rendered(conversation("u", **n)) is not None), {})
+        self.more = next((n for n in NEEDS if SENTINEL in (self._rendered(saying(0, "u", SENTINEL, n)) or "")), {})
         for probe in probes(self.more):
             text = self._rendered(probe.given)
             if text is not None:
@@ -261,7 +260,7 @@ class _Judge:
             if name in self.natural:
                 probe, text, told = self.natural[name]
                 own = words(text) - probe.words() - told
-                first = next(m["content"] for m in probe.turns if m["role"] == "user")
+                first = probe.first_words
                 head, _, tail = text.partition(first)
                 before |= {run for run in runs(head, own) if sum(words(run).values()) >= 2}
                 for run in runs(tail, own)[:3]:

@@ -29,7 +29,7 @@ _TOOL = {
 LONGER, LONGEST = "uauau" + "au" * 6, "s" + "ua" * 20 + "u"
 _ROLES = ("u", "uau", "su", "suau", "ua", LONGER, LONGEST)
 _DOCUMENTS = {"documents": [{"title": "ghamox dritul", "text": "vekghavek lirnbna"}]}
-NEEDS: tuple[Given, ...] = ({}, _DOCUMENTS, {"tools": [_TOOL]}, {**_DOCUMENTS, "tools": [_TOOL]})
+NEEDS: tuple[Given, ...] = ({}, {"as_parts": True}, _DOCUMENTS, {"tools": [_TOOL]}, {**_DOCUMENTS, "tools": [_TOOL]})
 """What some templates cannot do without, the least first."""
 
 
@@ -49,6 +49,12 @@ class Probe:
     def turns(self) -> list[Message]:
         """Its messages."""
         return list(self.given["messages"])
+
+    @property
+    def first_words(self) -> str:
+        """What the user says first, if that is plain."""
+        said = next(turn["content"] for turn in self.turns if turn["role"] == "user")
+        return str(said if isinstance(said, str) else said[0]["text"])
 
     def blanked(self, text: str) -> str:
         """A rendering with a word of the input for what messages say: two of them side by side make no other word."""
@@ -87,10 +93,16 @@ def probes(more: Given | None = None) -> list[Probe]:
     ]
 
 
-def conversation(roles: str, **more: Any) -> dict[str, Any]:
-    """What `apply_chat_template` hands to a template: a turn for each of s, u, a; the reply is opened after the user's."""
+def conversation(roles: str, as_parts: bool = False, **more: Any) -> dict[str, Any]:
+    """What `apply_chat_template` hands to a template: a turn for each of s, u, a; the reply is opened after the user's.
+
+    Args:
+        as_parts: messages are lists of parts, as models with pictures want them.
+    """
     names = {"s": "system", "u": "user", "a": "assistant"}
-    turns = [{"role": names[role], "content": _words(number)} for number, role in enumerate(roles)]
+    texts = [_words(number) for number in range(len(roles))]
+    said: list[Any] = [_part(text) for text in texts] if as_parts else texts
+    turns = [{"role": names[role], "content": content} for role, content in zip(roles, said, strict=True)]
     return {
         "messages": turns, "tools": None, "documents": None, "add_generation_prompt": roles[-1] != "a", **TOKENS, **more,
     }  # fmt: skip
@@ -98,7 +110,11 @@ def conversation(roles: str, **more: Any) -> dict[str, Any]:
 
 def saying(place: int, roles: str, text: str, more: Given) -> dict[str, Any]:
     """A conversation in which one turn says a given text."""
-    return _with(conversation(roles, **more), place, content=text)
+    return _with(conversation(roles, **more), place, content=_part(text) if more.get("as_parts") else text)
+
+
+def _part(text: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text}]
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -138,12 +154,14 @@ def _flags(on: bool) -> dict[str, Any]:
     return dict.fromkeys(names, on)
 
 
-_MARKUP = re.compile(r"<[|｜/]{0,2}[\w▁=\-]+[|｜/]?>|\[/?[A-Z_]{2,24}\]|<</?SYS>>")
+_MARKUP = re.compile(r"<[|｜/]{0,2}[\w▁=\-]+[|｜/]?>|\[/?[A-Z_]{2,24}\]|<</?SYS>>|CONTINUE_FINAL_MESSAGE_TAG")
 _SPOKEN = re.compile(
     r"think|tool|reason|answer|response|call|func|param|image|video|audio|channel|turn|im_|eo[tms]|end|start|begin|sep|pad|bos|"
-    r"inst|sys>>|message|header|return|constrain|json|doc|context|arg|observation|^</?s>$|^<unk>$",
+    r"inst|sys>>|message|header|return|constrain|json|doc|context|arg|observation|CONTINUE_FINAL|^</?s>$|^<unk>$",
     re.IGNORECASE,
 )  # fmt: skip
+_LITERALS = {"true", "false", "null", "none", "True", "False", "None"}
+"""What values are written as in JSON and Python."""
 _WORD = re.compile(r"[^\W_]{2,}|[^\x00-\x7f\s｜▁]")
 
 
@@ -154,7 +172,7 @@ def bare(text: str) -> str:
 
 def words(text: str) -> Counter[str]:
     """Words of two letters or more, and signs beyond ASCII, outside of markup."""
-    return Counter(_WORD.findall(bare(text)))
+    return Counter(word for word in _WORD.findall(bare(text)) if word not in _LITERALS)
 
 
 def runs(text: str, own: "Container[str]") -> list[str]:

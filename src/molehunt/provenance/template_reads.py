@@ -25,6 +25,11 @@ _COUNT: Reads = frozenset({"count"})
 _STRUCTURE = {"role", "type", "name", "id", "tool_call_id", "index"}
 _PARTS = {"tool_calls", "function", "get"}
 """What of a message is looked into further."""
+_PART_KEYS = {
+    "text", "image", "image_url", "image_base64", "video", "video_url", "audio", "audio_url", "input_audio", "type", "role", "content",
+    "tool_calls", "reasoning_content", "thinking", "name", "output", "function", "arguments",
+}  # fmt: skip
+"""Keys that templates ask parts of a message for; in a text they are words like others, and are put into one (`_Judge.tell`)."""
 _TYPES = {
     "defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "integer", "float", "boolean",
     "true", "false", "callable", "sameas",
@@ -55,10 +60,24 @@ class Reading:
     def __init__(self, tree: nodes.Template) -> None:
         self._names: defaultdict[str, Reads] = defaultdict(frozenset, {"messages": _MESSAGES, "loop": _COUNT})
         self._names.update(strftime_now=_CLOCK, lipsum=_RANDOM)
+        self._scopes: dict[int, str] = {}
+        for macro in tree.find_all(nodes.Macro):
+            self._keep_apart(macro)
         before: dict[str, Reads] = {}
         while before != self._names:  # grows, and is bounded by names times readings
             before = dict(self._names)
             self._learn(tree, NOTHING)
+
+    def _keep_apart(self, macro: nodes.Macro) -> None:
+        """What a macro names for itself is not what others call so."""
+        own = {name.name for name in macro.find_all(nodes.Name) if name.ctx != "load"}
+        named: list[nodes.Name | nodes.NSRef] = [*macro.find_all(nodes.Name), *macro.find_all(nodes.NSRef)]
+        for node in named:
+            if node.name in own:
+                self._scopes[id(node)] = f"{macro.name}/"
+
+    def _key(self, node: "nodes.Name | nodes.NSRef") -> str:
+        return self._scopes.get(id(node), "") + node.name
 
     def of(self, node: nodes.Node) -> Reads:
         """What the value of an expression depends on."""
@@ -68,7 +87,7 @@ class Reading:
     def _value(self, node: nodes.Node) -> Reads:
         match node:
             case nodes.Name():
-                return self._names.get(node.name, NOTHING)
+                return self._names.get(self._key(node), NOTHING)
             case nodes.Getattr():
                 return self._part(node.node, node.attr)
             case nodes.Getitem():
@@ -80,7 +99,8 @@ class Reading:
                 return NOTHING
             case nodes.Compare():
                 return self._compared(node)
-            case nodes.Call() if isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and node.args:
+            case nodes.Call() if _is_get(node):
+                assert isinstance(node.node, nodes.Getattr)
                 return self._part(node.node.node, getattr(node.args[0], "value", None))
         return self._children(node)
 
@@ -94,6 +114,8 @@ class Reading:
             case nodes.Name() | nodes.Getattr() | nodes.Getitem():
                 bare = _CONTENT | _COUNT if self._is_bare(node) else NOTHING
                 return (self.of(node) & TELLING) - bare
+            case nodes.Call() if _is_get(node):
+                return (self.of(node) & TELLING) - _CONTENT
             case nodes.Filter() if node.name in ("trim", "length", "count") and node.node is not None:
                 return self.condition(node.node)
         return self.of(node) & TELLING
@@ -108,7 +130,7 @@ class Reading:
         whole = self.of(node)
         if isinstance(node, nodes.Name) and node.name == "loop":
             return _MESSAGES if key in ("previtem", "nextitem") else NOTHING if key in ("first", "last") else whole
-        own = self._names.get(f"{node.name}.{key}", NOTHING) if isinstance(node, nodes.Name) else NOTHING
+        own = self._names.get(f"{self._key(node)}.{key}", NOTHING) if isinstance(node, nodes.Name) else NOTHING
         index = self.of(key) - _MESSAGES if isinstance(key, nodes.Node) else NOTHING
         if not whole & (_MESSAGES | _CONTENT):
             return whole | own | index
@@ -135,6 +157,8 @@ class Reading:
 
     def _compared(self, node: nodes.Compare) -> Reads:
         sides = [node.expr, *(operand.expr for operand in node.ops)]
+        if isinstance(node.expr, nodes.Const) and node.expr.value in _PART_KEYS and node.ops[0].op.endswith("in"):
+            return NOTHING
         reads = NOTHING.union(*(self.of(side) for side in sides)) - _MESSAGES
         numbers = [const.value for const in node.find_all(nodes.Const) if isinstance(const.value, int)]
         if any(isinstance(side, nodes.Const) and _is_nothing(side.value) for side in sides):
@@ -172,7 +196,7 @@ class Reading:
     def _macros(self, node: nodes.Node) -> None:
         if isinstance(node, nodes.Macro):
             for argument in node.args:
-                self._names[argument.name] |= self._names.get(f"{node.name}()", NOTHING)
+                self._names[self._key(argument)] |= self._names.get(f"{node.name}()", NOTHING)
 
     def _call(self, name: str, node: nodes.Call) -> None:
         given = [*node.args, *(keyword.value for keyword in node.kwargs)]
@@ -181,9 +205,9 @@ class Reading:
     def _assign(self, target: nodes.Node, reads: Reads) -> None:
         match target:
             case nodes.Name():
-                self._names[target.name] |= reads
+                self._names[self._key(target)] |= reads
             case nodes.NSRef():
-                self._names[f"{target.name}.{target.attr}"] |= reads
+                self._names[f"{self._key(target)}.{target.attr}"] |= reads
             case nodes.Tuple():
                 for item in target.items:
                     self._assign(item, reads)
@@ -198,6 +222,10 @@ def _computes(node: nodes.Node) -> bool:
         case nodes.Getitem():
             return isinstance(node.arg, nodes.Slice)
     return isinstance(node, _COMPUTING)
+
+
+def _is_get(node: nodes.Call) -> bool:
+    return isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and bool(node.args)
 
 
 def _is_nothing(value: object) -> bool:
