@@ -37,6 +37,7 @@ _SENTENCE = 4
 _MOST_POINTS, _MOST_TEXTS, _MOST_LISTED = 600, 400, 40
 _LONG = 6000
 _MANY_TURNS = 20
+_CUT = 5
 Answer = dict[str, Any]
 
 
@@ -172,7 +173,7 @@ class _Judge:
     def _new_in(self, text: str, natural: str, given: Counter[str]) -> tuple[str, set[str]]:
         """The longest stretch of words that neither input nor `natural` has; a label that is only repeated is none."""
         usual = words(natural)
-        own = {word for word in words(text) - usual if word not in given}
+        own = {word for word in words(text) - usual if not _is_cut_from(word, given)}
         for run in runs(text, own):
             said = words(run)
             if sum(said.values()) >= _SENTENCE or said.keys() - usual.keys():
@@ -323,6 +324,11 @@ class _Judge:
 
     def _line(self, number: int) -> str:
         return self.lines[number - 1].strip()[:400] if number <= len(self.lines) else ""
+
+
+def _is_cut_from(word: str, given: Counter[str]) -> bool:
+    """A word of the input, or what a forced condition left of one."""
+    return word in given or (len(word) >= _CUT and any(word in whole for whole in given))
 
 
 def _ways_to_say(text: str) -> list[str]:
