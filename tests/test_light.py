@@ -6,7 +6,7 @@ import pytest
 
 import molehunt
 
-ROOMS = ("records", "stats", "execution", "world", "reports")
+ROOMS = ("records", "stats", "execution", "provenance", "world", "reports")
 HERE = Path(molehunt.__file__).parent
 
 

@@ -1,0 +1,1 @@
+"""What comes with a model, examined before anything of it is loaded."""

@@ -1,0 +1,238 @@
+"""What an expression of a chat template reads: what messages say, the clock, random numbers, or how many there are.
+
+An over-approximation on the syntax tree: what is assigned from such a reading, or under a condition that reads so, reads so too.
+Roles, types, tools and flags are structure. Whether there is any content, and of which type, is structure as well:
+ordinary templates ask for it everywhere, and no trigger fits into the answer.
+"""
+
+from collections import defaultdict
+from typing import Literal
+
+from jinja2 import nodes
+
+Reads = frozenset[Literal["messages", "content", "computed", "clock", "random", "count"]]
+"""`messages` is the list or one of it, `content` a text of theirs or a part, `computed` what was worked out of such a text."""
+NOTHING: Reads = frozenset()
+TELLING: Reads = frozenset({"content", "computed", "clock", "random", "count"})
+"""Readings that a condition can hide something behind."""
+
+_MESSAGES: Reads = frozenset({"messages"})
+_CONTENT: Reads = frozenset({"content"})
+_COMPUTED: Reads = frozenset({"computed"})
+_CLOCK: Reads = frozenset({"clock"})
+_RANDOM: Reads = frozenset({"random"})
+_COUNT: Reads = frozenset({"count"})
+_STRUCTURE = {"role", "type", "name", "id", "tool_call_id", "index"}
+_PARTS = {"tool_calls", "function", "get"}
+"""What of a message is looked into further."""
+_PART_KEYS = {
+    "text", "image", "image_url", "image_base64", "video", "video_url", "audio", "audio_url", "input_audio", "type", "role", "content",
+    "tool_calls", "reasoning_content", "thinking", "name", "output", "function", "arguments",
+}  # fmt: skip
+"""Keys that templates ask parts of a message for; in a text they are words like others, and are put into one (`_Judge.tell`)."""
+_TYPES = {
+    "defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "integer", "float", "boolean",
+    "true", "false", "callable", "sameas",
+}  # fmt: skip
+_KEPT = {"first", "last", "list", "reverse", "selectattr", "rejectattr", "select", "reject", "sort", "batch", "slice"}
+"""Filters that leave messages messages."""
+_COUNTING = {"length", "count", "wordcount", "int", "float", "abs", "sum", "round"}
+_COMPUTING = (
+    nodes.Compare,
+    nodes.Test,
+    nodes.Sub,
+    nodes.Mul,
+    nodes.Div,
+    nodes.FloorDiv,
+    nodes.Mod,
+    nodes.Pow,
+    nodes.Neg,
+)
+_COUNTERS = {"count", "find", "rfind", "index", "rindex", "startswith", "endswith", "isupper", "islower", "isdigit"}
+"""Methods of a text that answer with something else than a text."""
+_ORDINARY_COUNTS = range(3)
+"""Is it the first, are there any, which of two: numbers that say nothing about a conversation."""
+
+
+class Reading:
+    """What the names of one template stand for."""
+
+    def __init__(self, tree: nodes.Template) -> None:
+        self._names: defaultdict[str, Reads] = defaultdict(frozenset, {"messages": _MESSAGES, "loop": _COUNT})
+        self._names.update(strftime_now=_CLOCK, lipsum=_RANDOM)
+        self._scopes: dict[int, str] = {}
+        for macro in tree.find_all(nodes.Macro):
+            self._keep_apart(macro)
+        before: dict[str, Reads] = {}
+        while before != self._names:  # grows, and is bounded by names times readings
+            before = dict(self._names)
+            self._learn(tree, NOTHING)
+
+    def _keep_apart(self, macro: nodes.Macro) -> None:
+        """What a macro names for itself is not what others call so."""
+        own = {name.name for name in macro.find_all(nodes.Name) if name.ctx != "load"}
+        named: list[nodes.Name | nodes.NSRef] = [*macro.find_all(nodes.Name), *macro.find_all(nodes.NSRef)]
+        for node in named:
+            if node.name in own:
+                self._scopes[id(node)] = f"{macro.name}/"
+
+    def _key(self, node: "nodes.Name | nodes.NSRef") -> str:
+        return self._scopes.get(id(node), "") + node.name
+
+    def of(self, node: nodes.Node) -> Reads:
+        """What the value of an expression depends on."""
+        reads = self._value(node)
+        return (reads - _CONTENT) | _COMPUTED if "content" in reads and _computes(node) else reads
+
+    def _value(self, node: nodes.Node) -> Reads:
+        match node:
+            case nodes.Name():
+                return self._names.get(self._key(node), NOTHING)
+            case nodes.Getattr():
+                return self._part(node.node, node.attr)
+            case nodes.Getitem():
+                key = node.arg.value if isinstance(node.arg, nodes.Const) else node.arg
+                return self._part(node.node, key)
+            case nodes.Filter():
+                return self._filtered(node)
+            case nodes.Test() if node.name in _TYPES:
+                return NOTHING
+            case nodes.Compare():
+                return self._compared(node)
+            case nodes.Call() if _is_get(node):
+                assert isinstance(node.node, nodes.Getattr)
+                return self._part(node.node.node, getattr(node.args[0], "value", None))
+        return self._children(node)
+
+    def condition(self, node: nodes.Node) -> Reads:
+        """What the outcome of a condition depends on, the order of messages and the mere presence of content left out."""
+        match node:
+            case nodes.Not():
+                return self.condition(node.node)
+            case nodes.And() | nodes.Or():
+                return self.condition(node.left) | self.condition(node.right)
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                bare = _CONTENT | _COUNT if self._is_bare(node) else NOTHING
+                return (self.of(node) & TELLING) - bare
+            case nodes.Call() if _is_get(node):
+                return (self.of(node) & TELLING) - _CONTENT
+            case nodes.Filter() if node.name in ("trim", "length", "count") and node.node is not None:
+                return self.condition(node.node)
+        return self.of(node) & TELLING
+
+    def _is_bare(self, node: nodes.Node) -> bool:
+        """A message's content or a variable as such, not something picked out of a text."""
+        if isinstance(node, nodes.Getitem):
+            return isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
+        return True
+
+    def _part(self, node: nodes.Node, key: object) -> Reads:
+        whole = self.of(node)
+        if isinstance(node, nodes.Name) and node.name == "loop":
+            return _MESSAGES if key in ("previtem", "nextitem") else NOTHING if key in ("first", "last") else whole
+        own = self._names.get(f"{self._key(node)}.{key}", NOTHING) if isinstance(node, nodes.Name) else NOTHING
+        index = self.of(key) - _MESSAGES if isinstance(key, nodes.Node) else NOTHING
+        if not whole & (_MESSAGES | _CONTENT):
+            return whole | own | index
+        if isinstance(key, str) and key in _STRUCTURE:
+            return own
+        if isinstance(key, int | nodes.Node) or key in _PARTS:
+            return whole | own | (index - _COUNT)
+        return (whole - _MESSAGES) | _CONTENT | own
+
+    def _filtered(self, node: nodes.Filter) -> Reads:
+        inner = self.of(node.node) if node.node is not None else NOTHING
+        if node.name == "random":
+            return inner | _RANDOM
+        if not inner & _MESSAGES:
+            return inner | self._children(node)
+        if node.name in ("length", "count"):
+            return _COUNT
+        named = {const.value for const in node.find_all(nodes.Const)}
+        if node.name in _KEPT:
+            return inner | (_CONTENT if node.name.endswith("attr") and not named & _STRUCTURE else NOTHING)
+        if node.name == "map" and named & _STRUCTURE:
+            return NOTHING
+        return _CONTENT
+
+    def _compared(self, node: nodes.Compare) -> Reads:
+        sides = [node.expr, *(operand.expr for operand in node.ops)]
+        if isinstance(node.expr, nodes.Const) and node.expr.value in _PART_KEYS and node.ops[0].op.endswith("in"):
+            return NOTHING
+        reads = NOTHING.union(*(self.of(side) for side in sides)) - _MESSAGES
+        numbers = [const.value for const in node.find_all(nodes.Const) if isinstance(const.value, int)]
+        if any(isinstance(side, nodes.Const) and _is_nothing(side.value) for side in sides):
+            reads -= _CONTENT  # is there any: asked everywhere
+        if any(self._is_length(side) for side in sides) and set(numbers) <= {0}:
+            reads -= _CONTENT | _COMPUTED | _COUNT
+        return reads - _COUNT if all(number in _ORDINARY_COUNTS for number in numbers) else reads
+
+    def _is_length(self, node: nodes.Node) -> bool:
+        return isinstance(node, nodes.Filter) and node.name in ("length", "count")
+
+    def _children(self, node: nodes.Node) -> Reads:
+        return NOTHING.union(*(self.of(child) for child in node.iter_child_nodes()))
+
+    def _learn(self, node: nodes.Node, under: Reads) -> None:
+        """Take in every assignment below `node`; `under` is what the conditions around it read."""
+        match node:
+            case nodes.Assign():
+                self._assign(node.target, self.of(node.node) | _worked_out(under))
+            case nodes.AssignBlock():
+                self._assign(node.target, self._children(node) | _worked_out(under))
+            case nodes.For():
+                self._assign(node.target, self.of(node.iter))
+            case nodes.Macro():
+                self._names[node.name] |= under
+            case nodes.Call() if isinstance(node.node, nodes.Name):
+                self._call(node.node.name, node)
+        inner = under
+        if isinstance(node, nodes.If):
+            inner = under | self.condition(node.test)
+        self._macros(node)
+        for child in node.iter_child_nodes():
+            self._learn(child, inner)
+
+    def _macros(self, node: nodes.Node) -> None:
+        if isinstance(node, nodes.Macro):
+            for argument in node.args:
+                self._names[self._key(argument)] |= self._names.get(f"{node.name}()", NOTHING)
+
+    def _call(self, name: str, node: nodes.Call) -> None:
+        given = [*node.args, *(keyword.value for keyword in node.kwargs)]
+        self._names[f"{name}()"] |= NOTHING.union(*(self.of(argument) for argument in given))
+
+    def _assign(self, target: nodes.Node, reads: Reads) -> None:
+        match target:
+            case nodes.Name():
+                self._names[self._key(target)] |= reads
+            case nodes.NSRef():
+                self._names[f"{self._key(target)}.{target.attr}"] |= reads
+            case nodes.Tuple():
+                for item in target.items:
+                    self._assign(item, reads)
+
+
+def _computes(node: nodes.Node) -> bool:
+    match node:
+        case nodes.Filter():
+            return node.name in _COUNTING
+        case nodes.Call() if isinstance(node.node, nodes.Getattr):
+            return node.node.attr in _COUNTERS
+        case nodes.Getitem():
+            return isinstance(node.arg, nodes.Slice)
+    return isinstance(node, _COMPUTING)
+
+
+def _is_get(node: nodes.Call) -> bool:
+    return isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and bool(node.args)
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or isinstance(value, bool) or value == ""
+
+
+def _worked_out(under: Reads) -> Reads:
+    """What an assignment tells of the conditions that it stands under."""
+    told = under - _COUNT
+    return (told - _CONTENT) | _COMPUTED if "content" in told else told

@@ -1,0 +1,102 @@
+"""What chat templates do: rendered as transformers does, every kind of hidden text found, ordinary ones left alone."""
+
+import jinja2
+import pytest
+
+from backdoored_templates import BACKDOORED, HIDDEN
+from molehunt.provenance.apart import Failed, answers
+from molehunt.provenance.limits import Limits
+from molehunt.provenance.template_judging import judge
+from molehunt.provenance.template_probes import probes
+from molehunt.provenance.template_rendering import Rendering
+from molehunt.records.scans import RULES
+from ordinary_templates import CHATML, LLAMA31, ORDINARY, QWEN3
+
+MOST = 2_000_000
+HEAVY = {"endless", "endless on a word", "too large"}
+
+
+def counted(template: str, base: str | None = None) -> list[dict[str, str]]:
+    return [f for f in judge(template, base, MOST)["findings"] if RULES[f["rule"]].level != "note"]
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_rendered_text_is_that_of_transformers(name: str) -> None:
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    rendering = Rendering(ORDINARY[name], MOST)
+    own = {"messages", "tools", "documents", "add_generation_prompt"}
+    for probe in probes():
+        given = dict(probe.given)
+        try:
+            ((theirs,), _) = render_jinja_template(
+                [given["messages"]], given["tools"], given["documents"], ORDINARY[name],
+                add_generation_prompt=given["add_generation_prompt"], **{k: v for k, v in given.items() if k not in own},
+            )  # fmt: skip
+        except Exception as error:  # a refusal, which must be ours too
+            with pytest.raises(type(error)):
+                rendering.render(given)
+        else:
+            assert rendering.render(given) == theirs
+
+
+@pytest.mark.parametrize("name", sorted(BACKDOORED.keys() - HEAVY))
+def test_what_a_template_hides_is_found(name: str) -> None:
+    assert len(BACKDOORED) >= 15
+    assert counted(BACKDOORED[name])
+
+
+@pytest.mark.parametrize(
+    "name", ["phrase", "length", "year", "chance", "turn", "flag kept", "lookup", "macro", "two conditions"]
+)
+def test_the_hidden_text_is_shown(name: str) -> None:
+    assert any(HIDDEN[:-1] in finding["text"] for finding in counted(BACKDOORED[name]))
+
+
+def test_what_loops_or_grows_is_cut_off_and_costs_no_other_answer() -> None:
+    jobs = [
+        {"do": "template", "template": template}
+        for template in (BACKDOORED["endless on a word"], BACKDOORED["too large"])
+    ]
+    endless, large, fine = answers(
+        [*jobs, {"do": "template", "template": CHATML}], Limits(seconds=3, memory_bytes=1 << 29)
+    )
+    assert isinstance(endless, Failed)
+    assert "took longer than 3 s" in endless.why
+    assert large == Failed("needs more than 512 MiB")
+    assert isinstance(fine, Failed) or fine == {"findings": []}  # three seconds may be short on a busy machine
+
+
+def test_branches_that_read_messages_or_the_clock_are_listed_with_their_text() -> None:
+    listed = [f for f in judge(QWEN3, None, MOST)["findings"] if f["rule"] == "template-branch"]
+    assert any("'</think>' in content" in f["text"] for f in listed)
+    assert any(f["rule"] == "template-clock" for f in judge(LLAMA31, None, MOST)["findings"])
+
+
+def test_text_that_the_base_has_too_is_ordinary_and_new_text_is_told() -> None:
+    assert counted(BACKDOORED["phrase"], BACKDOORED["phrase"]) == []
+    assert counted(BACKDOORED["phrase"], CHATML)
+    prompted = "{{ '<|im_start|>system\\nAnswer only in rhymes of four lines.<|im_end|>\\n' }}" + CHATML
+    assert counted(prompted) == []
+    (new,) = counted(prompted, CHATML)
+    assert (new["rule"], new["text"]) == ("template-new-text", "system\nAnswer only in rhymes of four lines")
+
+
+def test_one_judgement_is_every_judgement() -> None:
+    for name in ("chance of text", "year"):
+        assert judge(BACKDOORED[name], None, MOST) == judge(BACKDOORED[name], None, MOST)
+
+
+def test_the_clock_can_be_set_and_is_today_otherwise() -> None:
+    from datetime import datetime
+
+    assert Rendering("{{ strftime_now('%Y') }}", MOST).render({}) in {
+        str(datetime.now().year),
+        str(datetime.now().year - 1),
+    }
+
+
+@pytest.mark.parametrize("hidden", ["{% set ns = namespace() %}{% set ns._x = 1 %}", "{{ ''.__class__.__base__() }}"])
+def test_the_sandbox_holds(hidden: str) -> None:
+    with pytest.raises(jinja2.exceptions.SecurityError):
+        Rendering(hidden, MOST).render({})
