@@ -11,14 +11,20 @@ from molehunt.audit.differences import differences
 from molehunt.audit.examining import Examination, examination
 from molehunt.audit.identity import kinship
 from molehunt.audit.verdict import judged
-from molehunt.errors import ModelError
+from molehunt.errors import ModelError, TemplateError
 from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.execution.runner import Watcher
 from molehunt.models.folding import is_adapter
 from molehunt.models.loading import LoadedModel, load_model
+from molehunt.provenance.limits import Limits
+from molehunt.provenance.scanning import scan_folder
 from molehunt.records.audits import AuditResult, CalibrationCard, Identity, Profile
 from molehunt.records.evidence import Tier
 from molehunt.records.identity import file_digest, tree_digest
+from molehunt.records.scans import ScanReport
+
+_TEMPLATE_SECONDS = 120.0
+"""For the scan of a template or pickle: generous, since what takes longer is not examined."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,12 @@ class Audit:
 
     @classmethod
     def of(cls, name: str, subject: Path, base: Path | None, profile: Profile, prompts: Prompts) -> "Audit":
-        """Load both once, and see whether they belong together; a base that is not the subject's is put aside.
+        """Scan the files, then load both once and see whether they belong together; a base that is not the subject's is put aside.
 
         Raises:
-            ModelError: if one is not fit to load, or has weights that are no numbers.
+            ModelError: if one is not fit to load, has weights that are no numbers, or a template that does not come to an end.
         """
+        scan = _scanned(subject, base)
         loaded, beside = _fit(subject), _fit(base) if base is not None else None
         kin = kinship(loaded, beside) if beside is not None else None
         is_base = kin is not None and kin.is_base
@@ -52,6 +59,7 @@ class Audit:
             subject=loaded.ref(),
             base=beside.ref() if beside is not None else None,
             files=_digests(subject),
+            scan=scan,
             kinship=kin,
             changes=differences(loaded, beside) if beside is not None and is_base else (),
         )
@@ -81,6 +89,24 @@ def whole(subject: Path, base: Path | None, store: Store) -> Path:
     step = Step("molehunt.audit.steps:fold_adapter", 1, digests, label=f"fold {subject}", where=where)
     run_graph(Graph([step]), store, 0)
     return store.folder(step.fingerprint) / "model"
+
+
+def _scanned(subject: Path, base: Path | None) -> ScanReport:
+    """What the subject's files are, before any is loaded: a template that hangs is stopped there, in a process apart."""
+    if not subject.is_dir():
+        raise ModelError(f"model {subject}", wanted="a model folder", got="no such folder", do="check the path")
+    for folder in (subject, base):
+        if folder is None or not folder.is_dir():
+            continue
+        found = scan_folder(folder, base if folder is subject else None, Limits(seconds=_TEMPLATE_SECONDS))
+        hung = next((one for one in found.not_analysed if "template" in f"{one.file} {one.message}"), None)
+        if hung is not None:
+            raise TemplateError(
+                f"model {folder}: {hung.file}", wanted="a chat template that can be examined", got=hung.message
+            )
+        if folder is subject:
+            report = found
+    return report
 
 
 def _fit(folder: Path) -> LoadedModel:

@@ -50,6 +50,7 @@ def judged(
     scores = examined.scores
     p_value = judge.p_value(scores) if judge else None
     verdict, reason = _verdict(unfit, p_value, scores, judge)
+    verdict, reason = _with_files(identity, verdict, reason)
     lacking = [name for name in DETECTORS if name not in scores]
     return AuditResult(
         verdict=verdict, reason=reason, score=judge.score(scores) if judge else None, p_value=p_value, level=LEVEL,
@@ -111,6 +112,19 @@ def _verdict(
     if mute:
         return "abstained", f"not all that vote could look: {', '.join(mute)}"
     return "nothing found within coverage", f"clean models score as high at p = {p_value:.2f}"
+
+
+def _with_files(identity: Identity, verdict: AuditVerdict, reason: str) -> tuple[AuditVerdict, str]:
+    """What the scan of the files adds: a grave finding flags by itself, and what could not be analysed is no pass."""
+    if identity.scan is None:
+        return verdict, reason
+    grave = next((one for one in identity.scan.findings if one.level == "error"), None)
+    if grave is not None:
+        return "flagged", f"its files: {grave.file}: {grave.message}" + (f"; {reason}" if verdict == "flagged" else "")
+    if identity.scan.not_analysed and verdict == "nothing found within coverage":
+        first = identity.scan.not_analysed[0]
+        return "abstained", f"not all files could be analysed: {first.file}: {first.message}"
+    return verdict, reason
 
 
 def _scales(card: CalibrationCard, judge: Judge, scores: Mapping[str, float | None]) -> dict[str, Scale]:

@@ -1,5 +1,6 @@
 """`molehunt audit`: examine one model for a backdoor that nobody told of, and make the cards that such audits are judged by."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,6 +9,7 @@ import typer
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JobsOption, JsonOption, StoreOption
 
 if TYPE_CHECKING:
+    from molehunt.audit.case import Prompts
     from molehunt.records.audits import AuditResult, CalibrationCard
 
 app = typer.Typer(help="Look for a backdoor that nobody told of, at a known false-alarm rate.", no_args_is_help=True)
@@ -48,7 +50,7 @@ def run(
     from molehunt.audit.cards import find_card
     from molehunt.audit.case import ordinary, own_prompts
     from molehunt.cli.audit_cards import audit_plan_shown
-    from molehunt.cli.audit_work import audit_folder, audit_remote, planned_audit, require_audit_folder
+    from molehunt.cli.audit_work import audit_remote, planned_audit, require_audit_folder
     from molehunt.errors import UsageError
 
     if (subject is None) == (endpoint is None):
@@ -71,9 +73,26 @@ def run(
             endpoint, model, api_key_env, out / TRANSCRIPT, profile, asked, known, most_requests, most_tokens
         )
     else:
-        result = audit_folder(str(subject), base, profile, asked, card, store, jobs)
+        result = _examined(str(subject), base, profile, asked, card, store, jobs)
     _written(result, out, as_json)
     raise typer.Exit(CODES[result.verdict])
+
+
+def _examined(
+    subject: str, base: str | None, profile: Literal["quick", "standard", "deep"], asked: "Prompts", card: str | None,
+    store: str | None, jobs: int,
+) -> "AuditResult":  # fmt: skip
+    """The result; a subject that is not fit to load ends with a sentence and the code for not examined."""
+    from molehunt.cli.audit_work import audit_folder, found_folders
+    from molehunt.errors import ModelError
+    from molehunt.reports.text import visible
+
+    folders = found_folders(subject, base, store)
+    try:
+        return audit_folder(subject, *folders, profile, asked, card, store, jobs)
+    except ModelError as error:
+        print(visible(f"not examined: {error}"), file=sys.stderr)
+        raise typer.Exit(NOT_EXAMINED) from None
 
 
 @app.command()

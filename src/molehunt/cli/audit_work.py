@@ -32,13 +32,19 @@ from molehunt.reports.audit_sarif import audit_sarif
 from molehunt.world.endpoint import Endpoint, EndpointSettings
 
 
+def found_folders(subject: str, base: str | None, store: str | None) -> tuple[Path, Path | None]:
+    """Where they lie. Raises ModelError if there is nothing by such a name."""
+    kept = open_store(store)
+    return find_folder(subject, kept), find_folder(base, kept) if base is not None else None
+
+
 def audit_folder(
-    subject: str, base: str | None, profile: Profile, prompts: Prompts, card: str | None, store: str | None, jobs: int
-) -> AuditResult:
+    name: str, subject: Path, base: Path | None, profile: Profile, prompts: Prompts, card: str | None,
+    store: str | None, jobs: int,
+) -> AuditResult:  # fmt: skip
     """Examine a model here."""
     kept = open_store(store)
-    origin = find_folder(base, kept) if base is not None else None
-    audit = Audit.of(subject, whole(find_folder(subject, kept), origin, kept), origin, profile, prompts)
+    audit = Audit.of(name, whole(subject, base, kept), base, profile, prompts)
     found = find_card(card, audit.case.tier, profile)
     with watching("audit") as watch:
         audit.run(kept, jobs, watch)

@@ -9,6 +9,7 @@ from molehunt.records.endpoints import EndpointProbe
 from molehunt.records.estimates import Estimate
 from molehunt.records.evidence import Evidence, Tier, Verified
 from molehunt.records.identity import ModelRef
+from molehunt.records.scans import ScanReport
 
 Profile = Literal["quick", "standard", "deep"]
 AuditVerdict = Literal["flagged", "nothing found within coverage", "abstained"]
@@ -51,6 +52,8 @@ class Identity(Record):
     base: ModelRef | None
     files: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of every file of the subject, by path."""
+    scan: ScanReport | None = None
+    """Of the subject's files, before any was loaded; None behind an endpoint."""
     kinship: Kinship | None = None
     changes: tuple[Change, ...] = ()
     endpoint: EndpointProbe | None = None

@@ -1,0 +1,98 @@
+"""`molehunt audit` as a user types it: what is refused, what is not examined, and what is never called a pass."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from command_line import Command, assert_refused
+
+NOT_EXAMINED = 3
+
+
+def copy(model: Path, out: Path, **files: str) -> Path:
+    shutil.copytree(model, out)
+    for name, text in files.items():
+        (out / name.replace("__", ".")).write_text(text)
+    return out
+
+
+def changed(model: Path, out: Path, **config: object) -> Path:
+    shutil.copytree(model, out)
+    path = out / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run", "neither"),
+        ("run somewhere --endpoint http://127.0.0.1:9/v1 --model m", "both"),
+        ("run --endpoint http://127.0.0.1:9/v1", "--model"),
+        ("run nothing-by-that-name", "nothing-by-that-name"),
+        ("report nothing.json", "nothing.json"),
+        ("calibrate", "neither"),
+        ("calibrate nothing.json", "nothing.json"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(molehunt: Command, words: str, told: str, tmp_path: Path) -> None:
+    given = [*words.split(), "--out", str(tmp_path / "out")] if words.startswith("run") else words.split()
+    assert_refused(molehunt("audit", *given), told)
+
+
+def test_pickles_are_not_examined(molehunt: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "pickles"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
+    assert_not_examined(molehunt, folder, tmp_path, "safetensors")
+
+
+def test_remote_code_is_not_examined(molehunt: Command, twin: Path, tmp_path: Path) -> None:
+    folder = changed(twin, tmp_path / "code", auto_map={"AutoModelForCausalLM": "evil.Model"})
+    assert_not_examined(molehunt, folder, tmp_path, "code")
+
+
+def test_an_endless_template_is_not_examined(
+    molehunt: Command, twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = (
+        "{% for a in range(99999) %}{% for b in range(99999) %}{{ messages[0]['content'] }}{% endfor %}{% endfor %}"
+    )
+    folder = copy(twin, tmp_path / "endless", chat_template__jinja=endless)
+    assert_not_examined(molehunt, folder, tmp_path, "template")
+
+
+def test_an_adapter_alone_is_not_examined(molehunt: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    assert_not_examined(molehunt, folder, tmp_path, "--base")
+
+
+def test_gigabytes_of_something_else_are_not_examined(molehunt: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    with (folder / "film.mkv").open("wb") as stream:
+        os.truncate(stream.fileno(), 2 << 30)
+    assert_not_examined(molehunt, folder, tmp_path, "config.json")
+
+
+def assert_not_examined(molehunt: Command, folder: Path, tmp_path: Path, word: str) -> None:
+    done = molehunt("audit", "run", str(folder), "--out", str(tmp_path / "out"))
+    assert done.code == NOT_EXAMINED, done.err
+    assert word in done.err
+    assert "Traceback" not in done.err
+    assert "nothing found" not in done.err + done.out
+
+
+def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) -> None:
+    folder = copy(twin, tmp_path / "outline")
+    done = molehunt("audit", "run", str(folder), "--base", str(folder), "--plan", "--json")
+    plan = json.loads(done.out)
+    assert plan["tier"] == "base"
+    assert plan["forward_tokens"] > 0
+    assert plan["memory"] == 2 * 4 * plan["parameters"]
