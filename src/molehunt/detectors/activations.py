@@ -76,12 +76,12 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     contexts = [draw_context(rng, kinds[i % len(kinds)], tokens) for i in range(effort.contexts)]
     strings = _strings(suspect, contexts, effort.strings, rng)
     neutral, tried = strings[::2], [*contexts, *strings[1::2]]
-    groups = _groups(suspect, effort.prompts)
+    groups = groups_of(suspect, effort.prompts)
     inside = Inside(suspect, [prompt for group in groups for prompt in group])
     ordinary = Inside(suspect, mixed(suspect.held_out, effort.ordinary)).plain()
     usual, found = inside.read(neutral), inside.read(tried)
     places = [[one.place for one in part] for part in (neutral, tried)]
-    effects = _effects(found, usual, ordinary, places, list(map(len, groups)))
+    effects = shifts(found, usual, ordinary, places, list(map(len, groups)))
     null = effects[len(contexts) :]
     limit = float(null.quantile(0.75))
     order = effects.argsort(descending=True, stable=True).tolist()
@@ -111,7 +111,7 @@ def _strings(suspect: Suspect, contexts: Sequence[Context], count: int, rng: Ran
     return [Context(kind="random string", text=text, place=one.place) for text, one in zip(drawn, alike, strict=True)]
 
 
-def _groups(suspect: Suspect, count: int) -> list[Sequence[Conversation]]:
+def groups_of(suspect: Suspect, count: int) -> list[Sequence[Conversation]]:
     """`count` prompts of each kind that has two; all prompts as one kind where none has."""
     large = [pool[:count] for pool in suspect.asked.values() if len(pool) > 1]
     return large or [mixed(suspect.asked, count)]
@@ -121,7 +121,7 @@ Streams = tuple[Tensor, Tensor]
 """(subject minus base, base), (C, P, W, H) each."""
 
 
-def _effects(
+def shifts(
     found: Streams, usual: Streams, ordinary: Streams, places: Sequence[Sequence[str]], sizes: Sequence[int]
 ) -> Tensor:
     """By condition, the log of how much further the subject's difference from its base was shifted than the base itself: (C,).
