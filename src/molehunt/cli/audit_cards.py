@@ -26,6 +26,22 @@ def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
     table(("detector", "", "AUROC", "found at 5%", "found at 1%", "false alarms at 5%"), rows)
     say("")
     table(("recipe", "alarms at 5%"), [(name, told(one)) for name, one in found.by_recipe.items()])
+    say("")
+    table(
+        ("planted models", "AUROC against all clean ones"), [(name, told(one, 2)) for name, one in found.sets.items()]
+    )
+    say("")
+    facts = [
+        (name, value, told(one))
+        for name, values in found.by_fact.items()
+        if len(values) > 1
+        for value, one in values.items()
+    ]
+    table(("planted", "", "found at 5%"), facts)
+    if found.reconstructed is not None:
+        say(
+            f"a text that works at 90% of held-out prompts or more, where a token or phrase was planted: {told(found.reconstructed)}"
+        )
     trivial = ", ".join(f"{name} {told(one, 2)}" for name, one in found.trivial.items())
     say(f"what tells planted from clean without looking for a backdoor, AUROC: {trivial or 'not recorded'}")
     say(

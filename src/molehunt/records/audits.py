@@ -146,6 +146,14 @@ class CardFigures(Record):
     """Share that alarms at 5%, of each recipe: detections of a planted one, false alarms of a clean one."""
     planted_recipes: tuple[str, ...] = ()
     """Which of these are planted."""
+    by_fact: dict[str, dict[str, Estimate]] = Field(default_factory=dict)
+    """Share of planted models that alarm at 5%, by what was planted how; "shown" groups by how often the behaviour shows at its
+    trigger, since what was planted and does not work can hardly be found."""
+    sets: dict[str, Estimate] = Field(default_factory=dict)
+    """AUROC of the combined score of some planted models against all clean ones."""
+    reconstructed: Estimate | None = None
+    """Share of models with a token or phrase for a trigger, shown at half of the prompts at least, of which the verifier holds a
+    text with an ASR of 0.9 or more."""
     trivial: dict[str, Estimate]
     """AUROC of size of the weight change and of training steps: what planted and clean differ by beside the backdoor."""
     clean: int
