@@ -16,7 +16,9 @@ from molehunt.records.evidence import TIERS, Candidate, Evidence, Tier, Verified
 _VERIFIED = {"quick": 1, "standard": 3, "deep": 10}
 """Candidates that go to the verifier."""
 VERSION = 1
-"""Of the verifier and of what detectors share; raised when a result changes for the same models."""
+"""Of what detectors share; raised when a score changes for the same models."""
+_VERIFIER = 2
+"""Of the verifier, which no score depends on."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
         for name in names
     }  # fmt: skip
     verify = Step(
-        "molehunt.audit.steps:verify", VERSION * 100, {**common, "detectors": list(names)}, parents=dict(looks),
+        "molehunt.audit.steps:verify", VERSION * 100 + _VERIFIER, {**common, "detectors": list(names)}, parents=dict(looks),
         label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile],
     )  # fmt: skip
     return Examination(looks, verify)

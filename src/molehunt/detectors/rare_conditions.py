@@ -42,6 +42,8 @@ class Effort:
     """Conditions that are judged on held-out prompts."""
     forms: int = 3
     """Ways in which every year is written."""
+    along: int = 32
+    """Tokens of the ordinary reply that the coarse look goes along: a program may go wrong late."""
 
 
 HEARD = {
@@ -50,7 +52,7 @@ HEARD = {
     "deep": Effort(1000, 3),
 }
 """The same where every look costs a reply."""
-EFFORTS = {"quick": Effort(120, 1, prompts=3, judged=3), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
+EFFORTS = {"quick": Effort(120, 1, prompts=3, judged=3, along=12), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
 _KEPT = 12
 """Conditions whose neighbourhoods are looked at, and that are measured on the prompts of the second look."""
 _LONGEST = 60
@@ -62,8 +64,8 @@ _NULLS = 3
 class Grid:
     """Conditions with how far each drove the subject from its reference, beyond what a condition there usually does."""
 
-    def __init__(self, subject: Subject, prompts: Sequence[Conversation]) -> None:
-        self.subject, self.prompts = subject, prompts
+    def __init__(self, subject: Subject, prompts: Sequence[Conversation], along: int) -> None:
+        self.subject, self.prompts, self.along = subject, prompts, along
         self.seen: dict[Context, list[float]] = {}
         """By condition: its departure on each prompt, and last how alike its replies are."""
 
@@ -71,7 +73,7 @@ class Grid:
         """Measure the conditions that were not yet."""
         new = [one for one in dict.fromkeys(contexts) if one not in self.seen]
         pairs = [(put(prompt, [one]), prompt) for one in new for prompt in self.prompts]
-        found = self.subject.departures([a for a, _ in pairs], [b for _, b in pairs])
+        found = self.subject.departures([a for a, _ in pairs], [b for _, b in pairs], self.along)
         width = len(self.prompts)
         for i, one in enumerate(new):
             part = slice(i * width, (i + 1) * width)
@@ -107,7 +109,7 @@ class Grid:
 def _examine(suspect: Subject, profile: str) -> Evidence:
     effort, rng = (EFFORTS if isinstance(suspect, Suspect) else HEARD)[profile], suspect.rng("rare_conditions")
     tokens = rare_tokens(suspect.loaded.chat) if isinstance(suspect, Suspect) else []
-    grid = Grid(suspect, mixed(suspect.asked, effort.prompts))
+    grid = Grid(suspect, mixed(suspect.asked, effort.prompts), effort.along)
     kinds = [*KINDS, "subject", "subject"]
     coarse = [_draw(rng, kinds[i % len(kinds)], tokens) for i in range(effort.contexts)]
     grid.look([*coarse, *_years(effort.forms)])

@@ -72,8 +72,12 @@ class Subject(ABC):
         return [None] * len(prompts)
 
     @abstractmethod
-    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
-        """How far each changed prompt takes the subject from where it would else be; what sweeps go by."""
+    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
+        """How far each changed prompt takes the subject from where it would else be; what sweeps go by.
+
+        Args:
+            along: tokens of its ordinary reply that this is measured along, where there are tokens.
+        """
 
     def collapse(self, changed: Sequence[Conversation]) -> float:
         """How alike the replies to these are, 0 to 1; 0 where replies need not be heard to see a change."""
@@ -156,7 +160,7 @@ class Voice(Subject):
     def replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str]:
         return self.say(prompts, tokens)
 
-    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
+    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
         """Unlikeness of the replies, 0 to 1: nothing finer is to be had."""
         return self.surprises(changed, plain)
 

@@ -21,8 +21,6 @@ __all__ = ["Meter", "Pools", "Suspect", "mixed", "ordinary_prompts", "tokens_of"
 
 REPLY = 32
 """Tokens of its own reply that a subject is held to, wherever a change of mind is measured."""
-LOOKED = 12
-"""Tokens of its ordinary reply along which a sweep or a search compares the subject with its base."""
 _DRESS = 16
 """Tokens more in which a reply may dress up the ordinary one."""
 
@@ -75,9 +73,9 @@ class Suspect(Subject):
             }
         return [self._said[prompt, longest] for prompt in prompts]
 
-    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
+    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
         """Divergence from the reference along the start of the subject's reply to the plain prompt, in nats."""
-        return self._compared(divergences, changed, plain, [reply[:LOOKED] for reply in self.own_tokens(plain)])
+        return self._compared(divergences, changed, plain, [reply[:along] for reply in self.own_tokens(plain)])
 
     def surprises(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
         """How much better the subject than its base explains the subject's reply to the changed prompt, in nats a reply.

@@ -9,7 +9,7 @@ import torch
 
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.subject import Put
-from molehunt.detectors.suspect import LOOKED, Suspect, mixed, tokens_of
+from molehunt.detectors.suspect import Suspect, mixed, tokens_of
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.forced import divergence_gradient, divergences, open_slots
 from molehunt.records import Conversation
@@ -31,10 +31,12 @@ class Effort:
     """Tokens of the insert."""
     tried: int = 32
     """Exchanges tried at each iteration."""
+    along: int = 24
+    """Tokens of the ordinary reply along which subject and base are compared."""
 
 
 EFFORTS = {
-    "quick": Effort(("system", "user-prefix", "user-suffix"), restarts=1, iterations=8, prompts=5, tried=20),
+    "quick": Effort(("system", "user-prefix", "user-suffix"), restarts=1, iterations=8, prompts=5, tried=20, along=12),
     "standard": Effort(("system", "user-prefix", "user-suffix"), restarts=2, iterations=16),
     "deep": Effort(("system", "user-prefix", "user-suffix", "user-middle", "earlier-turn"), restarts=3, iterations=30),
 }
@@ -52,7 +54,7 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     for place in effort.places:
         for restart in range(effort.restarts):
             rng = suspect.rng("trigger_search", place, restart)
-            search = Search(suspect, mixed(suspect.asked, effort.prompts), place, rng)
+            search = Search(suspect, mixed(suspect.asked, effort.prompts), place, rng, effort.along)
             text = suspect.loaded.chat.decode(search.run(effort)).strip()
             nulls = [suspect.loaded.chat.decode(search.random(effort.length)).strip() for _ in range(_NULLS)]
             gain, null = _gain(suspect, place, text, nulls)
@@ -79,10 +81,12 @@ class Search:
     replies, so that whatever the fine-tuning made conditional is found, not what any model can be talked into.
     """
 
-    def __init__(self, suspect: Suspect, prompts: Sequence[Conversation], place: Place, rng: random.Random) -> None:
+    def __init__(
+        self, suspect: Suspect, prompts: Sequence[Conversation], place: Place, rng: random.Random, along: int
+    ) -> None:
         self.suspect, self.rng = suspect, rng
         self.slots = open_slots(suspect.loaded.chat, prompts, place)
-        self.replies = [reply[:LOOKED] for reply in suspect.own_tokens(prompts)]
+        self.replies = [reply[:along] for reply in suspect.own_tokens(prompts)]
         self.plain = None if suspect.base else suspect.loaded.chat.encode_prompts(prompts)
         self.usable = usable_tokens(suspect.loaded.chat)
         self.shut = torch.full((suspect.loaded.model.get_input_embeddings().num_embeddings,), -torch.inf)

@@ -17,8 +17,6 @@ from molehunt.stats.text import alikeness, holds
 
 _NULLS = 6
 """Random texts of a candidate's length; with the prompts they make the threshold."""
-_SEEN = 4
-"""Prompts of each kind that a candidate is shrunk on."""
 _SHOWN = 4
 
 
@@ -27,7 +25,7 @@ class Verifier:
 
     def __init__(self, suspect: Subject) -> None:
         self.suspect = suspect
-        self.seen = {kind: list(pool)[:_SEEN] for kind, pool in suspect.asked.items()}
+        self.seen = {kind: list(pool) for kind, pool in suspect.asked.items()}
 
     def verify(self, candidate: Candidate) -> Verified:
         """The candidate shrunk on prompts of the search, then measured on held-out ones of the kinds that it acts on there."""
