@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from molehunt.audit.calibrating import Calibration
+from molehunt.audit.calibrating import Calibration, card_of
 from molehunt.audit.case import Prompts, own_prompts
 from molehunt.audit.running import Audit
 from molehunt.detectors.subject import ordinary_prompts
 from molehunt.errors import DataError, ModelError
 from molehunt.execution import open_store
+from molehunt.records.audits import CardEvidence
 from molehunt.records.zoo import Zoo, ZooEntry, ZooFacts
 
 FEW = Prompts(ordinary_prompts(2, 11), ordinary_prompts(3, 12))
@@ -54,11 +55,13 @@ def zoo(root: Path) -> Zoo:
 def test_a_card_is_made_once_and_judges(zoo_folder: Path, organism: Path, base: Path, tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     work = Calibration.of(zoo(zoo_folder), lambda entry: (zoo_folder / entry.model, base), "text", "quick", FEW)
-    card = work.run(store, 0)
+    seen = work.run(store, 0)
+    card = card_of(seen)
     assert {model.name for model in card.models} == {path.name for path in zoo_folder.iterdir()}
     assert (card.tier, card.profile, card.prompts) == ("text", "quick", FEW.digest)
     made = set(store.root.glob("artifacts/*"))
-    assert work.run(store, 0) == card
+    assert work.run(store, 0) == seen
+    assert card_of(CardEvidence.model_validate_json(seen.model_dump_json(by_alias=True))) == card
     assert set(store.root.glob("artifacts/*")) == made
 
 

@@ -1,7 +1,7 @@
 """Make a card: examine every model of a zoo as any subject is, and keep the scores beside the labels."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,8 +15,8 @@ from molehunt.errors import DataError
 from molehunt.execution import Graph, Store, run_graph
 from molehunt.execution.runner import Watcher
 from molehunt.models.loading import outline
-from molehunt.records.audits import CalibrationCard, Cost, Profile, Scored
-from molehunt.records.evidence import Tier
+from molehunt.records.audits import CalibrationCard, CardEvidence, Cost, ExaminedModel, Profile, Scored
+from molehunt.records.evidence import Evidence, Tier
 from molehunt.records.zoo import Zoo, ZooEntry
 
 Folders = Callable[[ZooEntry], tuple[Path, Path]]
@@ -61,49 +61,64 @@ class Calibration:
         """All steps."""
         return Graph(step for one in self.planned.values() for step in one.steps())
 
-    def run(self, store: Store, jobs: int, watch: Watcher | None = None) -> CalibrationCard:
-        """Examine what the store lacks; a model that cannot be examined is left out of the card.
+    def run(self, store: Store, jobs: int, watch: Watcher | None = None) -> CardEvidence:
+        """Examine what the store lacks; a model that cannot be examined is left out.
 
         Raises:
             DataError: if too few are left.
         """
         run_graph(self.graph(), store, jobs, watch, go_on=True, retries=_RETRIES)
-        return self.card(store)
+        return self.evidence(store)
 
-    def card(self, store: Store) -> CalibrationCard:
-        """The card of what the store has. Raises DataError if models or recipes are too few."""
-        found = [
-            (entry, self.planned[entry.name].read(store))
+    def evidence(self, store: Store) -> CardEvidence:
+        """What the store has of them. Raises DataError if models are too few."""
+        done = [
+            entry
             for entry in self.zoo.entries
-            if all(store.has(step.fingerprint) for step in self.planned[entry.name].steps())
+            if all(store.has(s.fingerprint) for s in self.planned[entry.name].steps())
         ]
-        models = tuple(scored(entry, examined) for entry, examined in found)
-        counts = Counter(model.planted for model in models)
+        counts = Counter(entry.planted for entry in done)
         if min(counts[True], counts[False]) < 2:
             got = f"{counts[True]} planted and {counts[False]} clean ones that could be examined"
             raise DataError(f"zoo {self.zoo.name}", wanted="two models of each kind", got=got)
-        sizes = [outline(self.folders(entry)[0]).model for entry in _one_a_size(self.zoo.entries)]
+        sizes = [outline(self.folders(one)[0]).model for one in {entry.facts.size: entry for entry in done}.values()]
         parameters = [sum(p.numel() for p in model.parameters()) for model in sizes]
         names = able(self.tier)
-        costs = [examined.cost for _, examined in found]
-        middle = Cost(
-            forward_tokens=int(median(c.forward_tokens for c in costs)), seconds=median(c.seconds for c in costs)
-        )
-        return CalibrationCard(
+        return CardEvidence(
             name=f"{self.zoo.name}-{self.profile}-{self.tier}", profile=self.profile, tier=self.tier,
             architecture=type(sizes[0]).__name__, parameters=(min(parameters), max(parameters)), spec=self.zoo.spec,
-            prompts=self.prompts.digest, versions=versions(names), cost=middle, detectors=names,
-            voting=choose_voting(models, names), models=models,
+            prompts=self.prompts.digest, versions=versions(names), detectors=names,
+            models=tuple(_seen(entry, self.planned[entry.name].read(store)) for entry in done),
         )  # fmt: skip
 
 
-def _one_a_size(entries: Sequence[ZooEntry]) -> list[ZooEntry]:
-    return list({entry.facts.size: entry for entry in entries}.values())
+def _seen(entry: ZooEntry, examined: Examined) -> ExaminedModel:
+    """Without transcripts: they are many, and no score depends on them."""
+
+    def bare(one: Evidence) -> Evidence:
+        return one.model_copy(update={"exhibits": tuple(e.model_copy(update={"samples": ()}) for e in one.exhibits)})
+
+    candidates = tuple(one.model_copy(update={"samples": ()}) for one in examined.candidates)
+    return ExaminedModel(entry=entry, evidence=tuple(map(bare, examined.evidence)), candidates=candidates)
 
 
-def scored(entry: ZooEntry, examined: Examined) -> Scored:
+def card_of(found: CardEvidence) -> CalibrationCard:
+    """The card that follows from evidence: scores beside labels, and which detectors vote."""
+    models = tuple(map(scored, found.models))
+    costs = [model.cost for model in models if model.cost is not None]
+    tokens, seconds = (median(column) for column in zip(*((c.forward_tokens, c.seconds) for c in costs), strict=True))
+    kept = {name: getattr(found, name) for name in CalibrationCard.model_fields if name in CardEvidence.model_fields}
+    return CalibrationCard(
+        **kept | {"models": models}, cost=Cost(forward_tokens=int(tokens), seconds=seconds),
+        voting=choose_voting(models, found.detectors),
+    )  # fmt: skip
+
+
+def scored(model: ExaminedModel) -> Scored:
     """What a card keeps of one model."""
+    entry = model.entry
     facts: dict[str, Any] = entry.facts.model_dump(exclude={"change", "steps", "shown", "seed"})
+    examined = Examined(model.evidence, model.candidates)
     best = examined.candidates[0] if examined.candidates else None
     return Scored(
         name=entry.name, planted=entry.planted, recipe=entry.recipe,
@@ -112,8 +127,3 @@ def scored(entry: ZooEntry, examined: Examined) -> Scored:
         shown=entry.facts.shown, text=f"{best.text} @{best.place}" if best else "", asr=best.asr if best else None,
         cost=examined.cost,
     )  # fmt: skip
-
-
-def rederived(card: CalibrationCard) -> CalibrationCard:
-    """The card with its detectors' votes chosen anew from its scores."""
-    return card.model_copy(update={"voting": choose_voting(card.models, card.detectors)})

@@ -10,7 +10,7 @@ from molehunt.cli.options import FOUND, NOT_EXAMINED, JobsOption, JsonOption, St
 
 if TYPE_CHECKING:
     from molehunt.audit.case import Prompts
-    from molehunt.records.audits import AuditResult, CalibrationCard
+    from molehunt.records.audits import AuditResult, CalibrationCard, CardEvidence
 
 app = typer.Typer(help="Look for a backdoor that nobody told of, at a known false-alarm rate.", no_args_is_help=True)
 
@@ -111,8 +111,9 @@ def report(
 
 @app.command()
 def calibrate(
-    zoo: Annotated[Path | None, typer.Argument(metavar="ZOO", help="A zoo.json, its folder, or a card to derive anew.")] = None,
+    zoo: Annotated[Path | None, typer.Argument(metavar="ZOO", help="A zoo.json, its folder, or the --evidence of a card.")] = None,
     out: Annotated[Path, typer.Option("--out", help="The card to write.")] = Path("card.json"),
+    evidence: Annotated[Path | None, typer.Option("--evidence", help="Also write what the card is derived from.")] = None,
     base: Annotated[str | None, typer.Option("--base", help="Instead of a ZOO: make one of this model first.")] = None,
     clean: Annotated[int, typer.Option("--clean", min=20, help="With --base: clean models.")] = 40,
     planted: Annotated[int, typer.Option("--planted", min=4, help="With --base: planted models.")] = 20,
@@ -130,7 +131,7 @@ def calibrate(
     """
     from molehunt.audit.case import ordinary, own_prompts
     from molehunt.cli.audit_cards import card_shown, looks_shown, plan_shown
-    from molehunt.cli.audit_work import calibration, made_zoo, read_card
+    from molehunt.cli.audit_work import calibration, made_zoo, read_evidence
     from molehunt.cli.show import watching
     from molehunt.errors import UsageError
     from molehunt.execution import open_store
@@ -140,10 +141,8 @@ def calibrate(
             "what to calibrate on", wanted="a ZOO or --base MODEL", got="both" if zoo else "neither", do="name one"
         )
     kept = open_store(store)
-    if zoo is not None and (known := read_card(zoo)) is not None:
-        from molehunt.audit.calibrating import rederived
-
-        card_shown(_card_written(rederived(known), out), out, as_json)
+    if zoo is not None and (known := read_evidence(zoo)) is not None:
+        card_shown(_card_written(known, out, evidence), out, as_json)
         return
     asked = own_prompts(prompts) if prompts is not None else ordinary()
     if base is not None:
@@ -162,15 +161,19 @@ def calibrate(
     if plan:
         return
     with watching("calibration") as watch:
-        card = work.run(kept, jobs, watch)
-    card_shown(_card_written(card, out), out, as_json)
+        seen = work.run(kept, jobs, watch)
+    card_shown(_card_written(seen, out, evidence), out, as_json)
 
 
-def _card_written(card: "CalibrationCard", out: Path) -> "CalibrationCard":
+def _card_written(seen: "CardEvidence", out: Path, evidence: Path | None) -> "CalibrationCard":
+    from molehunt.audit.calibrating import card_of
     from molehunt.execution.folders import write_text
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, card.model_dump_json(indent=1) + "\n")
+    card = card_of(seen)
+    for path, text in ((out, card.model_dump_json(indent=1)), (evidence, seen.model_dump_json(by_alias=True))):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text + "\n")
     return card
 
 

@@ -23,7 +23,7 @@ from molehunt.experiments.recipes import find_folder
 from molehunt.experiments.zoo.building import build_zoo, plan_zoo
 from molehunt.experiments.zoo.own import own_spec
 from molehunt.models.loading import outline
-from molehunt.records.audits import AuditPlan, AuditResult, CalibrationCard, PlannedDetector, Profile
+from molehunt.records.audits import AuditPlan, AuditResult, CalibrationCard, CardEvidence, PlannedDetector, Profile
 from molehunt.records.base import Record
 from molehunt.records.evidence import Tier
 from molehunt.records.zoo import ZOO, Zoo, ZooEntry, ZooPlan
@@ -104,11 +104,11 @@ def read_result(path: Path) -> AuditResult:
     return _read(path, AuditResult, "an audit's result.json")
 
 
-def read_card(place: Path) -> CalibrationCard | None:
-    """The card in a file; None if it is a zoo's, or a folder."""
+def read_evidence(place: Path) -> CardEvidence | None:
+    """A card's evidence in a file; None if it is a zoo's, or a folder."""
     if place.is_dir() or place.name == ZOO:
         return None
-    return _read(place, CalibrationCard, "a card that Molehunt wrote, or a zoo")
+    return _read(place, CardEvidence, "a zoo, or the --evidence of a card")
 
 
 def made_zoo(base: str, clean: int, planted: int, store: Store, jobs: int, plan: bool) -> tuple[Zoo | None, ZooPlan]:

@@ -10,6 +10,7 @@ from molehunt.records.estimates import Estimate
 from molehunt.records.evidence import Evidence, Tier, Verified
 from molehunt.records.identity import ModelRef
 from molehunt.records.scans import ScanReport
+from molehunt.records.zoo import ZooEntry
 
 Profile = Literal["quick", "standard", "deep"]
 AuditVerdict = Literal["flagged", "nothing found within coverage", "abstained"]
@@ -99,6 +100,30 @@ class Scored(Record):
     """The text that the verifier found to do most, and its ASR; empty if there was no candidate."""
     asr: float | None = None
     cost: Cost | None = None
+
+
+class ExaminedModel(Record):
+    """One labelled model of a zoo with everything that was seen of it."""
+
+    entry: ZooEntry
+    evidence: tuple[Evidence, ...]
+    candidates: tuple[Verified, ...]
+
+
+class CardEvidence(Record):
+    """What a card is derived from: transcripts left out, all else kept."""
+
+    schema_: Literal["molehunt.card-evidence/1"] = Field("molehunt.card-evidence/1", alias="schema")
+    name: str
+    profile: Profile
+    tier: Tier
+    architecture: str
+    parameters: tuple[int, int]
+    spec: str
+    prompts: str
+    versions: dict[str, int]
+    detectors: tuple[str, ...]
+    models: tuple[ExaminedModel, ...]
 
 
 class CalibrationCard(Record):
