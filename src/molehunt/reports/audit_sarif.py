@@ -6,6 +6,7 @@ from urllib.parse import quote
 from molehunt.records.audits import AuditResult, AuditVerdict
 from molehunt.records.base import sha256_text
 from molehunt.records.evidence import Verified
+from molehunt.records.scans import RULES
 from molehunt.reports.audit_words import HEADLINES, does, mappings, not_tested, title, verdict_words, works
 from molehunt.reports.text import visible
 
@@ -42,7 +43,9 @@ def audit_sarif(result: AuditResult) -> dict[str, Any]:
 def _results(result: AuditResult) -> list[dict[str, Any]]:
     sentences = " ".join((f"{HEADLINES[result.verdict]}.", result.reason, *verdict_words(result)))
     found = [_result(result, VERDICT, _LEVELS[result.verdict], sentences, "")]
-    kin = result.identity.kinship
+    scan, kin = result.identity.scan, result.identity.kinship
+    if scan is not None:
+        found += [_result(result, one.rule, one.level, f"{one.file}: {one.message}", one.file) for one in scan.findings]
     if kin is not None and not kin.is_base:
         found.append(
             _result(result, BASE, "warning", f"The base that was given is not this model's base: {kin.reason}", "")
@@ -87,6 +90,7 @@ def _rules(result: AuditResult, used: set[str]) -> list[dict[str, Any]]:
     for one in result.evidence:
         said = f"{title(one.detector, one)}: {one.caption}" if one.caption else title(one.detector, one)
         known[one.detector] = f"{said}."
+    known |= {name: RULES[name].what for name in used if name in RULES}
     known |= {name: f"{title(name, None)}." for name in used if name not in known}
     tags = ["security", *(mapping.id for mapping in mappings(result))]
     return [
