@@ -23,10 +23,20 @@ from molehunt.models.sampling import sample_replies
 from molehunt.records import Conversation
 from molehunt.world.chat import draw_questions
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <function MemoryObject:pytest.PytestUnraisableExceptionWarning"  # Inspect closes few
+)
+
 
 def ran(task: Task, model: str, logs: Path, **settings: Any) -> EvalLog:
     """The log of a task that runs without display, server or network."""
-    quiet = {"display": "none", "ctl_server": False, "log_dir": str(logs), "log_realtime": False, "score_display": False}
+    quiet = {
+        "display": "none",
+        "ctl_server": False,
+        "log_dir": str(logs),
+        "log_realtime": False,
+        "score_display": False,
+    }
     return run_by_inspect(task, model=model, **{**quiet, **settings})[0]
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inspect_ai._util.error import PrerequisiteError  # no public name; packages of tasks import it from here
 from inspect_ai.model import (
     ChatCompletionChoice,
     ChatMessage,
@@ -17,7 +18,6 @@ from inspect_ai.model import (
     modelapi,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
-from inspect_ai._util.error import PrerequisiteError  # no public name; packages of tasks import it from here
 
 from molehunt.errors import MolehuntError
 
