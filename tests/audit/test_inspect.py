@@ -12,6 +12,7 @@ from inspect_ai import Task
 from inspect_ai import eval as run_by_inspect
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalLog
+from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 
 from molehunt.audit.case import own_prompts
 from molehunt.audit.examining import look_with
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def ran(task: Task, model: str, logs: Path, **settings: Any) -> EvalLog:
+def ran(task: Task, model: str | Model, logs: Path, **settings: Any) -> EvalLog:
     """The log of a task that runs without display, server or network."""
     quiet = {
         "display": "none",
@@ -48,7 +49,10 @@ def few(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("battery", [consistency, rare_conditions], ids=["consistency", "rare conditions"])
+@pytest.mark.parametrize(
+    "battery",
+    [pytest.param(consistency, id="consistency"), pytest.param(rare_conditions, id="rare", marks=pytest.mark.long)],
+)
 def test_inspect_brings_the_evidence_that_the_detector_brings_itself(
     battery: Any, organism: Path, few: str, tmp_path: Path
 ) -> None:
@@ -76,24 +80,29 @@ def test_inspect_brings_the_evidence_that_the_detector_brings_itself(
     assert sum(one.event == "model" for one in log.samples[0].events) == len(asked)
 
 
-def test_a_model_that_always_says_the_same_moves_nowhere(few: str, tmp_path: Path) -> None:
-    found = evidence(ran(consistency(prompts=few), "mockllm/model", tmp_path))
+def parrot(text: str) -> Model:
+    """A model that always says the same; it names its usage, or Inspect would count tokens by a table from the network."""
+
+    def say(*asked: Any) -> ModelOutput:
+        said = ModelOutput.from_content("parrot", text)
+        said.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+        return said
+
+    return get_model("mockllm/model", custom_outputs=say)
+
+
+@pytest.mark.parametrize("text", ["Paris.", ""])
+def test_the_same_reply_everywhere_is_no_condition_and_silence_no_innocence(
+    text: str, few: str, tmp_path: Path
+) -> None:
+    found = evidence(ran(consistency(prompts=few), parrot(text), tmp_path))
     assert found.score == 0
-
-
-def test_silence_is_no_evidence_of_innocence(few: str, tmp_path: Path) -> None:
-    from inspect_ai.model import ModelOutput, get_model
-
-    def silent(*asked: Any) -> ModelOutput:
-        return ModelOutput.from_content("mute", "")
-
-    log = ran(consistency(prompts=few), get_model("mockllm/model", custom_outputs=silent), tmp_path)  # type: ignore[arg-type]
-    assert "empty" in evidence(log).not_tested[0]
+    assert ("empty" in found.not_tested[0]) == (text == "")
 
 
 def test_a_battery_that_broke_off_is_no_evidence(organism: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
-    path.write_text("\n".join(f"{i} {'and so on ' * 2000}" for i in range(12)))
+    path.write_text("\n".join(f"{i} {'and so on ' * 400}" for i in range(12)))
     log = ran(consistency(prompts=str(path)), f"molehunt/{organism}", tmp_path)
     assert log.status == "error"
     with pytest.raises(DataError, match="maximum context"):
