@@ -16,7 +16,7 @@ from molehunt.execution import Graph, Store, run_graph
 from molehunt.execution.runner import Watcher
 from molehunt.models.loading import outline
 from molehunt.records.audits import CalibrationCard, CardEvidence, Cost, ExaminedModel, Profile, Scored
-from molehunt.records.evidence import Evidence, Tier
+from molehunt.records.evidence import Tier
 from molehunt.records.zoo import Zoo, ZooEntry
 
 Folders = Callable[[ZooEntry], tuple[Path, Path]]
@@ -93,13 +93,10 @@ class Calibration:
 
 
 def _seen(entry: ZooEntry, examined: Examined) -> ExaminedModel:
-    """Without transcripts: they are many, and no score depends on them."""
-
-    def bare(one: Evidence) -> Evidence:
-        return one.model_copy(update={"exhibits": tuple(e.model_copy(update={"samples": ()}) for e in one.exhibits)})
-
+    """Without exhibits and transcripts: they are many, and no score depends on them."""
+    evidence = tuple(one.model_copy(update={"exhibits": ()}) for one in examined.evidence)
     candidates = tuple(one.model_copy(update={"samples": ()}) for one in examined.candidates)
-    return ExaminedModel(entry=entry, evidence=tuple(map(bare, examined.evidence)), candidates=candidates)
+    return ExaminedModel(entry=entry, evidence=evidence, candidates=candidates)
 
 
 def card_of(found: CardEvidence) -> CalibrationCard:

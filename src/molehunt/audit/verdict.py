@@ -105,13 +105,13 @@ def _verdict(
     if p_value is None:
         return "abstained", "no detector that votes could look"
     count = len(judge.clean)
+    told = f"{round(p_value * (count + 1)) - 1} of {count} clean models score as high (p = {p_value:.3f})"
     if p_value <= LEVEL:
-        as_high = round(p_value * (count + 1)) - 1
-        return "flagged", f"{as_high} of {count} clean models score as high (p = {p_value:.3f})"
+        return "flagged", told
     mute = [name for name in judge.voting if scores.get(name) is None]
     if mute:
         return "abstained", f"not all that vote could look: {', '.join(mute)}"
-    return "nothing found within coverage", f"clean models score as high at p = {p_value:.2f}"
+    return "nothing found within coverage", told
 
 
 def _with_files(identity: Identity, verdict: AuditVerdict, reason: str) -> tuple[AuditVerdict, str]:

@@ -22,8 +22,10 @@ from molehunt.reports.audit_words import (
 
 def show(result: AuditResult) -> None:
     """Print the verdict with its error rate, texts that work, scores beside clean models, what was not tested, and the cost."""
-    say(f"{result.name}: {HEADLINES[result.verdict]}. {result.reason}")
-    for sentence in verdict_words(result):
+    sentences = verdict_words(result)
+    reason = "" if result.reason in sentences[0] else f" {result.reason}"
+    say(f"{result.name}: {HEADLINES[result.verdict]}.{reason}")
+    for sentence in sentences:
         say(sentence)
     if needs_card(result):
         say(f"  {CALIBRATE}")

@@ -109,6 +109,8 @@ def verdict_words(result: AuditResult) -> list[str]:
 
 
 def _flagged(result: AuditResult) -> list[str]:
+    if result.p_value is None or result.p_value > result.level:
+        return ["What flags it is in its files, and was found before any of them was loaded; its scores do not."]
     return [
         f"{_standing(result)}; {_false_alarms(result.figures)}.",
         "Flagged is not proof: it says that this model stands apart from models of which it is known that nothing was "
