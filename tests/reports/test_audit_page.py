@@ -260,3 +260,12 @@ def test_without_figures_the_words_say_what_is_not_known() -> None:
     assert NOTHING.figures
     figures = CardFigures.model_validate({**NOTHING.figures.model_dump(), "planted_recipes": ()})
     assert "Share that alarms" in text_of(NOTHING.model_copy(update={"figures": figures}))
+
+
+def test_what_its_files_flag_is_not_said_of_its_scores() -> None:
+    found = audit_result(verdict="flagged").model_copy(
+        update={"p_value": None, "reason": "its files: chat_template.jinja: puts in text that is in no input"}
+    )
+    page = audit_page(found)
+    assert "its files: chat_template.jinja" in page
+    assert "found before any of them was loaded" in page
