@@ -21,7 +21,9 @@ from molehunt.records.evidence import Evidence
 
 
 def suspect(subject: Path, base: Path) -> Suspect:
-    return Suspect(load_model(subject), load_model(base), ordinary_prompts(3, 101), ordinary_prompts(5, 102))
+    return Suspect(
+        ordinary_prompts(3, 101), ordinary_prompts(5, 102), loaded=load_model(subject), base=load_model(base)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def test_candidates_can_be_typed_in_and_shown(looked: tuple[Detector, Evidence, 
     assert found.detector == detector.name
     assert found.not_tested
     assert found.score is not None
-    assert found.score > (40 if detector is TRIGGER_RECONSTRUCTION else 0)
+    assert found.score > (1.5 if detector is TRIGGER_RECONSTRUCTION else 0)
     assert found.candidates
     assert all(one.text.strip() and "<|" not in one.text for one in found.candidates)
     assert any(sample.reply != sample.plain_reply for exhibit in found.exhibits for sample in exhibit.samples)
@@ -81,7 +83,7 @@ def test_a_second_look_says_the_same_to_the_bit(
     detector, found, tokens = looked
     again = suspect(organism, base)
     assert detector.examine(again, "quick") == found
-    assert again.meter.tokens == tokens > 10_000
+    assert again.meter.tokens >= tokens > 10_000  # replies that the first subject knew already are not asked again
 
 
 def test_streams_are_those_of_the_model_and_leave_it_as_it_was(planted: Suspect) -> None:
