@@ -1,0 +1,1 @@
+"""An OpenAI-compatible door that limits and records."""

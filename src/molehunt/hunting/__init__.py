@@ -1,0 +1,1 @@
+"""Find a trigger in logs or training data, after the fact."""
