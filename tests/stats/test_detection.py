@@ -11,9 +11,9 @@ from molehunt.stats.detection import (
     conformal_p,
     detection_at,
     exact_rate,
+    excess,
     false_alarm_bound,
     false_alarms_at,
-    fisher_score,
     left_out_p,
 )
 
@@ -89,8 +89,12 @@ def test_clean_models_that_judge_each_other_alarm_as_often_as_allowed() -> None:
     assert false_alarms_at(0.05, [1.0] * 10) is None
 
 
-def test_fishers_score_grows_as_p_values_fall() -> None:
-    assert fisher_score([0.5, 0.5]) < fisher_score([0.5, 0.05])
-    assert fisher_score([1.0]) == 0
-    with pytest.raises(ValueError):
-        fisher_score([])
+def test_an_excess_counts_quartiles_above_the_median() -> None:
+    found = excess([0.0, 1.0, 2.0, 3.0, 4.0])
+    assert found == pytest.approx([0, 0, 0, np.log(2), np.log(3)])
+    assert excess([5.0]) == pytest.approx([0.0])
+    assert excess([0.0, 0.0, 0.0, 0.0, 10.0]) == pytest.approx([0, 0, 0, 0, np.log(21)])
+    assert (excess([1.0, 7.0, 9.0]) == excess([10.0, 70.0, 90.0])).all()
+    for bad in ([], [float("nan")]):
+        with pytest.raises(ValueError, match="excess"):
+            excess(bad)

@@ -11,9 +11,8 @@ from molehunt.stats.detection import (
     conformal_p,
     detection_at,
     exact_rate,
+    excess,
     false_alarms_at,
-    fisher_score,
-    left_out_p,
 )
 
 _RATE, _STRICT = 0.05, 0.01
@@ -36,62 +35,34 @@ class Judge:
         return found
 
     def score(self, scores: Mapping[str, float | None]) -> float | None:
-        """Fisher's score of the detectors that vote; None if none of them has one."""
-        p_values = self.p_values({name: scores.get(name) for name in self.voting})
-        return fisher_score(list(p_values.values())) if p_values else None
+        """The voting detectors' excesses over the clean models, added up; None if none of them has a score."""
+        sums = self._sums(scores)
+        return None if sums is None else float(sums[-1])
 
     def p_value(self, scores: Mapping[str, float | None]) -> float | None:
-        """Of the combined score, against the clean models', each judged by the others."""
+        """Of the combined score, against the clean models'."""
+        sums = self._sums(scores)
+        return None if sums is None or len(sums) < 3 else conformal_p(float(sums[-1]), sums[:-1].tolist())
+
+    def _sums(self, scores: Mapping[str, float | None]) -> np.ndarray | None:
+        """Of each clean model that was looked at as the subject was, and last of the subject itself."""
         voting = [name for name in self.voting if scores.get(name) is not None]
-        able = [model for model in self.clean if all(model.scores.get(name) is not None for name in voting)]
-        if not voting or len(able) < 2:
+        able = [model.scores for model in self.clean if all(model.scores.get(name) is not None for name in voting)]
+        if not voting or not able:
             return None
-        columns = [left_out_p([model.scores[name] or 0.0 for model in able]) for name in voting]
-        clean = [fisher_score(row) for row in zip(*columns, strict=True)]
-        mine = [conformal_p(scores[name] or 0.0, [model.scores[name] or 0.0 for model in able]) for name in voting]
-        return conformal_p(fisher_score(mine), clean)
+        columns = [excess([one[name] or 0.0 for one in (*able, scores)]) for name in voting]
+        total: np.ndarray = np.sum(columns, axis=0)
+        return total
 
 
 def choose_voting(models: Sequence[Scored], detectors: Sequence[str]) -> tuple[str, ...]:
-    """The detectors whose votes together rank planted above clean models best, each added only if it makes that better.
+    """The detectors that alone rank planted above clean models beyond chance; the best one if none does.
 
-    The others stay evidence. By AUROC of the combined score, each clean model judged by the others; ties go to the earlier.
+    The others stay evidence. Which of them together ranked best on these models was tried, and ranked worse on others.
     """
-    logs = {name: _logs(models, name) for name in detectors}
-    chosen: tuple[str, ...] = ()
-    best = 0.0
-    while len(chosen) < len(detectors):
-        tried = {name: _ranking(models, [logs[n] for n in (*chosen, name)]) for name in detectors if name not in chosen}
-        name = max(tried, key=tried.__getitem__)
-        if tried[name] <= best + 1e-9:
-            break
-        chosen, best = (*chosen, name), tried[name]
-    return chosen
-
-
-def _logs(models: Sequence[Scored], name: str) -> np.ndarray:
-    """-2 log of each model's conformal p-value, a clean one's against the other clean ones; not a number where it has no score."""
-    scores = np.array([np.nan if (s := model.scores.get(name)) is None else s for model in models])
-    is_clean = np.array([not model.planted for model in models])
-    clean = np.sort(scores[is_clean & ~np.isnan(scores)])
-    as_high = len(clean) - np.searchsorted(
-        clean, scores, side="left"
-    )  # a clean model counts itself, as a subject would be
-    others = len(clean) + np.where(is_clean, 0, 1)
-    p_values = (as_high + np.where(is_clean, 0, 1)) / np.maximum(others, 1)
-    return np.where(np.isnan(scores), np.nan, -2 * np.log(np.maximum(p_values, 1e-300)))
-
-
-def _ranking(models: Sequence[Scored], logs: Sequence[np.ndarray]) -> float:
-    """AUROC of the sum over detectors; a detector that could not look says nothing."""
-    together = np.stack(logs)
-    able = ~np.isnan(together).all(0)
-    sums = np.nansum(together, 0)
-    planted, clean = (
-        [float(one) for one, model, ok in zip(sums, models, able, strict=True) if ok and model.planted is kind]
-        for kind in (True, False)
-    )
-    return auroc(planted, clean).value if planted and clean else 0.0
+    ranks = {name: power.auroc for name in detectors if (power := _power(models, name)) is not None}
+    sure = tuple(name for name, rank in ranks.items() if rank.low > 0.5)
+    return sure or tuple(sorted(ranks, key=lambda name: -ranks[name].value)[:1])
 
 
 def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
