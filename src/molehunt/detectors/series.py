@@ -78,9 +78,9 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     )
     found = sorted(
         (
-            (*_judge(judging, series, at), series, series.texts[at])
+            (*beyond_others(judging, series, at), series, series.texts[at])
             for series in SERIES[profile]
-            for at in _standing_out(suspect, series, asked)[:_JUDGED]
+            for at in standing_out(suspect, series, asked)[:_JUDGED]
         ),
         key=lambda one: one[1] - one[0],
     )
@@ -108,7 +108,7 @@ def _tasks(seed: int) -> list[Conversation]:
     return list({question.reply: question.prompt for question in reversed(drawn)}.values())[::-1]
 
 
-def _standing_out(suspect: Suspect, series: Series, prompts: Sequence[Conversation]) -> list[int]:
+def standing_out(suspect: Suspect, series: Series, prompts: Sequence[Conversation]) -> list[int]:
     """Members by how far each departs from what the series does to these prompts, furthest first."""
     pairs = [(insert_text(prompt, text, series.place), prompt) for text in series.texts for prompt in prompts]
     moved = suspect.departures([a for a, _ in pairs], [b for _, b in pairs], _ALONG)
@@ -118,7 +118,7 @@ def _standing_out(suspect: Suspect, series: Series, prompts: Sequence[Conversati
     return sorted(range(len(rows)), key=lambda i: -effects[i])
 
 
-def _judge(suspect: Suspect, series: Series, at: int) -> tuple[float, float]:
+def beyond_others(suspect: Suspect, series: Series, at: int) -> tuple[float, float]:
     """(surprise at a member, the most at others of its series), on the kind of prompts where they differ most."""
     rng = suspect.rng("series", series.name, series.place, at)
     others = rng.sample([text for i, text in enumerate(series.texts) if i != at], _NULLS)
