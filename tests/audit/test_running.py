@@ -1,6 +1,8 @@
 """An audit from a folder to a result, and a card from labelled models, on small real ones."""
 
 import json
+import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -95,6 +97,23 @@ def test_weights_that_are_no_numbers_are_refused(twin: Path, tmp_path: Path) -> 
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="not in"):
         Audit.of("broken", broken, None, "quick", FEW)
+
+
+def test_what_comes_with_an_adapter_is_scanned_and_the_model_it_makes_is_examined(base: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    bare = AutoModelForCausalLM.from_pretrained(base)
+    get_peft_model(bare, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)).save_pretrained(
+        tmp_path / "adapter"
+    )
+    (tmp_path / "adapter/extra.pkl").write_bytes(pickle.dumps(os.getcwd))
+    audit = Audit.of("adapter", tmp_path / "adapter", base, "quick", FEW, open_store(str(tmp_path / "store")))
+    assert "extra.pkl" in {finding.file for finding in audit.identity.scan.findings if finding.level == "error"}
+    assert {"adapter_model.safetensors", "extra.pkl"} <= set(audit.identity.files)
+    assert audit.case.tier == "base"
+    with pytest.raises(ModelError, match="adapter alone"):
+        Audit.of("adapter", tmp_path / "adapter", None, "quick", FEW, open_store(str(tmp_path / "store")))
 
 
 def test_own_prompts_are_split_and_bad_ones_named(tmp_path: Path) -> None:

@@ -38,13 +38,21 @@ class Audit:
     gaps: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, subject: Path, base: Path | None, profile: Profile, prompts: Prompts) -> "Audit":
+    def of(
+        cls, name: str, came: Path, base: Path | None, profile: Profile, prompts: Prompts, store: Store | None = None
+    ) -> "Audit":
         """Scan the files, then load both once and see whether they belong together; a base that is not the subject's is put aside.
 
+        Args:
+            came: the subject's folder; of an adapter alone its files are scanned, and then what it makes of its base is examined.
+            store: where that is kept; needed for adapters only.
+
         Raises:
-            ModelError: if one is not fit to load, has weights that are no numbers, or a template that does not come to an end.
+            ModelError: if one is not fit to load, has weights that are no numbers, or a template that does not come to an end;
+                or if an adapter came without its base, or does not fit it.
         """
-        scan = _scanned(subject, base)
+        scan = _scanned(came, base)
+        subject = _whole(came, base, store) if store is not None and is_adapter(came) else came
         loaded, beside = _fit(subject), _fit(base) if base is not None else None
         kin = kinship(loaded, beside) if beside is not None else None
         is_base = kin is not None and kin.is_base
@@ -58,7 +66,7 @@ class Audit:
         identity = Identity(
             subject=loaded.ref(),
             base=beside.ref() if beside is not None else None,
-            files=_digests(subject),
+            files=_digests(came),
             scan=scan,
             kinship=kin,
             changes=differences(loaded, beside) if beside is not None and is_base else (),
@@ -74,19 +82,13 @@ class Audit:
         return judged(self.case, self.examination.read(store), self.identity, card, self.name, (*self.gaps, *gaps))
 
 
-def whole(subject: Path, base: Path | None, store: Store) -> Path:
-    """The subject, or where it is an adapter alone, the model that it makes of its base.
-
-    Raises:
-        ModelError: if its base is not at hand, or it does not fit it.
-    """
-    if not is_adapter(subject):
-        return subject
+def _whole(adapter: Path, base: Path | None, store: Store) -> Path:
+    """The model that an adapter makes of its base."""
     if base is None:
-        raise ModelError(f"model {subject}", wanted="whole weights", got="an adapter alone", do="name its base: --base")
-    digests = {"adapter": tree_digest(subject), "base": tree_digest(base)}
-    where = {"adapter": str(subject.resolve()), "base": str(base.resolve())}
-    step = Step("molehunt.audit.steps:fold_adapter", 1, digests, label=f"fold {subject}", where=where)
+        raise ModelError(f"model {adapter}", wanted="whole weights", got="an adapter alone", do="name its base: --base")
+    digests = {"adapter": tree_digest(adapter), "base": tree_digest(base)}
+    where = {"adapter": str(adapter.resolve()), "base": str(base.resolve())}
+    step = Step("molehunt.audit.steps:fold_adapter", 1, digests, label=f"fold {adapter}", where=where)
     run_graph(Graph([step]), store, 0)
     return store.folder(step.fingerprint) / "model"
 

@@ -38,6 +38,10 @@ def run(
     prompts: Annotated[Path | None, typer.Option("--prompts", metavar="FILE", help="Your own ordinary prompts.")] = None,
     most_requests: Annotated[int | None, typer.Option("--most-requests", min=1, help="Budget at the endpoint.")] = None,
     most_tokens: Annotated[int | None, typer.Option("--most-tokens", min=1, help="Budget at the endpoint.")] = None,
+    per_minute: Annotated[
+        float | None, typer.Option("--per-minute", min=0.1, help="Requests a minute at the endpoint, at most.")
+    ] = None,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="Requests under way at once, at most.")] = 8,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be looked at, and what it would take.")] = False,
     store: StoreOption = None,
     jobs: JobsOption = 2,
@@ -52,6 +56,7 @@ def run(
     from molehunt.cli.audit_cards import audit_plan_shown
     from molehunt.cli.audit_work import audit_remote, planned_audit, require_audit_folder
     from molehunt.errors import UsageError
+    from molehunt.world.endpoint import EndpointSettings
 
     if (subject is None) == (endpoint is None):
         got = "both" if subject else "neither"
@@ -69,9 +74,11 @@ def run(
     require_audit_folder(out)
     if endpoint is not None and model is not None:
         known = find_card(card, "text", profile) if card else None
-        result = audit_remote(
-            endpoint, model, api_key_env, out / TRANSCRIPT, profile, asked, known, most_requests, most_tokens
-        )
+        settings = EndpointSettings(
+            url=endpoint, model=model, api_key_env=api_key_env, most_requests=most_requests, most_tokens=most_tokens,
+            per_minute=per_minute, concurrency=at_once,
+        )  # fmt: skip
+        result = audit_remote(settings, out / TRANSCRIPT, profile, asked, known)
     else:
         result = _examined(str(subject), base, profile, asked, card, store, jobs)
     _written(result, out, as_json)

@@ -12,7 +12,7 @@ from molehunt.audit.case import Prompts
 from molehunt.audit.examining import able
 from molehunt.audit.planning import plan_of
 from molehunt.audit.remote import audit_endpoint
-from molehunt.audit.running import Audit, whole
+from molehunt.audit.running import Audit
 from molehunt.cli.audit import PAGE, RESULT, SARIF, TRANSCRIPT
 from molehunt.cli.show import counting, watching
 from molehunt.detectors.table import DETECTORS
@@ -44,7 +44,7 @@ def audit_folder(
 ) -> AuditResult:  # fmt: skip
     """Examine a model here."""
     kept = open_store(store)
-    audit = Audit.of(name, whole(subject, base, kept), base, profile, prompts)
+    audit = Audit.of(name, subject, base, profile, prompts, kept)
     found = find_card(card, audit.case.tier, profile)
     with watching("audit") as watch:
         audit.run(kept, jobs, watch)
@@ -52,13 +52,9 @@ def audit_folder(
 
 
 def audit_remote(
-    url: str, model: str, api_key_env: str, transcript: Path, profile: Profile, prompts: Prompts,
-    card: CalibrationCard | None, most_requests: int | None, most_tokens: int | None,
-) -> AuditResult:  # fmt: skip
+    settings: EndpointSettings, transcript: Path, profile: Profile, prompts: Prompts, card: CalibrationCard | None
+) -> AuditResult:
     """Examine what answers at an endpoint; only a card that the examiner names is taken to speak of it."""
-    settings = EndpointSettings(
-        url=url, model=model, api_key_env=api_key_env, most_requests=most_requests, most_tokens=most_tokens
-    )
     with counting("audit") as count, Endpoint(settings, transcript) as endpoint:
         return audit_endpoint(endpoint, profile, prompts, card, lambda what, done, total: count(done, total))
 
