@@ -53,6 +53,11 @@ def file_digest(path: Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def _files(folder: Path) -> list[Path]:
     found = [p for p in folder.rglob("*") if p.is_file() and p.relative_to(folder).parts[0] not in IGNORED]
     return sorted(found, key=lambda p: PurePosixPath(p.relative_to(folder).as_posix()))
