@@ -23,7 +23,7 @@ from molehunt.records.identity import sha256_hex
 
 PASSWORD_VARIABLE = "MOLEHUNT_KEY_PASSWORD"
 """Environment variable that the commands read a key's password from."""
-_HASHES = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384, "secp521r1": hashes.SHA512}
+_HASHES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 """Hash by curve, as the Sigstore bundle format has it."""
 _WANTED = "an EC key on P-256, P-384 or P-521"
 _MAKE = "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
@@ -126,7 +126,7 @@ def load_public_key(path: Path, password: bytes | None = None) -> PublicKey:
 
 
 def _ecdsa(key: ec.EllipticCurvePublicKey) -> ec.ECDSA:
-    return ec.ECDSA(_HASHES[key.curve.name]())
+    return ec.ECDSA(_HASHES[key.curve.name])
 
 
 def _checked(key: object, what: str) -> ec.EllipticCurvePublicKey:

@@ -13,7 +13,7 @@ FIT: tuple[Kind, ...] = ("weights", "json", "text", "template", "tokenizer")
 """What may be loaded."""
 
 _SUFFIXES: dict[str, Kind] = {
-    ".safetensors": "weights", ".json": "json", ".gguf": "gguf", ".jinja": "template", ".jinja2": "template",
+    ".safetensors": "weights", ".json": "json", ".sig": "json", ".gguf": "gguf", ".jinja": "template", ".jinja2": "template",
     ".model": "tokenizer", ".tiktoken": "tokenizer", ".spm": "tokenizer",
     **dict.fromkeys((".txt", ".md", ".rst", ".yaml", ".yml", ".csv", ".tsv", ".jsonl", ".cff", ".bib", ".bpe", ".toml", ".svg"), "text"),
     **dict.fromkeys((".py", ".sh", ".js", ".ipynb", ".ps1", ".bat", ".c", ".cu", ".cpp", ".pth.py"), "code"),
