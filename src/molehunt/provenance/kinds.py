@@ -40,6 +40,14 @@ def kind_of(name: str) -> Kind:
     return _NAMES.get(path.name.lower()) or _SUFFIXES.get(path.suffix.lower(), "other")
 
 
+def is_documentation(name: str) -> bool:
+    """True of what people read and nothing loads, by its name: the only files that may lie unsigned beside signed ones."""
+    path = PurePosixPath(name.lower())
+    if path.suffix in (".md", ".rst", ".bib", ".cff", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".sig"):
+        return True
+    return _NAMES.get(path.stem) == "text" and path.suffix in ("", ".txt")
+
+
 def read_json(path: Path) -> Any:
     """The value of a JSON file. Raises WrongContentError."""
     try:
