@@ -208,8 +208,8 @@ def test_files_that_change_while_they_are_read_are_refused(
 ) -> None:
     real = hashing._hash
 
-    def meanwhile(path: Path, *rest: object) -> bytes:
-        digest = real(path, *rest)
+    def meanwhile(place: str, *rest: object) -> bytes:
+        digest, path = real(place, *rest), Path(place)
         if path.name == "config.json":
             match change:
                 case "content":
@@ -229,8 +229,8 @@ def test_files_that_change_while_they_are_read_are_refused(
 
 
 def test_a_file_that_cannot_be_read_is_named(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(path: Path, *rest: object) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
+    def closed(place: str, *rest: object) -> bytes:
+        raise PermissionError(13, "Permission denied", place)
 
     monkeypatch.setattr(hashing, "_hash", closed)
     with pytest.raises(SigningError, match=r"wanted a file that can be read; got Permission denied"):
@@ -322,7 +322,7 @@ def test_every_random_change_is_seen(signed: Path, tmp_path: Path, number: int) 
 
 def test_many_small_files_are_signed_and_verified(tmp_path: Path) -> None:
     folder = tmp_path / "many"
-    for number in range(3000):
+    for number in range(600):
         path = folder / f"{number % 40}" / f"{number}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"%d" % number)

@@ -40,8 +40,8 @@ class Contents:
 
     path: Path
     follow_links: bool = False
-    files: dict[str, Path] = field(default_factory=dict)
-    """Regular files by POSIX path in the folder; where a link that is followed leads. Version control and signature are left out."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Places of the regular files by POSIX path in the folder; where a link that is followed leads. Version control and signature are left out."""
     odd: dict[str, str] = field(default_factory=dict)
     """What cannot be signed, and what it is."""
     marks: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -67,9 +67,9 @@ def look(path: Path, follow_links: bool = False) -> Contents:
     found = Contents(path, follow_links)
     try:
         if path.is_dir():
-            _fill(found, path, "", cache_blobs(path))
+            _fill(found, str(path), "", cache_blobs(path))
         else:
-            _add(found, ONE_FILE, path, path.stat())
+            _add(found, ONE_FILE, str(path), path.stat())
     except OSError as error:
         raise SigningError(f"{error.filename or path}", wanted="a folder or file", got=_words(error)) from None
     return found
@@ -100,7 +100,7 @@ def _require_same(contents: Contents) -> None:
         raise SigningError(f"{contents.path} changed while it was read", got=got, do=do)
 
 
-def _fill(found: Contents, folder: Path, prefix: str, blobs: Path | None) -> None:
+def _fill(found: Contents, folder: str, prefix: str, blobs: Path | None) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
@@ -111,12 +111,12 @@ def _fill(found: Contents, folder: Path, prefix: str, blobs: Path | None) -> Non
             elif entry.is_symlink():
                 _follow(found, name, Path(entry.path), blobs)
             elif entry.is_dir():
-                _fill(found, Path(entry.path), f"{name}/", blobs)
+                _fill(found, entry.path, f"{name}/", blobs)
             else:
-                _add(found, name, Path(entry.path), entry.stat(follow_symlinks=False))
+                _add(found, name, entry.path, entry.stat(follow_symlinks=False))
 
 
-def _add(found: Contents, name: str, path: Path, status: os.stat_result) -> None:
+def _add(found: Contents, name: str, path: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         found.odd[name] = "a device, socket or pipe"
         return
@@ -132,12 +132,12 @@ def _follow(found: Contents, name: str, path: Path, blobs: Path | None) -> None:
         return
     is_inside = found.follow_links and target.is_relative_to(found.path.resolve())
     if target.is_file() and ((blobs is not None and target.parent == blobs) or is_inside):
-        _add(found, name, target, target.stat())
+        _add(found, name, str(target), target.stat())
     else:
         found.odd[name] = "a link"
 
 
-_Piece = tuple[str, Path, int, int | None]
+_Piece = tuple[str, str, int, int | None]
 """Name, file, where it begins, and its length; None is all of it."""
 
 
@@ -184,8 +184,8 @@ def _maker(hash_type: str) -> Callable[[], Any]:
     return known[hash_type]
 
 
-def _hash(path: Path, start: int, length: int | None, make: Callable[[], Any]) -> bytes:
-    with path.open("rb", buffering=0) as stream:
+def _hash(path: str, start: int, length: int | None, make: Callable[[], Any]) -> bytes:
+    with open(path, "rb", buffering=0) as stream:
         if length is None:
             return bytes(hashlib.file_digest(stream, make).digest())
         stream.seek(start)

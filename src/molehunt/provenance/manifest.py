@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import Field
@@ -170,9 +169,9 @@ def _check_names(digests: dict[str, str]) -> None:
     if names != [ONE_FILE]:
         for name in names:
             _check_path(name)
-    if names not in (sorted(names), sorted(names, key=PurePosixPath)):
+    if names not in (sorted(names), sorted(names, key=lambda name: name.split("/"))):
         raise ManifestError("its files are not in order")
-    folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents} - {ONE_FILE}
+    folders = {name[:at] for name in names for at, sign in enumerate(name) if sign == "/"}
     if inside := folders & digests.keys():
         raise ManifestError(f"{min(inside)!r} is a file and a folder")
 

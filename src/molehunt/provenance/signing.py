@@ -8,14 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from molehunt.errors import SigningError
-from molehunt.provenance.bundle import LARGEST, Bundle, BundleError, read_bundle
+from molehunt.provenance.bundle import LARGEST, BundleError, read_bundle
 from molehunt.provenance.comparing import compare, sentence
 from molehunt.provenance.hashing import Contents, hash_contents, look
 from molehunt.provenance.manifest import Manifest, ManifestError, read_manifest
-from molehunt.provenance.trust import KeyTrust, NotVerifiableError, Signer, Trust, WrongSignatureError
+from molehunt.provenance.trust import NotVerifiableError, Signer, Trust, WrongSignatureError
 from molehunt.provenance.writing import check_writable, write_whole
 from molehunt.records.identity import IGNORED, SIGNATURE, root_of
-from molehunt.records.signatures import Signed, SignerSeen, VerifyReport
+from molehunt.records.signatures import Signed, VerifyReport
 
 
 def signature_place(path: Path) -> Path:
@@ -67,11 +67,12 @@ def verify_folder(
     """
     place = signature or signature_place(path)
     said: dict[str, Any] = {"path": str(path), "signature": str(place)}
-    look(path)  # a name that is wrong is no missing signature
+    if not path.exists():
+        raise SigningError(f"{path}", wanted="a folder or file to verify", got="nothing there", do="check the path")
     try:
         raw = _read(place)
         bundle = read_bundle(raw)
-        said["signer"] = _authenticate(path, raw, bundle, trust, at or datetime.now(UTC))
+        said["signer"] = trust.authenticate(bundle, raw, at or datetime.now(UTC))
         manifest = read_manifest(bundle.payload)
     except NotVerifiableError as error:
         return VerifyReport(**said, outcome="not verifiable", reason=str(error))
@@ -133,46 +134,6 @@ class _Known:
     def hash(self, *args: object, **kwargs: object) -> Any:
         """What the library is to sign."""
         return self.whole
-
-
-class _Reached(BaseException):
-    """The library asked for the files' digests: it found the signature authentic."""
-
-
-class _Probe:
-    """A hashing configuration that only says that it was asked."""
-
-    def hash(self, *args: object, **kwargs: object) -> None:
-        """Called after the library has verified the signature."""
-        raise _Reached
-
-    def add_ignored_paths(self, **kwargs: object) -> None:
-        """Called before; what the signer left out is judged elsewhere."""
-
-
-def _authenticate(path: Path, raw: bytes, bundle: Bundle, trust: Trust, now: datetime) -> SignerSeen:
-    """Whose signature it is. Raises WrongSignatureError, NotVerifiableError."""
-    from model_signing import verifying
-
-    with tempfile.TemporaryDirectory() as aside:
-        config = verifying.Config().set_hashing_config(_Probe())
-        seen = trust.prepare(config, bundle, Path(aside), now)
-        (Path(aside) / SIGNATURE).write_bytes(raw)
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                config.verify(path, Path(aside) / SIGNATURE)
-        except _Reached:
-            pass
-        except Exception as error:  # the library raises whatever a bad signature makes it trip over
-            raise WrongSignatureError(_why(error)) from None
-    if isinstance(trust, KeyTrust) and not any(bundle.is_signed_by(key) for key in trust.keys):
-        raise WrongSignatureError("its signature is over another encoding than DSSE v1")
-    return seen
-
-
-def _why(error: Exception) -> str:
-    told = (str(error).strip().splitlines() or [""])[0]
-    return "what it says was not signed with this key" if not told else f"it does not hold: {told[:200]}"
 
 
 def _read(place: Path) -> bytes:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,22 +104,24 @@ class KeyTrust:
 
     keys: tuple[PublicKey, ...]
 
-    def prepare(self, config: "verifying.Config", bundle: Bundle, aside: Path, now: datetime) -> SignerSeen:
-        """Have the library verify with the key that the bundle names, and say whose signature that would be.
+    def authenticate(self, bundle: Bundle, raw: bytes, now: datetime) -> SignerSeen:
+        """Whose signature it is.
+
+        Done here and not by the library, which takes the encoding of before 1.0 as well, and trips over pieces of files that
+        have a colon in their name.
 
         Raises:
-            WrongSignatureError: if it names none of them.
+            WrongSignatureError: if it is none of theirs.
         """
         if bundle.how != "key":
             raise WrongSignatureError(f"it was signed with a {bundle.how}, not with the key that was asked for")
-        named = [key for key in self.keys if bundle.hint == hint_of(key)] or [
-            key for key in self.keys if not bundle.hint and bundle.is_signed_by(key)
-        ]
+        named = [key for key in self.keys if bundle.hint in ("", hint_of(key))]
         if not named:
             raise WrongSignatureError("it was signed with another key")
-        (aside / "key.pem").write_bytes(named[0].pem)
-        config.use_elliptic_key_verifier(public_key=aside / "key.pem")
-        return SignerSeen(how="key", key_id=named[0].key_id)
+        for key in named:
+            if bundle.is_signed_by(key):
+                return SignerSeen(how="key", key_id=key.key_id)
+        raise WrongSignatureError("what it says was not signed with this key")
 
 
 @dataclass(frozen=True)
@@ -128,14 +130,14 @@ class CertificateTrust:
 
     roots: tuple[x509.Certificate, ...]
 
-    def prepare(self, config: "verifying.Config", bundle: Bundle, aside: Path, now: datetime) -> SignerSeen:
-        """Have the library verify the chain, and say whose signature that would be.
+    def authenticate(self, bundle: Bundle, raw: bytes, now: datetime) -> SignerSeen:
+        """Whose signature it is.
 
         The library judges a chain at the day that its first certificate begins, since a bundle holds no time; so one that has
         expired is its friend. Here it must be valid now.
 
         Raises:
-            WrongSignatureError: if it was not signed with a certificate.
+            WrongSignatureError: if it was not signed with a certificate, or not with one that leads there.
             NotVerifiableError: if a certificate has expired, or is not valid yet.
         """
         if bundle.how != "certificate":
@@ -143,9 +145,16 @@ class CertificateTrust:
         issuers = {one.issuer for one in bundle.certificates}
         for one in (*bundle.certificates, *(root for root in self.roots if root.subject in issuers)):
             _check_dates(one, now)
-        (aside / "roots.pem").write_bytes(_pem(self.roots))
-        config.use_certificate_verifier(certificate_chain=[aside / "roots.pem"])
-        return _seen(bundle.certificates[0])
+        with tempfile.TemporaryDirectory() as aside:
+            roots = Path(aside) / "roots.pem"
+            roots.write_bytes(_pem(self.roots))
+            _ask_library(raw, lambda config: config.use_certificate_verifier(certificate_chain=[roots]))
+        seen = _seen(bundle.certificates[0])
+        if not bundle.is_signed_by(
+            PublicKey(bundle.certificates[0].public_key())
+        ):  # the library takes older encodings too
+            raise WrongSignatureError("what it says was not signed with that certificate")
+        return seen
 
 
 @dataclass(frozen=True)
@@ -159,18 +168,56 @@ class SigstoreTrust:
     trust_config: Path | None = None
     """Of a private Sigstore."""
 
-    def prepare(self, config: "verifying.Config", bundle: Bundle, aside: Path, now: datetime) -> SignerSeen:
-        """Have the library verify with Sigstore. Raises WrongSignatureError, or SigningError if it cannot be reached."""
+    def authenticate(self, bundle: Bundle, raw: bytes, now: datetime) -> SignerSeen:
+        """Whose signature it is. Raises WrongSignatureError, or SigningError if Sigstore cannot be reached."""
         if bundle.how != "sigstore":
             raise WrongSignatureError(f"it was signed with a {bundle.how}, not by way of Sigstore")
-        with _network():
-            config.use_sigstore_verifier(
-                identity=self.identity, oidc_issuer=self.provider, trust_config=self.trust_config
-            )
+
+        def prepare(config: "verifying.Config") -> None:
+            with _network():
+                config.use_sigstore_verifier(
+                    identity=self.identity, oidc_issuer=self.provider, trust_config=self.trust_config
+                )
+
+        _ask_library(raw, prepare)
         return SignerSeen(how="sigstore", name=self.identity)
 
 
 Trust = KeyTrust | CertificateTrust | SigstoreTrust
+
+
+class _Reached(BaseException):
+    """The library asked for the files' digests: it found the signature authentic."""
+
+
+class _Probe:
+    """A hashing configuration, as the library calls it, that only says that it was asked."""
+
+    def hash(self, *args: object, **kwargs: object) -> None:
+        """Called after the library has verified the signature."""
+        raise _Reached
+
+    def add_ignored_paths(self, **kwargs: object) -> None:
+        """Called before that; what the signer left out is judged elsewhere."""
+
+
+def _ask_library(raw: bytes, prepare: Callable[["verifying.Config"], object]) -> None:
+    """Raises WrongSignatureError unless the library finds the signature authentic."""
+    from model_signing import verifying
+
+    config = verifying.Config().set_hashing_config(_Probe())
+    prepare(config)
+    with tempfile.TemporaryDirectory() as aside:
+        (Path(aside) / "model.sig").write_bytes(raw)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                config.verify(aside, Path(aside) / "model.sig")
+        except _Reached:
+            return
+        except Exception as error:  # whatever a bad signature makes it trip over
+            told = (str(error).strip().splitlines() or ["what it says was not signed with that certificate"])[0]
+            raise WrongSignatureError(f"it does not hold: {told[:200]}") from None
+    raise WrongSignatureError("the library did not look at the files")
 
 
 def load_certificates(paths: tuple[Path, ...]) -> tuple[x509.Certificate, ...]:
@@ -203,9 +250,13 @@ def _check_dates(one: x509.Certificate, now: datetime) -> None:
 
 
 def _seen(one: x509.Certificate) -> SignerSeen:
+    key = _key_of(one)
+    return SignerSeen(how="certificate", key_id=key.key_id if key else "", name=one.subject.rfc4514_string())
+
+
+def _key_of(one: x509.Certificate) -> PublicKey | None:
     key = one.public_key()
-    key_id = PublicKey(key).key_id if isinstance(key, ec.EllipticCurvePublicKey) else ""
-    return SignerSeen(how="certificate", key_id=key_id, name=one.subject.rfc4514_string())
+    return PublicKey(key) if isinstance(key, ec.EllipticCurvePublicKey) else None
 
 
 def _pem(certificates: tuple[x509.Certificate, ...]) -> bytes:

@@ -51,7 +51,9 @@ def root_digest(folder: Path, suffix: str = "") -> str:
 
 def root_of(digests: Mapping[str, bytes]) -> str:
     """The root digest from the raw SHA-256 of every file, by POSIX path; what is no part of the model is to be left out."""
-    return hashlib.sha256(b"".join(digests[name] for name in sorted(digests, key=PurePosixPath))).hexdigest()
+    return hashlib.sha256(
+        b"".join(digests[name] for name in sorted(digests, key=lambda name: name.split("/")))
+    ).hexdigest()
 
 
 def tree_digest(folder: Path) -> str:
