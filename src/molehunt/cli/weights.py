@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molehunt.cli import weights_signing
+from molehunt.cli import weights_diff, weights_signing
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, StoreOption
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _CODES = {"nothing found": 0, "found": FOUND, "not fully examined": NOT_EXAMINED}
+app.command()(weights_diff.diff)
 app.command()(weights_signing.sign)
 app.command()(weights_signing.verify)
 

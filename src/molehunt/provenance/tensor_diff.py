@@ -110,7 +110,7 @@ def _touched(differ: Array, count: int) -> tuple[Array, Array]:
     """Rows and columns in which anything differs; mostly it is all or nothing."""
     if count in (0, differ.size):
         return np.full(len(differ), count > 0), np.full(differ.shape[1], count > 0)
-    return differ.any(axis=1), differ.any(axis=0)
+    return np.logical_or.reduce(differ, axis=1), np.logical_or.reduce(differ, axis=0)
 
 
 def _square(array: Array) -> float:

@@ -64,10 +64,13 @@ def is_rounding(before: Array, dtype: str, raw: memoryview, narrow: str) -> bool
 
 def rounding_energy(array: Array, dtype: str) -> float:
     """Twice the expected Σ of squared rounding errors of these numbers in their type: 2 · Σ ulp²/12."""
-    if dtype not in MANTISSA or array.dtype not in (np.float32, np.float64):
+    if dtype not in MANTISSA:
         return 0.0
-    bits, exponents = (np.uint32, 0x7F80_0000) if array.dtype == np.float32 else (np.uint64, 0x7FF0_0000_0000_0000)
-    powers = (array.view(bits) & bits(exponents)).view(array.dtype)  # the power of two below each number
+    powers: Array  # the power of two below each number
+    if array.dtype == np.float32:
+        powers = (array.view(np.uint32) & np.uint32(0x7F80_0000)).view(np.float32)
+    else:
+        powers = (array.view(np.uint64) & np.uint64(0x7FF0_0000_0000_0000)).view(np.float64)
     return float(np.dot(powers, powers)) * 4.0 ** -MANTISSA[dtype] / 6
 
 
