@@ -15,6 +15,8 @@
     ├── ClusterError         a cluster does not answer, or a machine of it is not fit to work for us
     ├── StudyError           a study cannot be run or read as it is stated
     ├── ZooError             a zoo's spec cannot be built as it is stated
+    ├── GatewayError         the gateway cannot be started, or its state cannot be read
+    │   └── PolicyError          a folder of policies cannot be used; names the file and the line
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
@@ -98,6 +100,14 @@ class StudyError(MolehuntError, ValueError):
 
 class ZooError(MolehuntError, ValueError):
     """A zoo's spec cannot be built as it is stated."""
+
+
+class GatewayError(MolehuntError):
+    """The gateway cannot be started, or its state cannot be read."""
+
+
+class PolicyError(GatewayError, ValueError):
+    """A folder of policies cannot be used."""
 
 
 class SandboxError(MolehuntError):
