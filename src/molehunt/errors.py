@@ -109,6 +109,8 @@ class GatewayError(MolehuntError):
 
 class PolicyError(GatewayError, ValueError):
     """A folder of policies cannot be used."""
+
+
 class LogError(MolehuntError, OSError):
     """A log cannot be written or read; a gateway that cannot write refuses to answer."""
 

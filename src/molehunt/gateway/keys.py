@@ -122,7 +122,9 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise GatewayError(f"keys {path}", wanted="keys as `gateway key` writes them", got=f"{where}: {first['msg']}") from None
+        raise GatewayError(
+            f"keys {path}", wanted="keys as `gateway key` writes them", got=f"{where}: {first['msg']}"
+        ) from None
 
 
 def add_key(path: Path, client: Client) -> str:

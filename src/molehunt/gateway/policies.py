@@ -75,6 +75,11 @@ class Policies:
         """
         return self._cached(client, tuple(groups), action, resource, json.dumps(context, sort_keys=True))
 
+    @property
+    def has_tags(self) -> bool:
+        """True if any rule marks sessions."""
+        return bool(self._tagging)
+
     def tags_of(
         self, client: str, groups: Sequence[str], action: Action, resource: tuple[str, str], context: Mapping[str, Any]
     ) -> tuple[str, ...]:
@@ -83,7 +88,9 @@ class Policies:
             return ()
         return self._cached_tags(client, tuple(groups), action, resource, json.dumps(context, sort_keys=True))
 
-    def _asked(self, client: str, groups: tuple[str, ...], action: str, resource: tuple[str, str], context: str) -> Decision:
+    def _asked(
+        self, client: str, groups: tuple[str, ...], action: str, resource: tuple[str, str], context: str
+    ) -> Decision:
         question = _question(client, action, resource, context)
         answer = cedarpy.is_authorized(question, self._set, self._with(client, groups, resource))
         return self._read(answer)
@@ -105,7 +112,9 @@ class Policies:
         differ = max((rule.annotations.get("differ", "") for rule in rules), default="")
         return Decision("ask" if asks else "allow", names, tags, asks[0].annotations["ask"] if asks else reason, differ)
 
-    def _tags(self, client: str, groups: tuple[str, ...], action: str, resource: tuple[str, str], context: str) -> tuple[str, ...]:
+    def _tags(
+        self, client: str, groups: tuple[str, ...], action: str, resource: tuple[str, str], context: str
+    ) -> tuple[str, ...]:
         question = _question(client, action, resource, context)
         answer = cedarpy.is_authorized(question, self._tag_set, self._with(client, groups, resource))
         met = (self._tagging[int(name.removeprefix("policy"))] for name in answer.diagnostics.reasons)
@@ -165,7 +174,9 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise PolicyError(f"policy {path.name}", wanted="UTF-8", got=f"byte {error.start} is none") from None
     except OSError as error:
-        raise PolicyError(f"policy {path.name}", wanted="a file that can be read", got=error.strerror or "none") from None
+        raise PolicyError(
+            f"policy {path.name}", wanted="a file that can be read", got=error.strerror or "none"
+        ) from None
 
 
 def cedar_value(value: Any, depth: int = 24) -> Any:

@@ -22,7 +22,7 @@ class UpstreamSettings(Record):
     """Environment variable with the key that is sent; clients' own keys are never passed on."""
     folder: Path | None = None
     """The model's folder, if it is served from this machine: its digest is then computed, not declared."""
-    digest: str = ""
+    declared: str = ""
     """Root digest of the weights that the server's owner declares."""
     audit: Path | None = None
     """`result.json` of an audit of these weights."""

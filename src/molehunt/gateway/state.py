@@ -119,4 +119,5 @@ class State:
     def waiting(self) -> list[Hold]:
         """Holds that nobody decided on, the oldest first."""
         sql = "SELECT * FROM holds WHERE decision = '' AND expires > ? ORDER BY created"
-        return [Hold(*row[:7], tuple(json.loads(row[7])), *row[8:]) for row in self._base.execute(sql, (time.time(),))]
+        rows = self._base.execute(sql, (time.time(),))
+        return [Hold._make((*row[:7], tuple(json.loads(row[7])), *row[8:])) for row in rows]
