@@ -42,6 +42,11 @@ class Stream(Protocol):
 
     async def feed(self, data: Json) -> list[Out]: ...
 
+    @property
+    def has_ended(self) -> bool:
+        """True once the upstream has said all, whether or not it says that it is done."""
+        ...
+
     async def end(self, is_whole: bool) -> list[Out]:
         """What was held and may pass now that the upstream has ended, or broken off."""
         ...

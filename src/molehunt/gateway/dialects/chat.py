@@ -199,7 +199,7 @@ class _Choice:
 
     async def rest(self, is_whole: bool) -> list[Json]:
         """Deltas of what was held, judged; of a stream that broke off, calls are dropped, since nobody knows their end."""
-        out = [{key: text} for key, gate in self.gates.items() if (text := await gate.end())]
+        out: list[Json] = [{key: text} for key, gate in self.gates.items() if (text := await gate.end())]
         held: Json = {"tool_calls": [self.calls[at] for at in sorted(self.calls)]} if self.calls else {}
         held |= {"function_call": self.old} if self.old is not None else {}
         self.calls, self.old = {}, None
@@ -279,6 +279,11 @@ class ChatStream:
 
     def _chunk(self, choice: Json) -> Json:
         return {**self._head, "choices": [choice]}
+
+    @property
+    def has_ended(self) -> bool:
+        """True once every choice has its finish."""
+        return bool(self._choices) and all(choice.finish is not None for choice in self._choices.values())
 
     async def end(self, is_whole: bool) -> list[Out]:
         """The rest of every choice, its finish, and the count of tokens."""

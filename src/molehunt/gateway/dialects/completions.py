@@ -114,6 +114,11 @@ class CompletionStream:
         )
         return [Out({**chunk, "choices": [{**known, "text": passed, "finish_reason": None}]})]
 
+    @property
+    def has_ended(self) -> bool:
+        """True once every choice has its finish."""
+        return bool(self._gates) and self._gates.keys() <= self._finishes.keys()
+
     async def end(self, is_whole: bool) -> list[Out]:
         """The rest of every text, its finish, and the count of tokens."""
         out: list[Out] = []
