@@ -106,11 +106,10 @@ def _chat(canary: Canary, nonce: str) -> list[Any]:
         for i, (name, word) in enumerate(_CALLS)
     ]
     wanted = calls[1]["function"] if nonce.endswith("d") else calls[0]["function"]
-    said: Json = {
-        "call": {"tool_calls": calls},
-        "function_call": {"function_call": wanted},
-        "text": {"content": _text(nonce)},
-    }[canary.form]
+    forms: dict[str, Json] = {
+        "call": {"tool_calls": calls}, "function_call": {"function_call": wanted}, "text": {"content": _text(nonce)},
+    }  # fmt: skip
+    said = forms[canary.form]
     head = {
         "id": CANARY,
         "object": "chat.completion.chunk" if canary.is_stream else "chat.completion",

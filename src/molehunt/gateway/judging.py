@@ -67,7 +67,7 @@ class Judge:
         self.session, self.offered = session, set[str]()
         self._common = {**common, **facts.context()}
         self._note, self._hold, self._mark, self._second = note, hold, mark, second
-        self.denied: list[str] = []
+        self.denied: list[Asked] = []
         self.has_tags = policies.has_tags
 
     def model(self) -> Decision:
@@ -122,7 +122,7 @@ class Judge:
 
     def _refuse(self, call: Asked, decision: Decision, stage: str, host: str = "") -> Ruling:
         self.session.denied += 1
-        self.denied.append(call.name)
+        self.denied.append(call)
         more = {"gen_ai.tool.call.arguments": call.arguments, "molehunt.call.form": call.form}
         self._write("deny-host" if host else "deny", host or plain(call.name), stage, decision, more)
         shown = "".join(c for c in call.name if c.isprintable())[:_SHOWN]

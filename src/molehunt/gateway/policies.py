@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -61,6 +62,8 @@ class Policies:
         self._tagging = [rule for rule in rules if "tag" in rule.annotations]
         self._tag_set = cedarpy.PolicySet.from_str("\n".join(rule.text for rule in self._tagging))
         self._entities = cedarpy.Entities.from_json_str(json.dumps(_ENTITIES))
+        self.fired: Counter[str] = Counter()
+        """How often each rule decided."""
         self._cached = lru_cache(_CACHED)(self._asked)
         self._cached_tags = lru_cache(_CACHED)(self._tags)
 
@@ -73,7 +76,9 @@ class Policies:
             resource: its kind (Tool, Host, Model) and its name.
             context: JSON, as `cedar_value` makes it.
         """
-        return self._cached(client, tuple(groups), action, resource, json.dumps(context, sort_keys=True))
+        decision = self._cached(client, tuple(groups), action, resource, json.dumps(context, sort_keys=True))
+        self.fired.update(decision.rules)
+        return decision
 
     @property
     def has_tags(self) -> bool:

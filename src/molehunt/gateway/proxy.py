@@ -13,7 +13,7 @@ from molehunt.gateway.bodies import Receive, dumped, parse_body, parse_json, rea
 from molehunt.gateway.dialects.base import Dialect, Garbage, Json, Out, Stream
 from molehunt.gateway.differing import second_opinion
 from molehunt.gateway.facts import ModelFacts
-from molehunt.gateway.judging import Judge, Session, common_context
+from molehunt.gateway.judging import Asked, Judge, Session, common_context
 from molehunt.gateway.keys import Client
 from molehunt.gateway.policies import CANARY, Decision
 from molehunt.gateway.recording import answer_body, application, failed_body, rendered_body, request_body
@@ -59,6 +59,7 @@ class Exchange:
         self.first: float | None = None
         self.stream: Stream | None = None
         self.rendered: Json = {}
+        self.denied: list[Asked] = []
         self._watching: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -122,6 +123,7 @@ class Exchange:
         session = self._session(client, body)
         self._record_request(client, body, session, facts)
         judge = self._judge(client, body, session, facts, served)
+        self.denied = judge.denied
         if client.name != CANARY:
             self._check_model(judge, facts)
         judge.remember(self.dialect.history(body, judge.has_tags))
@@ -214,7 +216,7 @@ class Exchange:
         found = self._parsed((await self._read(reply)).decode("utf-8", "replace"), served)
         answer = await self.dialect.whole(found, judge)
         logged = self.dialect.logged(answer)
-        self.service.record("answer", answer_body(self.call, logged, reply.status, None, self.rendered))
+        self.service.record("answer", answer_body(self.call, logged, reply.status, judge.denied, None, self.rendered))
         self._remember(logged.id, session)
         await self._answer(reply.status, dumped(answer), {"content-type": "application/json"})
 
@@ -240,7 +242,9 @@ class Exchange:
         rest = await stream.end(is_whole=True)
         await self._push([one for one in rest if not one.is_last])
         logged = stream.logged()
-        self.service.record("answer", answer_body(self.call, logged, reply.status, self.first, self.rendered))
+        self.service.record(
+            "answer", answer_body(self.call, logged, reply.status, judge.denied, self.first, self.rendered)
+        )
         self._remember(logged.id, session)
         self.stream = None
         await self._push([*last, *(one for one in rest if one.is_last)], is_end=True)
@@ -337,7 +341,7 @@ class Exchange:
         }
         if self.stream is not None:
             logged = self.stream.logged()
-            body |= answer_body(self.call, logged, self.status or 499, self.first, self.rendered)
+            body |= answer_body(self.call, logged, self.status or 499, self.denied, self.first, self.rendered)
         self.stream = None
         with suppress(Refusal):
             self.service.record("interrupted", body)

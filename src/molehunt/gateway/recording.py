@@ -1,11 +1,13 @@
 """What the gateway writes into the log, by OpenTelemetry's names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from molehunt.gateway.dialects.base import Dialect, Json, Logged
 from molehunt.gateway.facts import ModelFacts
+from molehunt.gateway.judging import Asked
 from molehunt.logs import events
+from molehunt.logs.messages import call_part
 from molehunt.records.base import sha256_text
 
 _NUMBERS: dict[str, tuple[str, type | tuple[type, ...]]] = {
@@ -71,21 +73,32 @@ def application(named: str, dialect: Dialect, body: Json) -> str:
     )
 
 
-def answer_body(call: str, logged: Logged, status: int, first: float | None, rendered: Json) -> Json:
-    """The record of an answer, as the client gets it.
+def answer_body(
+    call: str, logged: Logged, status: int, denied: Sequence[Asked], first: float | None, rendered: Json
+) -> Json:
+    """The record of an answer, as the client gets it, and with calls that it does not get, marked as denied.
 
     Args:
         first: seconds to the first piece of a stream.
         rendered: what a server of ours says of the prompt that the model read.
     """
     found: Json = {
-        events.CALL_ID: call, events.STATUS: status, events.OUTPUT: logged.messages, events.FINISH_REASONS: logged.finishes,
+        events.CALL_ID: call, events.STATUS: status, events.OUTPUT: _with_denied(logged.messages, denied),
+        events.FINISH_REASONS: logged.finishes,
     }  # fmt: skip
     found |= {_USAGE[key]: count for key, count in logged.usage.items() if key in _USAGE and isinstance(count, int)}
     found |= {events.RESPONSE_ID: logged.id} if logged.id else {}
     found |= {events.RESPONSE_MODEL: logged.model} if logged.model else {}
     found |= {events.FIRST_CHUNK: round(first, 6)} if first is not None else {}
     return found | rendered_body(rendered)
+
+
+def _with_denied(messages: list[Json], denied: Sequence[Asked]) -> list[Json]:
+    if not denied:
+        return messages
+    first, *rest = messages or [{"role": "assistant", "parts": []}]
+    parts = [{**call_part(call.name, call.arguments), "molehunt.denied": True} for call in denied]
+    return [{**first, "parts": [*first.get("parts", ()), *parts]}, *rest]
 
 
 def rendered_body(rendered: Json) -> Json:

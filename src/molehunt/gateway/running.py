@@ -1,6 +1,7 @@
 """Start a gateway: settings checked, model server up, workers forked."""
 
 import contextlib
+import importlib
 import os
 import shutil
 import socket
@@ -102,12 +103,12 @@ def open_ledger(folder: Path | None) -> Any:
     if folder is None:
         return None
     try:
-        from molehunt.provenance.ledger import Ledger  # type: ignore[import-not-found,unused-ignore]
+        module = importlib.import_module("molehunt.provenance.ledger")
     except ImportError:
         raise GatewayError(
             "--ledger", wanted="a ledger of approvals", got="a Molehunt without one", do="leave it out"
         ) from None
-    return Ledger.open(folder)
+    return module.Ledger.open(folder)
 
 
 @contextmanager

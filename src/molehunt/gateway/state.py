@@ -44,7 +44,7 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._base = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5, check_same_thread=False)
             self._base.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _TABLES)
         except (OSError, sqlite3.Error) as error:

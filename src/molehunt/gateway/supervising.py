@@ -78,8 +78,8 @@ class Supervisor:
         Raises:
             GatewayError: if a worker cannot start at all.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
         try:
             for number in range(self._count):
                 self._fork(number)
@@ -143,8 +143,8 @@ def _live(work: Work, number: int, place: socket.socket) -> None:
     die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     code = 0
     try:
         work(number, place)
