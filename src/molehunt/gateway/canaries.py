@@ -64,15 +64,16 @@ async def _one(service: Service, app: App, canary: Canary) -> str:
 
 
 def _trouble(service: Service, canary: Canary, nonce: str, status: int, answer: str) -> str:
-    decision = service.policies.decide(CANARY, (), "call_tool", tool(PERMITTED), {})
+    permits = service.policies.decide(CANARY, (), "call_tool", tool(PERMITTED), {}).outcome == "allow"
+    offers = service.policies.decide(CANARY, (), "offer_tool", tool(UNKNOWN), {}).outcome != "deny"
     is_single = canary.form == "function_call"
     if status != 200:
         return f"status {status}"
-    if UNKNOWN in str(service.canned.asked):
+    if UNKNOWN in str(service.canned.asked) and not offers:
         return "a tool that no rule permits was offered to the model"
     if f"no-{nonce}" in answer:
         return "a denied call reached the client"
-    if decision.outcome == "allow" and f"yes-{nonce}" not in answer and not (is_single and nonce.endswith("d")):
+    if permits and f"yes-{nonce}" not in answer and not (is_single and nonce.endswith("d")):
         return "a permitted call did not reach the client"
     return _missing(service, nonce, is_single)
 

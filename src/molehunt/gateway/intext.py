@@ -1,21 +1,22 @@
 """Calls that a model writes into its text: found while the text streams, held from their first sign until they are whole."""
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from molehunt.gateway.intext_reading import Written, read_json, read_mistral, read_python, read_react, read_tag
 from molehunt.gateway.names import folded
 
-MOST_HELD = 2**20
+MOST_HELD = 2**18
 """Characters of one call that are held; what is longer is never released."""
 
 _FIRST_KEYS = "name|function|function_name|type|tool|tool_name|tool_calls|tool_input|action|action_input|recipient_name|parameters|arguments|args|id|index"
 _JSON = rf"""\{{\s*(?:"[^"\\]{{0,40}}\\|["'](?:{_FIRST_KEYS})["'])"""
 _START = re.compile(
     rf"(?P<hermes><tool_call)|(?P<function><function(?:=|_call|\s+name))|(?P<invoke><invoke)|(?P<llama><\|python_tag\|>)"
-    rf"|(?P<mistral>\[tool_calls\])|(?P<react>action\s*\d*\s*:)|(?P<json>{_JSON})"
+    rf"|(?P<mistral>\[tool_calls\])|(?P<react>action\s*(?:\d+\s*)?:)|(?P<json>{_JSON})"
 )
-_PYTHON_START = re.compile(r"\[\s*[a-z_][\w.]*\s*\(")
+_PYTHON_START = re.compile(r"\[\s*[^\W\d][\w.]*\(")
 _LITERALS = (
     "<tool_call",
     "<function=",
@@ -26,16 +27,21 @@ _LITERALS = (
     "[tool_calls]",
 )
 _PART = re.compile(
-    r"(?:<[a-z_|=]{0,13}\s*[name]{0,4}|\[[a-z_]{0,10}|a(?:c(?:t(?:i(?:o(?:n\s*\d*\s*)?)?)?)?)?|\{\s*(?:[\"'][^\"']{0,41})?)\Z"
+    r"(?:<[a-z_|=]{0,13}\s*[name]{0,4}|\[[a-z_]{0,10}|a(?:c(?:t(?:i(?:o(?:n\s*(?:\d+\s*)?)?)?)?)?)?|\{\s*(?:[\"'][^\"']{0,41})?)\Z"
 )
-_OPENING = re.compile(r"\s*(?:\[\s*(?:[a-z_][\w.]*\s*)?)?\Z")
+_OPENING = re.compile(r"\s*(?:\[\s*(?:[^\W\d][\w.]*)?)?\Z")
 _ENDS = {
     "hermes": re.compile(r"</tool_call\s*>"),
     "function": re.compile(r"</function(?:_call)?\s*>"),
     "invoke": re.compile(r"</invoke\s*>"),
     "llama": re.compile(r"<\|eo[mt]_id\|>"),
-    "react": re.compile(r"\n\s*observation\s*\d*\s*:"),
+    "react": re.compile(r"\n\s*observation\s*(?:\d+\s*)?:"),
 }
+
+
+_MOST_PART = 4096
+"""Characters that may turn out to be the beginning of a sign; more are let pass."""
+_OVERLAP = 256
 
 
 class Held(NamedTuple):
@@ -55,6 +61,9 @@ class InText:
         self._syntax = ""
         self._is_opening = True
         self._seen = _Braces()
+        self._looked = 0
+        self._settled = {"json": 0, "react": 0}
+        """How many of the next characters are known to hold no such call: nothing is looked through twice for one syntax."""
 
     def feed(self, text: str) -> list[str | Held]:
         """The pieces that are ready, in order; together with `end` they are the text, to the character."""
@@ -82,17 +91,28 @@ class InText:
 
     def _passing(self, is_end: bool) -> str:
         shadow, places = folded(self._buffer)
-        start = _START.search(shadow)
+        start = self._start(shadow, places)
         syntax, at = (str(start.lastgroup), start.start()) if start else ("", len(shadow))
         if self._is_opening and (opened := _PYTHON_START.match(shadow.lstrip())) and (not start or at > 0):
             syntax, at = "python", len(shadow) - len(shadow.lstrip()) + opened.start()
-        if not syntax and not is_end:
-            at = _safe(shadow, self._is_opening)
+        if not syntax and not is_end and len(shadow) - (safe := _safe(shadow, self._is_opening)) < _MOST_PART:
+            at = safe
         cut = _place(at, places, len(self._buffer))
         passed, self._buffer = self._buffer[:cut], self._buffer[cut:]
         self._is_opening = self._is_opening and not passed.strip()
-        self._syntax, self._seen = syntax, _Braces()
+        self._syntax, self._seen, self._looked = syntax, _Braces(), 0
+        self._settle(len(passed))
         return passed
+
+    def _start(self, shadow: str, places: list[int] | None) -> re.Match[str] | None:
+        """The first sign of a call that is not settled yet."""
+        for found in _START.finditer(shadow):
+            if _place(found.start(), places, len(shadow)) >= self._settled.get(str(found.lastgroup), 0):
+                return found
+        return None
+
+    def _settle(self, passed: int) -> None:
+        self._settled = {syntax: max(0, left - passed) for syntax, left in self._settled.items()}
 
     def _closed(self, is_end: bool) -> Held | str:
         cut = self._cut(is_end)
@@ -100,17 +120,19 @@ class InText:
             return ""
         raw, self._buffer = self._buffer[:cut], self._buffer[cut:]
         syntax, self._syntax, self._is_opening = self._syntax, "", False
-        calls = _READ[syntax](raw)
-        return (
-            Held(raw, syntax, calls or ())
-            if calls is not None or len(raw) > MOST_HELD
-            else self._step_over(raw, syntax)
-        )
+        calls = _read(syntax, raw)
+        if calls is None:
+            return self._step_over(raw, syntax)
+        self._settle(len(raw))
+        return Held(raw, syntax, calls)
 
     def _step_over(self, raw: str, syntax: str) -> str:
-        """No call after all: its first sign passes, and the rest is looked through again, since it may hold one."""
+        """No call after all: its first sign passes, and the rest is looked through again, for calls in other syntaxes."""
         first = _first_sign(raw)
         self._buffer = raw[first:] + self._buffer
+        self._settle(first)
+        if syntax in self._settled:
+            self._settled[syntax] = max(self._settled[syntax], len(raw) - first)
         return raw[:first]
 
     def _cut(self, is_end: bool) -> int | None:
@@ -121,12 +143,15 @@ class InText:
             return self._seen.end_of(self._buffer)
         if (ending := _ENDS.get(self._syntax)) is None:
             return None
-        shadow, places = folded(self._buffer)
+        start = max(0, self._looked - _OVERLAP)
+        tail = self._buffer[start:]
+        shadow, places = folded(tail)
         found = ending.search(shadow)
         if found is None:
+            self._looked = len(self._buffer)
             return None
         at = found.start() if self._syntax == "react" else found.end()
-        return _place(at, places, len(self._buffer))
+        return start + _place(at, places, len(tail))
 
 
 class _Braces:
@@ -187,7 +212,7 @@ def _first_sign(raw: str) -> int:
     return _place(1, places, len(raw)) if len(shadow) > 1 else len(raw)
 
 
-_READ = {
+_READ: dict[str, Callable[[str], tuple[Written, ...] | None]] = {
     "hermes": lambda raw: read_tag(raw) or (),
     "function": lambda raw: read_tag(raw) or (),
     "invoke": lambda raw: read_tag(raw) or (),
@@ -197,4 +222,13 @@ _READ = {
     "json": read_json,
     "python": read_python,
 }
-"""Calls in a held text: None where it is none after all, () where it is one that cannot be read."""
+
+
+def _read(syntax: str, raw: str) -> tuple[Written, ...] | None:
+    """Calls in a held text: None where it is none after all, () where it is one that cannot be read."""
+    if len(raw) > MOST_HELD:
+        return ()
+    try:
+        return _READ[syntax](raw)
+    except (RecursionError, MemoryError):
+        return ()

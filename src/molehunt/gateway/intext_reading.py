@@ -3,23 +3,25 @@
 import ast
 import json
 import re
+import unicodedata
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from molehunt.gateway.names import visible_part
 
 _NAMES = ("name", "tool_name", "function_name", "tool", "action", "recipient_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "action_input", "tool_input", "kwargs")
-_DEPTH = 16
+_DEPTH = 100
 _LOOSE_NAME = re.compile(
-    r"""["'](?:name|tool_name|function_name|tool|action|recipient_name)["']\s*:\s*["']([^"']{1,200})["']""", re.I
+    r"""["'](?:name|tool_name|function_name|tool|action|recipient_name)["']\s*:\s*["']([^"']{0,200})["']""", re.I
 )
 _LOOSE_ARGUMENTS = re.compile(rf"""["'](?:{"|".join(_ARGUMENTS)})["']\s*:""", re.I)
 _TAG = re.compile(r"<\s*(?:function|invoke)(?:\s*=\s*|\s+name\s*=\s*)[\"']?([^>\"'\s]+)", re.I)
-_PARAMETER = re.compile(
-    r"<parameter(?:\s*=\s*|\s+name\s*=\s*)[\"']?([^>\"']+?)[\"']?\s*>(.*?)</parameter\s*>", re.I | re.S
-)
+_PARAMETER = re.compile(r"<parameter(?:\s*=\s*|\s+name\s*=\s*)[\"']?([^>\"']+)[\"']?\s*>", re.I)
+_PARAMETER_END = re.compile(r"</parameter\s*>", re.I)
 _ANGLE = re.compile(r"<[^<>]*>")
-_REACT = re.compile(r"action\s*\d*\s*:\s*(.*?)\s*action\s*\d*\s*input\s*\d*\s*:\s*(.*)", re.I | re.S)
+_REACT = re.compile(r"action\s*(?:\d+\s*)?:", re.I)
+_REACT_INPUT = re.compile(r"action\s*(?:\d+\s*)?input\s*(?:\d+\s*)?:", re.I)
 _MISTRAL = re.compile(r"\[TOOL_CALLS\]", re.I)
 _MISTRAL_NAMED = re.compile(r"\s*([^\s\[{]+)\s*(?:\[CALL_ID\]\s*[^\[]*)?(?:\[ARGS\]\s*)?(?=\{)", re.I)
 _LLAMA = re.compile(r"<\|python_tag\|>|<\|eo[mt]_id\|>", re.I)
@@ -36,36 +38,39 @@ class Written(NamedTuple):
 
 
 def read_json(raw: str) -> tuple[Written, ...] | None:
-    """Calls in JSON, or in what is nearly JSON; None if there is none."""
-    try:
-        found = calls_in(json.loads(raw))
-    except (ValueError, RecursionError):
-        names = _LOOSE_NAME.findall(visible_part(raw))
-        return tuple(Written(name, raw) for name in names) if names and _LOOSE_ARGUMENTS.search(raw) else None
-    return tuple(found) or None
+    """Calls in JSON, or in a Python literal; None if there is none, () if it looks like one and can be read by neither."""
+    seen = visible_part(raw.replace("\n", " "))
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return tuple(calls_in(read(seen))) or None
+        except (ValueError, SyntaxError, TypeError):
+            continue
+    return () if _LOOSE_NAME.search(seen) and _LOOSE_ARGUMENTS.search(seen) else None
 
 
 def calls_in(value: Any, depth: int = _DEPTH) -> list[Written]:
-    """Every object in a JSON value that names a tool and has arguments for it."""
-    if isinstance(value, list) and depth:
+    """Every object in a JSON value that names a tool and has arguments for it. Raises RecursionError for what is too deep."""
+    if depth == 0:
+        raise RecursionError("nested too deep")
+    if isinstance(value, list):
         return [call for part in value for call in calls_in(part, depth - 1)]
-    if not isinstance(value, dict) or not depth:
+    if not isinstance(value, dict):
         return []
     keys = {visible_part(str(key)).strip().casefold(): part for key, part in value.items()}
     name = next((keys[key] for key in _NAMES if isinstance(keys.get(key), str)), None)
     given = next((key for key in _ARGUMENTS if key in keys), None)
     if name is None and isinstance(keys.get("function"), str) and given:
         name = keys["function"]
-    own = [Written(name, _text(keys[given]))] if name is not None and given else []
+    own = [Written(str(name), _text(keys[given]))] if name is not None and given else []
     return own + [call for key, part in keys.items() if key != given for call in calls_in(part, depth - 1)]
 
 
 def read_tag(raw: str) -> tuple[Written, ...] | None:
     """<tool_call>…</tool_call> with JSON or <function=NAME> inside, <function=NAME>…</function>, <invoke name="NAME">…</invoke>."""
-    seen = visible_part(raw)
+    seen = visible_part(unicodedata.normalize("NFKC", raw.replace("\n", " ")))
     named = [*_TAG.finditer(seen)]
     inside = read_json(_ANGLE.sub("", seen, count=1).rpartition("</")[0] or _ANGLE.sub("", seen, count=1))
-    if not named:
+    if not named or inside == ():
         return inside
     bodies = [
         seen[found.end() : after]
@@ -77,9 +82,16 @@ def read_tag(raw: str) -> tuple[Written, ...] | None:
 
 def _tag_arguments(body: str) -> str:
     body = body.lstrip("\"' ").removeprefix(">")
-    if parameters := _PARAMETER.findall(body):
-        return json.dumps({name.strip(): text.strip() for name, text in parameters})
+    if parameters := dict(_parameters(body)):
+        return json.dumps(parameters)
     return _ANGLE.sub("", body).strip()
+
+
+def _parameters(body: str) -> Iterator[tuple[str, str]]:
+    at = 0
+    while (opening := _PARAMETER.search(body, at)) and (ending := _PARAMETER_END.search(body, opening.end())):
+        yield opening[1].strip(), body[opening.end() : ending.start()].strip()
+        at = ending.end()
 
 
 def read_mistral(raw: str) -> tuple[Written, ...] | None:
@@ -114,29 +126,27 @@ def _mistral_named(part: str) -> list[Written]:
 def read_react(raw: str) -> tuple[Written, ...] | None:
     """Action: NAME, Action Input: ARGUMENTS; None without an input, as in ordinary text."""
     seen = visible_part(raw.replace("\n", "\u2028")).replace("\u2028", "\n")
-    found = _REACT.search(seen)
-    return (Written(found[1].strip().strip("`*\"'[]"), found[2].strip()),) if found else None
+    first = _REACT.search(seen)
+    given = _REACT_INPUT.search(seen, first.end()) if first else None
+    if first is None or given is None:
+        return None
+    return (Written(seen[first.end() : given.start()].strip().strip("`*\"'[]"), seen[given.end() :].strip()),)
 
 
 def read_python(raw: str, is_tagged: bool = False) -> tuple[Written, ...] | None:
-    """Llama's [f(a=1), g()] and, after <|python_tag|>, JSON, f.call(a=1) or code; None if a list holds anything else."""
+    """Llama's [f(a=1), g()] and, after <|python_tag|>, JSON, f.call(a=1) or code; None without a call, () if it cannot be read."""
     code = _LLAMA.sub("", visible_part(raw.replace("\n", "\u2028")).replace("\u2028", "\n")).strip()
     if is_tagged and (listed := read_json(code)):
         return listed
     try:
         tree = ast.parse(code, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return (Written(INTERPRETER, code),) if is_tagged else _loose_python(code)
+        return (Written(INTERPRETER, code),) if is_tagged else ()
     parts = tree.elts if isinstance(tree, ast.List) else [tree]
     calls = tuple(_python_call(part) for part in parts if isinstance(part, ast.Call))
     if is_tagged and (not calls or len(calls) < len(parts)):
         return (*calls, Written(INTERPRETER, code))
     return calls or None
-
-
-def _loose_python(code: str) -> tuple[Written, ...] | None:
-    names = re.findall(r"([A-Za-z_][\w.]*)\s*\(", code)
-    return tuple(Written(name, code) for name in names) or None
 
 
 def _python_call(call: ast.Call) -> Written:

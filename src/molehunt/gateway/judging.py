@@ -18,6 +18,7 @@ _SAMPLING = (
 )  # fmt: skip
 _SHOWN = 80
 _DEPTH = 100
+_MOST_ARGUMENTS = 2**20
 
 
 class Asked(NamedTuple):
@@ -95,6 +96,10 @@ class Judge:
     async def may_call(self, call: Asked, is_structured: bool = True) -> Ruling:
         """May the client have this call? Calls are judged in their order: what one marks, the next feels."""
         name = plain(call.name)
+        if len(call.arguments) > _MOST_ARGUMENTS:
+            return self._refuse(
+                call, Decision("deny", (), reason=f"its arguments are longer than {_MOST_ARGUMENTS}"), "call"
+            )
         more = self._arguments(call)
         if is_structured and name not in self.offered:
             return self._refuse(call, Decision("deny", (), reason="this request did not offer it"), "call")

@@ -1,11 +1,15 @@
 """Tool names as they are compared: spellings that a program or a reader may take for one another are one name."""
 
+import re
 import unicodedata
 
 _INVISIBLE = frozenset(
     {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
 )
 """Code points that show nothing and are neither control nor format characters (Unicode's Default_Ignorable_Code_Point)."""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def plain(name: str) -> str:
@@ -27,7 +31,7 @@ def _is_hidden(sign: str) -> bool:
 
 def folded(text: str) -> tuple[str, list[int] | None]:
     """A text as markers are looked for in it, and where each of its characters stands in the text; None where that is the same place."""
-    if text.isascii() and text.isprintable():
+    if text.isascii() and not _CONTROL.search(text):
         return text.lower(), None
     shadow, places = [], []
     for place, sign in enumerate(text):

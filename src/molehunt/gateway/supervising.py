@@ -19,7 +19,8 @@ _LINUX_PDEATHSIG = 1
 _PAUSE = 0.5
 """Seconds before a worker that died young is started again."""
 _YOUNG = 2.0
-_GRACE = 10.0
+_GRACE = 40.0
+"""Seconds for workers to finish answers and to close their logs."""
 _BROKEN = 3
 """Exit code of a worker that could not start."""
 _START = 600.0
@@ -73,7 +74,7 @@ class Supervisor:
         self._have_started = False
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT; then workers finish what is under way, for ten seconds at most.
+        """Until SIGTERM or SIGINT; then workers finish what is under way, for forty seconds at most.
 
         Raises:
             GatewayError: if a worker cannot start at all.

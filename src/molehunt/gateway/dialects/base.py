@@ -139,10 +139,17 @@ def _is_stray(key: str, part: Any, judge: Judge) -> bool:
     if part is None or isinstance(part, bool | int | float):
         return False
     is_named = isinstance(part, dict | list) and any(word in plain(key) for word in ("tool", "function", "call"))
-    if (is_named and part) or calls_in(part):
+    if (is_named and part) or _asks(part):
         judge.unreadable(f"{key}: {part}", f"member:{plain(key)[:40]}")
         return True
     return False
+
+
+def _asks(part: Any) -> bool:
+    try:
+        return bool(calls_in(part))
+    except RecursionError:
+        return True
 
 
 def tool_name(tool: Any) -> str:
