@@ -16,6 +16,9 @@
     ├── ClusterError         a cluster does not answer, or a machine of it is not fit to work for us
     ├── StudyError           a study cannot be run or read as it is stated
     ├── ZooError             a zoo's spec cannot be built as it is stated
+    ├── GatewayError         the gateway cannot be started, or its state cannot be read
+    │   └── PolicyError          a folder of policies cannot be used; names the file and the line
+    ├── LogError             a log cannot be written or read; a gateway that cannot write refuses to answer
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
@@ -103,6 +106,18 @@ class StudyError(MolehuntError, ValueError):
 
 class ZooError(MolehuntError, ValueError):
     """A zoo's spec cannot be built as it is stated."""
+
+
+class GatewayError(MolehuntError):
+    """The gateway cannot be started, or its state cannot be read."""
+
+
+class PolicyError(GatewayError, ValueError):
+    """A folder of policies cannot be used."""
+
+
+class LogError(MolehuntError, OSError):
+    """A log cannot be written or read; a gateway that cannot write refuses to answer."""
 
 
 class SandboxError(MolehuntError):

@@ -1,0 +1,1 @@
+"""The endpoints' own shapes: where tools, calls and text stand in requests, answers and streams."""

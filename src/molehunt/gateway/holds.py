@@ -1,0 +1,59 @@
+"""Calls that wait for an operator: shown, told to a webhook, resolved or denied when the time is up."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from molehunt.gateway.bodies import dumped
+from molehunt.gateway.policies import Decision
+from molehunt.gateway.refusals import Refusal
+from molehunt.gateway.settings import Bounds
+from molehunt.gateway.state import Hold, State
+from molehunt.gateway.upstream import BrokenOff, HttpUpstream
+
+_LOOK = 0.1
+_PING = 10.0
+Ping = Callable[[], Awaitable[None]]
+
+
+class Holds:
+    """Asks operators. Holds lie in the shared state, so that any worker and the command line can resolve them."""
+
+    def __init__(self, state: State, bounds: Bounds, webhook: str, webhook_key: str) -> None:
+        self._state, self._bounds, self._key = state, bounds, webhook_key.encode()
+        parts = urlsplit(webhook)
+        self._path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self._hook = HttpUpstream(f"{parts.scheme}://{parts.netloc}", "", bounds) if webhook else None
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def ask(self, client: str, tool: str, arguments: str, decision: Decision, ping: Ping) -> bool:
+        """True if an operator allows the call in time."""
+        held = self._state.hold(client, tool, arguments, decision.reason, decision.rules, self._bounds.asking)
+        if self._hook is not None:
+            telling = asyncio.create_task(self._tell(self._hook, held))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+        pinged = time.monotonic()
+        while time.time() < held.expires:
+            if resolved := self._state.resolution(held.id):
+                return resolved == "allow"
+            await asyncio.sleep(_LOOK)
+            if time.monotonic() - pinged > _PING:
+                pinged = time.monotonic()
+                await ping()
+        self._state.resolve(held.id, "deny", "timeout")
+        return self._state.resolution(held.id) == "allow"
+
+    async def _tell(self, hook: HttpUpstream, held: Hold) -> None:
+        """A webhook that fails changes nothing: the hold waits for the command line, and then for its end."""
+        body = dumped(held._asdict())
+        signature = "sha256=" + hmac.new(self._key, body, hashlib.sha256).hexdigest()
+        try:
+            reply = await hook.ask("POST", self._path, body, {"x-molehunt-signature": signature})
+            async for _ in reply.body:
+                pass
+        except (Refusal, BrokenOff):
+            return

@@ -1,0 +1,347 @@
+"""One call through the gateway: admitted, recorded, asked, judged, recorded, answered, in that order."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from molehunt.gateway.bodies import Receive, dumped, parse_body, parse_json, read_body
+from molehunt.gateway.dialects.base import Dialect, Garbage, Json, Out, Stream
+from molehunt.gateway.differing import second_opinion
+from molehunt.gateway.facts import ModelFacts
+from molehunt.gateway.judging import Asked, Judge, Session, common_context
+from molehunt.gateway.keys import Client
+from molehunt.gateway.policies import CANARY, Decision
+from molehunt.gateway.recording import answer_body, application, failed_body, rendered_body, request_body
+from molehunt.gateway.refusals import Refusal
+from molehunt.gateway.served import Served
+from molehunt.gateway.service import Service, now
+from molehunt.gateway.sse import DONE, Events, written
+from molehunt.gateway.upstream import BrokenOff, Reply, Upstream
+from molehunt.logs import events
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+RENDERED = "x-molehunt-rendered"
+"""Asks a server of ours to say what prompt the model reads."""
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_REVOKED = ("revoked", "quarantined", "unreadable")
+
+
+class Door:
+    """The ASGI application of one endpoint."""
+
+    def __init__(self, service: Service, endpoint: str, dialect: Dialect) -> None:
+        self._service, self._endpoint, self._dialect = service, endpoint, dialect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Exchange(self._service, self._endpoint, self._dialect, scope, receive, send).run()
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self, service: Service, endpoint: str, dialect: Dialect, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self.service, self.endpoint, self.dialect = service, endpoint, dialect
+        self.headers, self._receive, self._send = Headers(scope=scope), receive, send
+        given = self.headers.get("x-request-id", "")
+        self.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        self.call = uuid.uuid4().hex
+        self.began = now()
+        self.status = 0
+        self.is_recorded = self.is_gone = False
+        self.first: float | None = None
+        self.stream: Stream | None = None
+        self.rendered: Json = {}
+        self.denied: list[Asked] = []
+        self._watching: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve the request; whatever goes wrong ends in one sentence and a status, and in the log."""
+        try:
+            async with asyncio.timeout(self.service.bounds.answering):
+                client, body = await self._admitted()
+                self._watching = asyncio.create_task(self._watch(asyncio.current_task()))
+                await self._serve(client, body)
+        except Refusal as refusal:
+            await self._refuse(refusal)
+        except Garbage as error:
+            await self._refuse(Refusal(502, f"the upstream's answer cannot be judged: {error}", "upstream_garbage"))
+        except BrokenOff as error:
+            await self._refuse(
+                Refusal(
+                    504 if error.is_slow else 502, f"the upstream's answer broke off: {error}", "upstream_broke_off"
+                )
+            )
+        except TimeoutError:
+            await self._refuse(Refusal(504, f"no whole answer within {self.service.bounds.answering:g} s", "timeout"))
+        except asyncio.CancelledError:
+            self._record_interrupted("client" if self.is_gone else "gateway")
+            if not self.is_gone:
+                raise
+        finally:
+            self._unwatch()
+            self.service.metrics.requests.labels(self.endpoint, str(self.status or 499)).inc()
+            self.service.metrics.seconds.labels(self.endpoint).observe(now() - self.began)
+
+    async def _watch(self, work: "asyncio.Task[None] | None") -> None:
+        """Break the work off when the client is gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone = True
+        if work is not None:
+            work.cancel()
+
+    def _unwatch(self) -> None:
+        """From here on the client has all that it gets."""
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    async def _admitted(self) -> tuple[Client, Json]:
+        client = self.service.keys.client(self.headers.get("authorization", ""))
+        if client.operator:
+            raise Refusal(403, "an operator's key asks no models", "operator_key")
+        bounds = self.service.bounds
+        most = min(bounds.body, client.body or bounds.body)
+        raw = await read_body(self._receive, self.headers.get("content-length"), most, bounds.reading)
+        body = parse_body(raw, bounds.depth)
+        self.dialect.check(body)
+        self.service.allow_rate(client.name, client.per_minute)
+        return client, body
+
+    async def _serve(self, client: Client, body: Json) -> None:
+        model = body.get("model")
+        served = self.service.served_for(model if isinstance(model, str) else "")
+        facts = served.facts(model if isinstance(model, str) else served.settings.model)
+        session = self._session(client, body)
+        self._record_request(client, body, session, facts)
+        judge = self._judge(client, body, session, facts, served)
+        self.denied = judge.denied
+        if client.name != CANARY:
+            self._check_model(judge, facts)
+        judge.remember(self.dialect.history(body, judge.has_tags))
+        asked = self.dialect.strip(body, judge)
+        self.service.metrics.own_seconds.observe(now() - self.began)
+        reply = await self._ask(served.upstream if client.name != CANARY else self.service.canned, served, asked)
+        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not 200 <= reply.status < 300:
+            await self._pass_error(reply)
+        elif kind == "text/event-stream":
+            await self._stream(reply, judge, served, session)
+        else:
+            await self._whole(reply, judge, served, session)
+
+    # Before the upstream is asked ------------------------------------------------------------------------------------
+
+    def _session(self, client: Client, body: Json) -> Session:
+        metadata, conversation = body.get("metadata"), body.get("conversation")
+        named: Any = self.headers.get("x-session-id") or (
+            metadata.get("session_id") if isinstance(metadata, dict) else None
+        )
+        named = named or (conversation.get("id") if isinstance(conversation, dict) else conversation)
+        if not named and isinstance(before := body.get("previous_response_id"), str):
+            named = self.service.state.session_of(before)
+        if not named and self.endpoint.endswith("/responses"):
+            named = self.call  # a later request may name this answer as the one before
+        name = named[:200] if isinstance(named, str) else ""
+        return Session(name, self.service.state.tags(client.name, name) if name else set())
+
+    def _record_request(self, client: Client, body: Json, session: Session, facts: ModelFacts) -> None:
+        user = body.get("user")
+        named = application(self.headers.get("x-molehunt-application", ""), self.dialect, body)
+        who = {
+            events.CALL_ID: self.call, events.CLIENT: client.name, events.CONVERSATION: session.id, events.APPLICATION: named,
+            events.USER: user if isinstance(user, str) else "", "molehunt.request.id": self.request_id,
+        }  # fmt: skip
+        policy = self.service.policies.digest
+        self.service.record("request", request_body(self.dialect, self.endpoint, body, who, facts, policy))
+        self.is_recorded = True
+
+    def _judge(self, client: Client, body: Json, session: Session, facts: ModelFacts, served: Served) -> Judge:
+        async def hold(tool: str, arguments: str, decision: Decision) -> bool:
+            return await self.service.holds.ask(client.name, tool, arguments, decision, self._ping)
+
+        async def second(tool: str, arguments: str, mode: str) -> bool:
+            return await second_opinion(self.service, self.call, self.endpoint, body, tool, arguments, mode)
+
+        def mark(tags: Iterable[str]) -> None:
+            if session.id:
+                self.service.state.mark(client.name, session.id, tags)
+
+        return Judge(
+            self.service.policies, client, facts, session, common_context(self.endpoint, body),
+            note=self._note, hold=hold, mark=mark, second=second,
+        )  # fmt: skip
+
+    def _note(self, word: str, more: Mapping[str, Any]) -> None:
+        self.service.metrics.decisions.labels(word.partition(":")[0], str(more.get("molehunt.stage", ""))).inc()
+        self.service.record("decision", {events.CALL_ID: self.call, events.DECISION: word, **more})
+
+    def _check_model(self, judge: Judge, facts: ModelFacts) -> None:
+        decision = judge.model()
+        reason = decision.reason
+        if facts.standing in _REVOKED:
+            reason = f"the model {facts.name!r} is {facts.standing} in the approval ledger"
+        elif decision.outcome == "allow":
+            return
+        self._note(f"deny:{facts.name}", {"molehunt.stage": "model", events.REASONS: list(decision.rules)})
+        raise Refusal(403, reason or f"policy does not let this client ask the model {facts.name!r}", "model_denied")
+
+    async def _ask(self, upstream: Upstream, served: Served, body: Json) -> Reply:
+        headers = {"x-request-id": self.request_id}
+        headers |= {RENDERED: "1"} if served.settings.folder else {}
+        path = self.endpoint.removeprefix("/v1")
+        return await upstream.ask("POST", path, dumped(body), headers)
+
+    # The answer ------------------------------------------------------------------------------------------------------
+
+    async def _pass_error(self, reply: Reply) -> None:
+        """An upstream's error as it is; redirects are not followed, since nobody chose where they lead."""
+        body = await self._read(reply)
+        status = reply.status if reply.status >= 400 else 502
+        self.service.record(
+            "answer", failed_body(self.call, status, str(reply.status), body[:2000].decode("utf-8", "replace"))
+        )
+        keep = {k: v for k, v in reply.headers.items() if k in ("content-type", "retry-after")}
+        await self._answer(status, body, keep)
+
+    async def _whole(self, reply: Reply, judge: Judge, served: Served, session: Session) -> None:
+        found = self._parsed((await self._read(reply)).decode("utf-8", "replace"), served)
+        answer = await self.dialect.whole(found, judge)
+        logged = self.dialect.logged(answer)
+        self.service.record("answer", answer_body(self.call, logged, reply.status, judge.denied, None, self.rendered))
+        self._remember(logged.id, session)
+        await self._answer(reply.status, dumped(answer), {"content-type": "application/json"})
+
+    async def _stream(self, reply: Reply, judge: Judge, served: Served, session: Session) -> None:
+        reading, stream = Events(self.service.bounds.event), self.dialect.stream(judge)
+        self.stream, last, is_done, size = stream, list[Out](), False, 0
+        async for piece in reply.body:
+            out: list[Out] = []
+            size += len(piece)
+            for text in reading.feed(piece):
+                if is_done := text.strip() == "[DONE]":
+                    break
+                out += await stream.feed(self._parsed(text, served))
+            last += [one for one in out if one.is_last]
+            await self._push([one for one in out if not one.is_last])
+            if size > self.service.bounds.answer:
+                raise Garbage(f"it is larger than {self.service.bounds.answer} bytes")
+            if is_done:
+                break
+        if not (is_done or stream.has_ended):
+            await self._push(await stream.end(is_whole=False))
+            raise BrokenOff("it ended before it was whole")
+        rest = await stream.end(is_whole=True)
+        await self._push([one for one in rest if not one.is_last])
+        logged = stream.logged()
+        self.service.record(
+            "answer", answer_body(self.call, logged, reply.status, judge.denied, self.first, self.rendered)
+        )
+        self._remember(logged.id, session)
+        self.stream = None
+        await self._push([*last, *(one for one in rest if one.is_last)], is_end=True)
+        async for _ in reply.body:  # the connection can be kept
+            pass
+
+    def _parsed(self, text: str, served: Served) -> Json:
+        try:
+            found = parse_json(text, self.service.bounds.depth)
+        except ValueError as error:
+            raise Garbage(f"no JSON ({error})") from None
+        if not isinstance(found, dict):
+            raise Garbage("no JSON object")
+        told = found.pop("molehunt", None) if served.settings.folder else None
+        self.rendered = told if isinstance(told, dict) else self.rendered
+        return found
+
+    async def _read(self, reply: Reply) -> bytes:
+        pieces, size = [], 0
+        async for piece in reply.body:
+            size += len(piece)
+            if size > self.service.bounds.answer:
+                raise Garbage(f"it is larger than {self.service.bounds.answer} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _remember(self, response: str, session: Session) -> None:
+        if response and session.id and self.endpoint.endswith("/responses"):
+            self.service.state.remember(response, session.id)
+
+    # To the client ---------------------------------------------------------------------------------------------------
+
+    async def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self._unwatch()
+        await self._start(status, {**headers, "content-length": str(len(body))})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        self.status = status
+        sent = [
+            (k.encode(), v.encode("latin-1", "replace"))
+            for k, v in {**headers, "x-request-id": self.request_id}.items()
+        ]
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
+
+    async def _push(self, out: list[Out], is_end: bool = False) -> None:
+        if is_end:
+            self._unwatch()
+        data = b"".join(map(written, out)) + (DONE if is_end and self.dialect.has_done else b"")
+        if data:
+            await self._push_bytes(data, is_end)
+        elif is_end:
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _push_bytes(self, data: bytes, is_end: bool = False) -> None:
+        if self.status == 0:
+            self.first = now() - self.began
+            await self._start(200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"})
+        await self._send({"type": "http.response.body", "body": data, "more_body": not is_end})
+
+    async def _ping(self) -> None:
+        """Keeps a stream alive while an operator is asked."""
+        if self.stream is not None:
+            await self._push_bytes(b": waiting for an operator\n\n")
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        """An error in place of the answer; in a stream that has begun, as its last event."""
+        if self.is_recorded and self.status == 0:
+            with suppress(Refusal):
+                record = failed_body(self.call, refusal.status, refusal.code, refusal.message) | rendered_body(
+                    self.rendered
+                )
+                self.service.record("answer", record)
+        if self.status == 0:
+            response = refusal.response(self.request_id)
+            await self._start(refusal.status, dict(response.headers))
+            await self._send({"type": "http.response.body", "body": bytes(response.body)})
+        else:
+            self._record_interrupted("upstream")
+            await self._push_bytes(
+                written(Out(refusal.body(), "error" if not self.dialect.has_done else "")), is_end=True
+            )
+
+    def _record_interrupted(self, by: str) -> None:
+        """What was sent of an answer that broke off."""
+        if not self.is_recorded or (self.status and self.stream is None):
+            return
+        self.service.metrics.interrupted.labels(by).inc()
+        body: Json = {
+            events.CALL_ID: self.call,
+            events.INTERRUPTED: by,
+            events.STATUS: self.status or 499,
+            events.OUTPUT: [],
+        }
+        if self.stream is not None:
+            logged = self.stream.logged()
+            body |= answer_body(self.call, logged, self.status or 499, self.denied, self.first, self.rendered)
+        self.stream = None
+        with suppress(Refusal):
+            self.service.record("interrupted", body)

@@ -1,0 +1,121 @@
+"""Start a gateway: settings checked, model server up, workers forked."""
+
+import contextlib
+import importlib
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from molehunt.errors import GatewayError
+from molehunt.gateway.settings import GatewaySettings, UpstreamSettings
+from molehunt.gateway.supervising import ModelServer, Supervisor, bound, metrics_folder, url_of
+
+_GRACE = 8
+_HEAD = 2**16
+
+
+class _Protocol(H11Protocol):
+    """A connection on which nothing is asked is closed too, not only one that has been quiet since its last answer."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+
+class _Server(uvicorn.Server):
+    """Takes SIGTERM as its end, not as an error."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+def serve(settings: GatewaySettings, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        MolehuntError: if the address is taken, or policies, keys, audits or the model cannot be read.
+    """
+    place = bound(settings.host, settings.port)
+    folder = metrics_folder()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    from molehunt.gateway import app as _imported  # noqa: F401  (before the fork, so that a new worker need not)
+
+    check(settings)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.enter_context(place)
+        if settings.policy is None:
+            say("no --policy: every tool is denied")
+        say(f"gateway at {url_of(place)}; log {settings.log}; Ctrl-C stops it")
+        Supervisor(place, settings.workers, lambda number, own: work(settings, number, own), say).run()
+
+
+def check(settings: GatewaySettings) -> None:
+    """Read everything once. Raises MolehuntError before anything is started."""
+    from molehunt.gateway.facts import read_audit
+    from molehunt.gateway.keys import Keys
+    from molehunt.gateway.policies import load_policies
+    from molehunt.gateway.settings import key_of
+    from molehunt.gateway.state import State
+
+    load_policies(settings.policy)
+    Keys(settings.keys)
+    open_ledger(settings.ledger)
+    for one in (*settings.upstreams, *([settings.base] if settings.base else [])):
+        read_audit(one.audit)
+        key_of(one.key_env)
+    State(settings.state).close()
+
+
+def work(settings: GatewaySettings, number: int, place: socket.socket) -> None:
+    """The life of one worker."""
+    from molehunt.gateway.app import make_app
+    from molehunt.gateway.service import Service
+    from molehunt.logs.writing import LogWriter
+
+    recorder = LogWriter(settings.log, f"gateway-{number}")
+    service = Service(settings, recorder, open_ledger(settings.ledger), is_first=number == 0)
+    _server(make_app(service), settings).run([place])
+
+
+def _server(app: Any, settings: GatewaySettings) -> _Server:
+    bounds = settings.bounds
+    config = uvicorn.Config(
+        app, http=_Protocol, log_level="error", access_log=False, lifespan="on", timeout_graceful_shutdown=_GRACE, server_header=False,
+        timeout_keep_alive=int(bounds.reading), limit_concurrency=bounds.connections, h11_max_incomplete_event_size=_HEAD,
+        proxy_headers=False, ws="none",
+    )  # fmt: skip
+    return _Server(config)
+
+
+def open_ledger(folder: Path | None) -> Any:
+    """The approval ledger; None without one. Raises GatewayError if it cannot be read."""
+    if folder is None:
+        return None
+    try:
+        module = importlib.import_module("molehunt.provenance.ledger")
+    except ImportError:
+        raise GatewayError(
+            "--ledger", wanted="a ledger of approvals", got="a Molehunt without one", do="leave it out"
+        ) from None
+    return module.Ledger.open(folder)
+
+
+@contextmanager
+def model_server(folder: Path) -> Iterator[UpstreamSettings]:
+    """A local model behind the gateway."""
+    server = ModelServer(folder)
+    try:
+        yield UpstreamSettings(url=server.start(), folder=folder)
+    finally:
+        server.stop()

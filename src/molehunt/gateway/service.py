@@ -1,0 +1,168 @@
+"""One worker of the gateway: all that its routes share, and what it does on a schedule."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from molehunt.errors import LogError, MolehuntError, PolicyError
+from molehunt.gateway.canned import Canned
+from molehunt.gateway.holds import Holds
+from molehunt.gateway.keys import Keys
+from molehunt.gateway.metrics import Metrics
+from molehunt.gateway.policies import load_policies
+from molehunt.gateway.recording import Recorder
+from molehunt.gateway.refusals import Refusal
+from molehunt.gateway.served import Ledger, Served
+from molehunt.gateway.settings import GatewaySettings, UpstreamSettings, key_of
+from molehunt.gateway.state import State
+from molehunt.gateway.upstream import HttpUpstream, Upstream
+from molehunt.logs import events
+
+_LOOK = 0.5
+"""Seconds between two looks at the policy folder."""
+
+
+class Service:
+    """What stands behind the routes.
+
+    Args:
+        recorder: where the log is written.
+        ledger: of approvals; None without one.
+        is_first: this worker hashes the weights; the others read what it found.
+
+    Raises:
+        PolicyError, GatewayError, UsageError: if policies, keys, audit or state cannot be read.
+    """
+
+    def __init__(
+        self, settings: GatewaySettings, recorder: Recorder, ledger: Ledger | None = None, is_first: bool = True
+    ) -> None:
+        self.settings, self.bounds, self.recorder = settings, settings.bounds, recorder
+        self.state, self.metrics, self.keys = State(settings.state), Metrics(), Keys(settings.keys)
+        self.policies = load_policies(settings.policy)
+        self.served = [self._served(one, ledger) for one in settings.upstreams]
+        self.base = self._served(settings.base, None) if settings.base else None
+        self.holds = Holds(self.state, settings.bounds, settings.webhook, key_of(settings.webhook_key_env))
+        self.canned = Canned()
+        self.canary_trouble: tuple[str, ...] | None = None
+        """Of the last round: what failed; None before the first."""
+        self.policy_trouble = self.log_trouble = ""
+        self._is_first, self._stamp = is_first, _stamp(settings.policy)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _served(self, one: UpstreamSettings, ledger: Ledger | None) -> Served:
+        upstream: Upstream = HttpUpstream(one.url, key_of(one.key_env), self.bounds)
+        return Served(one, upstream, self.state, ledger)
+
+    def served_for(self, model: str) -> Served:
+        """Where a model is asked. Raises Refusal if nobody has it."""
+        named = next((one for one in self.served if one.settings.model and one.settings.model == model), None)
+        found = named or next((one for one in self.served if not one.settings.model), None)
+        if found is None:
+            raise Refusal(404, f"no upstream has the model {model[:100]!r}", "model_not_found")
+        return found
+
+    def record(self, event: str, body: Mapping[str, Any]) -> None:
+        """Write into the log. Raises Refusal 503 if it cannot be written, unless the gateway is told to go on then."""
+        try:
+            ref = self.recorder.append(event, body)
+            if self.canned.call is not None:
+                self.canned.refs.append((event, body, ref))
+        except (LogError, OSError) as error:
+            self.metrics.log_failures.inc()
+            self.log_trouble = str(error)
+            if not self.settings.fail_open:
+                raise Refusal(503, "the log cannot be written, so nothing is answered", "log_unavailable") from None
+        else:
+            self.log_trouble = ""
+
+    def health(self) -> dict[str, str]:
+        """What is wrong, by part; empty if nothing is."""
+        canaries = "not asked yet" if self.canary_trouble is None else "; ".join(self.canary_trouble)
+        behind = getattr(self.recorder, "trouble", "")
+        models = "; ".join(one.trouble for one in self.served if one.trouble)
+        wrong = {"canaries": canaries, "log": self.log_trouble or behind, "models": models}
+        return {part: what for part, what in wrong.items() if what}
+
+    async def start(self) -> None:
+        """Hash what is served, say so in the log, begin the schedule."""
+        await self._look_at_models()
+        start = {events.POLICY: self.policies.digest, "molehunt.upstreams": [s.settings.url for s in self.served]}
+        self.recorder.append("start", start)
+        self._tasks = [asyncio.create_task(self._watch_policies())]
+        if self._is_first and any(one.settings.folder for one in self.served):
+            self._tasks.append(asyncio.create_task(self._watch_models()))
+
+    async def stop(self) -> None:
+        """End the schedule and close the log."""
+        for task in self._tasks:
+            task.cancel()
+        for one in self.served:
+            await one.upstream.close()
+        self.recorder.append("stop", {})
+        self.recorder.close()
+        self.state.close()
+
+    async def _watch_models(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.rehash)
+            await self._look_at_models()
+
+    async def _look_at_models(self) -> None:
+        for one in self.served if self._is_first else ():
+            if (digest := await one.look()) is not None:
+                self.recorder.append("model", {events.MODEL_DIGEST: digest, "molehunt.upstream": one.settings.url})
+
+    async def _watch_policies(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            self.reload_policies()
+
+    def reload_policies(self) -> None:
+        """Read the policies again if a file changed; those with an error change nothing, and the health page says why."""
+        stamp = _stamp(self.settings.policy)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self.policies = load_policies(self.settings.policy)
+        except PolicyError as error:
+            self.policy_trouble = str(error)
+            print(f"molehunt: {error}; the policies read before stay in force", file=sys.stderr, flush=True)
+            self._note_policy({"molehunt.policy.refused": str(error)})
+            return
+        self.policy_trouble = ""
+        self._note_policy({})
+
+    def _note_policy(self, more: Mapping[str, Any]) -> None:
+        try:
+            self.recorder.append("policy", {events.POLICY: self.policies.digest, **more})
+        except MolehuntError as error:
+            self.log_trouble = str(error)
+
+    def allow_rate(self, client: str, per_minute: float | None) -> None:
+        """Raises Refusal 429 if a client asks too often."""
+        if per_minute is not None and (wait := self.state.spend(client, per_minute)) > 0:
+            raise Refusal(429, f"more than {per_minute:g} requests a minute", "rate_limit_exceeded", wait)
+
+
+def _stamp(folder: Path | None) -> tuple[tuple[str, int, int, int], ...]:
+    """What changes when a policy file does."""
+    if folder is None:
+        return ()
+    found = []
+    for path in sorted(folder.glob("*.cedar")):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        found.append((path.name, stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return tuple(found)
+
+
+def now() -> float:
+    """Seconds, for measuring."""
+    return time.perf_counter()

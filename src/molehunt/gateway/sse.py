@@ -1,0 +1,53 @@
+"""Server-sent events, read as they come and written."""
+
+from collections.abc import Iterator
+
+from molehunt.gateway.bodies import dumped
+from molehunt.gateway.dialects.base import Garbage, Out
+
+
+class Events:
+    """Takes bytes, gives the data of whole events; comments and other fields are left out."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rest = b""
+        self._data: list[str] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> Iterator[str]:
+        """The data of every event that is whole now.
+
+        Raises:
+            Garbage: if a line is no UTF-8, or an event larger than may be.
+        """
+        lines = (self._rest + piece).replace(b"\r\n", b"\n").split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > self._most:
+            raise Garbage(f"an event is larger than {self._most} bytes")
+        for line in lines:
+            if (event := self._line(line.removesuffix(b"\r"))) is not None:
+                yield event
+
+    def _line(self, line: bytes) -> str | None:
+        if not line:
+            event, self._data, self._size = "\n".join(self._data), [], 0
+            return event or None
+        if line.startswith(b"data:"):
+            self._size += len(line)
+            if self._size > self._most:
+                raise Garbage(f"an event is larger than {self._most} bytes")
+            try:
+                self._data.append(line[5:].removeprefix(b" ").decode("utf-8"))
+            except UnicodeDecodeError:
+                raise Garbage("an event is not UTF-8") from None
+        return None
+
+
+def written(out: Out) -> bytes:
+    """An event as it goes to the client."""
+    name = f"event: {out.event}\n".encode("ascii", "ignore") if out.event.isidentifier() or "." in out.event else b""
+    return name + b"data: " + dumped(out.data) + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"

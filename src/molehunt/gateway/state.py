@@ -1,0 +1,123 @@
+"""What the workers of a gateway share: session tags, holds, rates, digests. In SQLite, so that a killed worker loses none of it."""
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from molehunt.errors import GatewayError
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS tags (client TEXT, session TEXT, tag TEXT, PRIMARY KEY (client, session, tag)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, session TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS buckets (client TEXT PRIMARY KEY, tokens REAL, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS digests (url TEXT PRIMARY KEY, digest TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holds (
+    id TEXT PRIMARY KEY, created REAL, expires REAL, client TEXT, tool TEXT, arguments TEXT, reason TEXT, rules TEXT,
+    decision TEXT DEFAULT '', by TEXT DEFAULT ''
+) WITHOUT ROWID;
+"""
+FILE = "gateway.sqlite"
+
+
+class Hold(NamedTuple):
+    """A call that waits for an operator."""
+
+    id: str
+    created: float
+    expires: float
+    """Seconds since 1970."""
+    client: str
+    tool: str
+    arguments: str
+    reason: str
+    rules: tuple[str, ...]
+    decision: Literal["", "allow", "deny"]
+    by: str
+
+
+class State:
+    """One connection to the shared file; every process opens its own."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._base = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5, check_same_thread=False)
+            self._base.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise GatewayError(f"state {folder}", wanted="a folder that can be written", got=str(error)) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._base.close()
+
+    def tags(self, client: str, session: str) -> set[str]:
+        """What the session has been marked with."""
+        found = self._base.execute("SELECT tag FROM tags WHERE client = ? AND session = ?", (client, session))
+        return {tag for (tag,) in found}
+
+    def mark(self, client: str, session: str, tags: Iterable[str]) -> None:
+        """Mark a session, for good."""
+        self._base.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", [(client, session, tag) for tag in tags])
+
+    def session_of(self, response_id: str) -> str:
+        """The session that a response belongs to; empty if it is unknown."""
+        found = self._base.execute("SELECT session FROM responses WHERE id = ?", (response_id,)).fetchone()
+        return found[0] if found else ""
+
+    def remember(self, response_id: str, session: str) -> None:
+        """That a response belongs to a session."""
+        self._base.execute("INSERT OR REPLACE INTO responses VALUES (?, ?)", (response_id, session))
+
+    def spend(self, client: str, per_minute: float) -> float:
+        """Take one request from a client's bucket, which holds a tenth of a minute's, one at least.
+
+        Returns:
+            Seconds until there is one again; 0 if it was taken.
+        """
+        now, room = time.time(), max(1.0, per_minute / 10)
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            found = self._base.execute("SELECT tokens, at FROM buckets WHERE client = ?", (client,)).fetchone()
+            tokens = min(room, found[0] + max(0.0, now - found[1]) * per_minute / 60) if found else room
+            left = tokens - 1 if tokens >= 1 else tokens
+            self._base.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)", (client, left, now))
+        finally:
+            self._base.execute("COMMIT")
+        return 0.0 if tokens >= 1 else (1 - tokens) * 60 / per_minute
+
+    def digest(self, url: str) -> tuple[str, float] | None:
+        """The digest that was computed last for an upstream, and when."""
+        found = self._base.execute("SELECT digest, at FROM digests WHERE url = ?", (url,)).fetchone()
+        return (found[0], found[1]) if found else None
+
+    def put_digest(self, url: str, digest: str) -> None:
+        """What was computed now."""
+        self._base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (url, digest, time.time()))
+
+    def hold(self, client: str, tool: str, arguments: str, reason: str, rules: Iterable[str], seconds: float) -> Hold:
+        """Put a call before the operator."""
+        now = time.time()
+        held = Hold(secrets.token_hex(6), now, now + seconds, client, tool, arguments, reason, tuple(rules), "", "")
+        row = held._replace(rules=json.dumps(held.rules))  # type: ignore[arg-type]
+        self._base.execute("INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return held
+
+    def resolution(self, hold: str) -> str:
+        """allow, deny, or empty while nobody decided."""
+        found = self._base.execute("SELECT decision FROM holds WHERE id = ?", (hold,)).fetchone()
+        return str(found[0]) if found else "deny"
+
+    def resolve(self, hold: str, decision: Literal["allow", "deny"], by: str) -> bool:
+        """Decide on a hold. False if there is none that waits by that name."""
+        sql = "UPDATE holds SET decision = ?, by = ? WHERE id = ? AND decision = '' AND expires > ?"
+        return self._base.execute(sql, (decision, by, hold, time.time())).rowcount == 1
+
+    def waiting(self) -> list[Hold]:
+        """Holds that nobody decided on, the oldest first."""
+        sql = "SELECT * FROM holds WHERE decision = '' AND expires > ? ORDER BY created"
+        rows = self._base.execute(sql, (time.time(),))
+        return [Hold._make((*row[:7], tuple(json.loads(row[7])), *row[8:])) for row in rows]
