@@ -15,12 +15,13 @@ import pytest
 from log_bodies import answer, request
 from molehunt.errors import DataError, LogError, UsageError
 from molehunt.logs import events
-from molehunt.logs.anchors import AnchorLine, WebhookAnchor, read_anchors, signature_header
+from molehunt.logs.anchors import AnchorLine, WebhookAnchor, read_anchors
 from molehunt.logs.exporting import entries
 from molehunt.logs.reading import calls, to_calls
 from molehunt.logs.redaction import Encryption, Redaction
 from molehunt.logs.verifying import verify
 from molehunt.logs.writing import LogWriter
+from molehunt.records.signing import hmac_header
 
 
 def records(log: Path) -> list[tuple[str, dict[str, object]]]:
@@ -215,7 +216,7 @@ def test_a_webhook_is_told_and_knows_who_tells(tmp_path: Path) -> None:
     server.shutdown()
     server.server_close()
     ((body, signature),) = got
-    assert signature_header(body, b"secret")["X-Molehunt-Signature"] == signature
+    assert hmac_header(body, b"secret")["X-Molehunt-Signature"] == signature
     assert verify(tmp_path, anchors=[AnchorLine.model_validate(json.loads(body))]).outcome == "verified"
 
 
