@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from molehunt.records.registry import (
 from molehunt.records.signing import is_signed, sign_text
 
 LEDGER = "ledger.jsonl"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _GENESIS = sha256_text("molehunt.ledger/1")
 
 
@@ -91,18 +93,22 @@ class Ledger:
             return "revoked"
         found: Standing = "unknown"
         for signed in self._whole().entries:
-            if signed.entry.digest == digest:
+            if signed.entry.model == digest:
                 found = _after(found, signed.entry.action)
         return found
 
     def last(self, digest: str, *actions: Action) -> LedgerEntry | None:
         """The last entry on a model of one of these actions. Raises LedgerError if an entry was changed."""
-        found = [e for e in self.entries() if e.digest == digest and e.action in actions]
+        found = [e for e in self.entries() if e.model == digest and e.action in actions]
         return found[-1] if found else None
+
+    def revocation(self, digest: str) -> LedgerEntry | None:
+        """The entry that revoked a model; None if none did."""
+        return self._fresh().revoked.get(digest)
 
     def approved(self) -> dict[str, str]:
         """The root digest that is approved under each name, revoked ones too. Raises LedgerError if an entry was changed."""
-        return {entry.name: entry.digest for entry in self.entries() if entry.action == "approve"}
+        return {entry.name: entry.model for entry in self.entries() if entry.action == "approve"}
 
     def append(
         self,
@@ -124,12 +130,12 @@ class Ledger:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             prev = found.entries[-1].hash if found.entries else _GENESIS
             entry = LedgerEntry(
-                seq=len(found.entries), time=now, action=action, digest=digest, name=name, by=key.public.key_id, reason=reason,
+                seq=len(found.entries), time=now, action=action, model=digest, name=name, by=key.public.key_id, reason=reason,
                 evidence=evidence or Evidence(), prev=prev,
             )  # fmt: skip
             if why := _forbidden(entry, [signed.entry for signed in found.entries], found.roles):
                 raise LedgerError(f"{action} {name or digest[:16]}", wanted="what the registry's rules allow", got=why)
-            signed = SignedEntry(entry=entry, hash=entry.hash(), signature=sign_text(key, entry.canonical()))
+            signed = SignedEntry(entry=entry, hash=entry.digest(), signature=sign_text(key, entry.canonical()))
             self._write((signed.canonical() + "\n").encode())
         return signed
 
@@ -182,7 +188,7 @@ class Ledger:
         for number, line in enumerate(_lines(self.path)):
             signed = _parsed(line)
             if signed and signed.entry.action == "revoke" and not _unsigned(signed, found.roles):
-                found.revoked[signed.entry.digest] = signed.entry
+                found.revoked[signed.entry.model] = signed.entry
             what = "" if found.problem else _wrong(signed, number, found)
             if what:
                 found.problem = LedgerProblem(seq=number, what=what)
@@ -247,13 +253,13 @@ def _forbidden(entry: LedgerEntry, before: Sequence[LedgerEntry], roles: Roles) 
         return why
     if entry.action == "revoke":
         return ""
-    if any(e.action == "revoke" and e.digest == entry.digest for e in before):
+    if any(e.action == "revoke" and e.model == entry.model for e in before):
         return "it was revoked, which is for ever"
     named = [e for e in before if e.action == "approve" and e.name == entry.name]
-    if not entry.name:
-        return "it has no name"
-    if any(e.digest != entry.digest for e in named):
-        return f"the name {entry.name} is another model's for ever: {named[0].digest[:16]}…"
+    if _NAME.fullmatch(entry.name) is None:
+        return "its name is not made of letters, digits, dots, hyphens and slashes, or begins with a dot"
+    if any(e.model != entry.model for e in named):
+        return f"the name {entry.name} is another model's for ever: {named[0].model[:16]}…"
     if entry.action == "promote" and not named:
         return "it was not approved"
     if entry.action == "promote" and roles.two_persons and all(e.by == entry.by for e in named):
@@ -279,7 +285,7 @@ def _wrong(signed: SignedEntry | None, number: int, found: _Read) -> str:
     prev = found.entries[-1].hash if found.entries else _GENESIS
     if signed.entry.seq != number:
         return f"entry {signed.entry.seq} is in its place"
-    if signed.hash != signed.entry.hash():
+    if signed.hash != signed.entry.digest():
         return "it was rewritten: its hash is another"
     if signed.entry.prev != prev:
         return "it does not follow on the entry before"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from molehunt.records.base import Record, sha256_text
+from molehunt.records.base import Record
 from molehunt.records.signing import Signature
 
 Role = Literal["read", "propose", "approve", "promote"]
@@ -65,8 +65,8 @@ class LedgerEntry(Record):
     seq: int = Field(ge=0)
     time: str
     action: Action
-    digest: str = Field(pattern="^[0-9a-f]{64}$")
-    """Root digest of the model."""
+    model: str = Field(pattern="^[0-9a-f]{64}$")
+    """Its root digest."""
     name: str = ""
     """Its place in the registry; a revocation needs none."""
     by: str
@@ -76,16 +76,13 @@ class LedgerEntry(Record):
     prev: str
     """Hash of the entry before."""
 
-    def hash(self) -> str:
-        """SHA-256 of the canonical JSON, in which the hash before stands."""
-        return sha256_text(self.canonical())
-
 
 class SignedEntry(Record):
     """An entry as it lies in the ledger."""
 
     entry: LedgerEntry
     hash: str
+    """The entry's digest, in which the hash before stands."""
     signature: Signature
     """Of the canonical JSON of the entry."""
 
