@@ -19,6 +19,8 @@
     ├── GatewayError         the gateway cannot be started, or its state cannot be read
     │   └── PolicyError          a folder of policies cannot be used; names the file and the line
     ├── LogError             a log cannot be written or read; a gateway that cannot write refuses to answer
+    ├── LedgerError          a registry's roles or approvals cannot be read, are not whole, or do not allow what was asked
+    │   └── NotAdmittedError     a policy does not admit a model
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
@@ -118,6 +120,14 @@ class PolicyError(GatewayError, ValueError):
 
 class LogError(MolehuntError, OSError):
     """A log cannot be written or read; a gateway that cannot write refuses to answer."""
+
+
+class LedgerError(MolehuntError):
+    """A registry's roles or approvals cannot be read, are not whole, or do not allow what was asked."""
+
+
+class NotAdmittedError(LedgerError):
+    """A policy does not admit a model."""
 
 
 class SandboxError(MolehuntError):
