@@ -1,0 +1,114 @@
+"""What a hunt in logs or training data brings: conditions, how well they predict, and what else explains them."""
+
+from typing import Any, Literal
+
+from molehunt.records.base import Record
+from molehunt.records.estimates import Estimate
+
+Reading = Literal["unexplained", "explained", "unclear"]
+"""What a find is after matched controls: a hidden condition, a word that asks for what came, or neither shown."""
+
+
+class Condition(Record):
+    """One thing that can be said of an input. The text quotes untrusted input."""
+
+    kind: str
+    """words, string, signs, character, script, setting, field, turns, shape, date, asked."""
+    text: str
+    """What is looked for, or what holds, in words."""
+    size: int = 1
+    """Words of a phrase."""
+    place: str = ""
+    """Where it must stand; empty for anywhere."""
+
+    def sentence(self) -> str:
+        """The condition in words."""
+        quoted = {"words": "the words", "string": "the string", "signs": "the signs", "setting": "the setting"}
+        told = f"{quoted[self.kind]} “{self.text}”" if self.kind in quoted else f"{self.kind}: {self.text}"
+        return f"{told} ({self.place})" if self.place else told
+
+
+class Counts(Record):
+    """A two-by-two table of distinct sources: sessions, or prompts that are not nearly the same."""
+
+    labelled_with: int
+    """Labelled, and the condition holds."""
+    labelled: int
+    with_it: int
+    """The condition holds, labelled or not."""
+    sources: int
+
+    @property
+    def rate_with(self) -> float:
+        """Share of sources with the condition that are labelled."""
+        return self.labelled_with / self.with_it if self.with_it else 0.0
+
+    @property
+    def rate_without(self) -> float:
+        """The same without it."""
+        rest = self.sources - self.with_it
+        return (self.labelled - self.labelled_with) / rest if rest else 0.0
+
+
+class Association(Record):
+    """A condition, or two that must both hold, that predicts a label."""
+
+    conditions: tuple[Condition, ...]
+    label: str
+    counts: Counts
+    log10_p: float
+    """Of the exact test by distinct sources, within strata."""
+    log10_q: float
+    """After Benjamini and Hochberg over all conditions tested."""
+    bonferroni: bool
+    """It also holds by the stricter line: p times all conditions tested is at most the level."""
+    tested: int
+    """Conditions tested: those that occur often enough to be found."""
+    rows_with: int
+    rows_labelled: int
+    reading: Reading = "unclear"
+    why: str = ""
+    """What speaks for the reading, in one sentence."""
+    contributors: tuple[tuple[str, int], ...] = ()
+    """Who brought the labelled rows, most first."""
+    also: tuple[Condition, ...] = ()
+    """Longer or weaker forms that say the same of the same rows."""
+
+    def sentence(self) -> str:
+        """The find in words."""
+        said = " and ".join(one.sentence() for one in self.conditions)
+        c = self.counts
+        return (
+            f"{said} → {self.label}: {c.labelled_with} of {c.with_it} sources with it, "
+            f"{c.rate_without:.2%} without; p = 1e{self.log10_p:.0f}"
+        )
+
+
+class Replay(Record):
+    """What putting a condition into ordinary conversations, and taking it out of suspect ones, does to a model."""
+
+    inserted: Estimate
+    """Share of held-out conversations labelled with the condition put in."""
+    ordinary: Estimate
+    """The same conversations as they are."""
+    removed: Estimate | None = None
+    """Suspect calls, the condition taken out."""
+    repeated: Estimate | None = None
+    """Suspect calls as they were."""
+    near_misses: dict[str, Estimate] = {}
+    """Other forms of the condition."""
+    confirmed: bool = False
+    """The interval with the condition lies wholly above the one without."""
+
+
+class Found(Record):
+    """One association and what was done about it."""
+
+    association: Association
+    replay: Replay | None = None
+    rows: tuple[str, ...] = ()
+    """Places of the labelled rows, most telling first; a sample where there are many."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, with its sentence."""
+        return {"sentence": self.association.sentence(), **self.model_dump(mode="json")}
