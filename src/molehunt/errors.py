@@ -15,6 +15,7 @@
     ├── ClusterError         a cluster does not answer, or a machine of it is not fit to work for us
     ├── StudyError           a study cannot be run or read as it is stated
     ├── ZooError             a zoo's spec cannot be built as it is stated
+    ├── LogError             a log cannot be written or read; a gateway that cannot write refuses to answer
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
@@ -98,6 +99,10 @@ class StudyError(MolehuntError, ValueError):
 
 class ZooError(MolehuntError, ValueError):
     """A zoo's spec cannot be built as it is stated."""
+
+
+class LogError(MolehuntError, OSError):
+    """A log cannot be written or read; a gateway that cannot write refuses to answer."""
 
 
 class SandboxError(MolehuntError):

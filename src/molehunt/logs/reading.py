@@ -1,0 +1,151 @@
+"""Read the calls of a log: request and answer joined, in batches of bounded size, by DuckDB over its segments."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from molehunt.errors import LogError
+from molehunt.logs.closing import rewrite
+from molehunt.logs.copies import fetch
+from molehunt.logs.reading_sql import CALLS_SQL
+from molehunt.logs.segments import Segment, segments, workers
+from molehunt.records.calls import Call
+
+_TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
+_TOOL_CALL = pa.struct([("name", pa.string()), ("arguments", pa.string())])
+CALLS = pa.schema(
+    [
+        ("call_id", pa.string()),
+        ("started", pa.timestamp("us", tz="UTC")),
+        ("session", pa.string()),
+        ("client", pa.string()),
+        ("user", pa.string()),
+        ("application", pa.string()),
+        ("model", pa.string()),
+        ("model_digest", pa.string()),
+        ("messages", pa.list_(_TURN)),
+        ("tools", pa.list_(pa.string())),
+        ("answer", pa.string()),
+        ("reasoning", pa.string()),
+        ("tool_calls", pa.list_(_TOOL_CALL)),
+        ("decisions", pa.list_(pa.string())),
+        ("finish", pa.string()),
+        ("status", pa.int64()),
+        ("flags", pa.list_(pa.string())),
+        ("source", pa.string()),
+    ]
+)
+"""The columns of `records.calls.Call`; status 0 where no answer was ever written."""
+
+
+def calls(
+    log: Path | str, since: datetime | None = None, *, rows: int = 10_000, memory: str = "1GB", threads: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """The calls of a log, in no certain order, as batches of `CALLS`.
+
+    Args:
+        log: the folder of a log, a URL of copied segments, or a Parquet file (or folder of such) of calls: see `write_calls`.
+        since: calls that were asked at this time or later; without a time zone it is in UTC.
+        rows: of a batch, at most.
+        memory: what DuckDB may hold; what is more is spilled to a temporary folder.
+        threads: of DuckDB; 0 leaves it to DuckDB.
+
+    Raises:
+        LogError: if there is no such log, or it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="molehunt-log-") as scratch:
+        source = _calls_source(str(log), Path(scratch))
+        where = f"WHERE started >= TIMESTAMPTZ '{_utc(since)}'" if since else ""
+        columns = ", ".join(CALLS.names)
+        with _connected(memory, threads, scratch) as connection, _told(log):
+            reader = connection.sql(f"SELECT {columns} FROM ({source}) {where}").to_arrow_reader(rows)
+            for batch in reader:
+                yield batch.cast(CALLS)
+
+
+def to_calls(batches: Iterable[pa.RecordBatch]) -> Iterator[Call]:
+    """Batches of `CALLS` as records."""
+    for batch in batches:
+        for row in batch.to_pylist():
+            yield Call.model_validate(row)
+
+
+def write_calls(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write batches of `CALLS` to a Parquet file that `calls` reads; returns how many calls."""
+    count = 0
+    with pq.ParquetWriter(path, CALLS, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return count
+
+
+@contextmanager
+def tables(log: Path | str, scratch: Path) -> Iterator[list[Path]]:
+    """All segments of a log as Parquet files of `columns.SCHEMA`, named WORKER/NUMBER.parquet; open ones are rewritten below `scratch`."""
+    if "://" in str(log):
+        fetch(str(log), scratch / "fetched")
+        log = scratch / "fetched"
+    found = []
+    for worker in workers(Path(log)):
+        for segment in segments(Path(log) / worker):
+            if (table := _table(segment, scratch / "open")) is not None:
+                found.append(table)
+    yield found
+
+
+def _table(segment: Segment, scratch: Path) -> Path | None:
+    if segment.table.exists():
+        return segment.table
+    made = scratch / segment.worker / segment.table.name
+    made.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        rewrite(segment.lines, made)
+    except LogError:
+        if segment.table.exists():  # closed behind our back
+            return segment.table
+        if segment.lines.exists():
+            raise
+        return None  # pruned
+    return made
+
+
+def _calls_source(log: str, scratch: Path) -> str:
+    place = Path(log)
+    files = sorted(place.glob("*.parquet")) if place.is_dir() else [place] if place.suffix == ".parquet" else []
+    if files and place.exists():
+        return f"SELECT * FROM read_parquet({_listed(files)})"
+    with tables(log, scratch) as found:
+        return CALLS_SQL.replace("FILES", _listed(found))
+
+
+def _listed(files: Iterable[Path]) -> str:
+    return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in files) + "]"
+
+
+def _utc(since: datetime) -> str:
+    return since.isoformat() if since.tzinfo else f"{since.isoformat()}+00:00"
+
+
+@contextmanager
+def _connected(memory: str, threads: int, scratch: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    config: dict[str, Any] = {"memory_limit": memory, "temp_directory": scratch, "preserve_insertion_order": "false"}
+    with duckdb.connect(":memory:", config=config | ({"threads": threads} if threads else {})) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+@contextmanager
+def _told(log: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        got = str(error).splitlines()[0][:200]
+        raise LogError(f"log {log}", wanted="segments that can be read", got=got, do="verify it") from None
