@@ -1,7 +1,5 @@
 """The rows behind the conditions that might hold: who has them, counted by distinct sources."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from molehunt.hunting.features import Batch, features
@@ -16,56 +14,82 @@ _PAIRS = 30_000_000
 """Rows of all conditions together that are held."""
 
 
-@dataclass(frozen=True)
 class Evidence:
     """Which rows hold which condition."""
 
-    facts: Facts
-    rows: dict[int, Ints]
-    """By number of the condition, rows in order."""
-    names: dict[int, Condition]
+    def __init__(self, facts: Facts, rows: dict[int, Ints], names: dict[int, Condition]) -> None:
+        self.facts, self.rows, self.names = facts, rows, names
+        """`rows` and `names` by number of the condition; rows in order."""
+        self._stratum_rows = [np.flatnonzero(facts.stratum == one) for one in range(facts.strata)]
+        self._everyone = [distinct(facts, rows) for rows in self._stratum_rows]
+        self._labelled: dict[str, list[int]] = {}
 
-    def table(self, rows: Ints, label: str, left_out: Bools | None = None) -> tuple[list[Table], Counts]:
+    def labelled(self, label: str) -> list[int]:
+        """Labelled sources of each stratum."""
+        if label not in self._labelled:
+            flags = self.facts.labels[label]
+            self._labelled[label] = [distinct(self.facts, rows[flags[rows]]) for rows in self._stratum_rows]
+        return self._labelled[label]
+
+    def table(self, rows: Ints, label: str, left_out: Ints | None = None) -> tuple[list[Table], Counts]:
         """The two-by-two tables, a stratum each, by distinct sources, of a condition that holds in `rows`.
 
         A source counts once on either side; nearly equal prompts count as one.
 
         Args:
-            left_out: [N] rows that are as if they were not there.
+            left_out: rows that are as if they were not there.
         """
-        flags = self.facts.labels[label]
         if left_out is not None:
-            rows = rows[~left_out[rows]]
-        totals = self._totals(label, left_out)
-        tables, with_it, both = [], 0, 0
+            rows = rows[~_within(rows, left_out)]
+        tables, sums = [], np.zeros(4, np.int64)
         for stratum in range(self.facts.strata):
-            mine = rows[self.facts.stratum[rows] == stratum]
-            labelled, everyone = totals[stratum]
-            yes = min(distinct(self.facts, mine[flags[mine]]), labelled)
-            no = min(distinct(self.facts, mine[~flags[mine]]), everyone - labelled)
-            with_it, both = with_it + yes + no, both + yes
-            if everyone and yes + no:
-                tables.append((yes, labelled, yes + no, everyone))
-        labelled, everyone = (int(sum(part)) for part in zip(*totals, strict=True))
+            table = self._one(stratum, rows, label, left_out)
+            sums += table
+            if table[2]:
+                tables.append(table)
+        both, labelled, with_it, everyone = map(int, sums)
         return tables, Counts(labelled_with=both, labelled=labelled, with_it=with_it, sources=everyone)
 
-    def _totals(self, label: str, left_out: Bools | None) -> list[tuple[int, int]]:
-        """(labelled, all) distinct sources of each stratum."""
-        flags, found = self.facts.labels[label], []
-        for stratum in range(self.facts.strata):
-            here = self.facts.stratum == stratum
-            if left_out is not None:
-                here &= ~left_out
-            labelled = distinct(self.facts, np.flatnonzero(here & flags))
-            found.append((labelled, labelled + distinct(self.facts, np.flatnonzero(here & ~flags))))
-        return found
+    def _one(self, stratum: int, rows: Ints, label: str, left_out: Ints | None) -> Table:
+        flags = self.facts.labels[label]
+        labelled, everyone = self.labelled(label)[stratum], self._everyone[stratum]
+        if left_out is not None:
+            gone = left_out[self.facts.stratum[left_out] == stratum]
+            gone_labelled = distinct(self.facts, gone[flags[gone]])
+            labelled = max(0, labelled - gone_labelled)
+            everyone = max(labelled, everyone - gone_labelled - distinct(self.facts, gone[~flags[gone]]))
+        mine = rows[self.facts.stratum[rows] == stratum]
+        yes = min(distinct(self.facts, mine[flags[mine]]), labelled)
+        no = min(distinct(self.facts, mine[~flags[mine]]), everyone - labelled)
+        return yes, labelled, yes + no, everyone
 
-    def log10_p(self, rows: Ints, label: str, left_out: Bools | None = None) -> tuple[float, Counts]:
+    def log10_p(self, rows: Ints, label: str, left_out: Ints | None = None) -> tuple[float, Counts]:
         """The exact test's p, and the counts over all strata."""
         tables, counts = self.table(rows, label, left_out)
         if not tables:
             return 0.0, counts
         return (fisher_log10(tables[0]) if len(tables) == 1 else stratified_log10(tables)), counts
+
+    def log10_p_given(self, rows: Ints, others: Ints, label: str) -> float:
+        """The same for a condition given another one: among the rows that have the other, and among those that do not."""
+        flags = self.facts.labels[label]
+        shared = _within(rows, others)
+
+        def sources(which: Ints) -> tuple[int, int]:
+            return distinct(self.facts, which[flags[which]]), distinct(self.facts, which[~flags[which]])
+
+        (yes, no), (all_yes, all_no) = sources(rows[shared]), sources(others)
+        inside = (min(yes, all_yes), all_yes, min(yes, all_yes) + min(no, all_no), all_yes + all_no)
+        tables, counts = self.table(rows, label, left_out=others)
+        outside = (counts.labelled_with, counts.labelled, counts.with_it, counts.sources)
+        return stratified_log10([one for one in (inside, outside) if one[2]] or [inside])
+
+
+def _within(rows: Ints, others: Ints) -> Bools:
+    """Which of some rows are among others, which are in order."""
+    if not len(others):
+        return np.zeros(len(rows), bool)
+    return others[np.minimum(np.searchsorted(others, rows), len(others) - 1)] == rows
 
 
 def distinct(facts: Facts, rows: Ints) -> int:

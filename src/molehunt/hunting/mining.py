@@ -150,7 +150,7 @@ def _distinct(hashes: U64, rows: Ints) -> U64:
     """The hashes, one that a row has several times only once; zeros, which stand for nothing, left out."""
     real = hashes != 0
     hashes, rows = hashes[real], rows[real]
-    order = np.lexsort((hashes, rows))
+    order = np.argsort(hashes, kind="stable")  # rows rise already
     hashes, rows = hashes[order], rows[order]
     new = np.ones(len(hashes), bool)
     new[1:] = (hashes[1:] != hashes[:-1]) | (rows[1:] != rows[:-1])

@@ -9,9 +9,10 @@ from molehunt.hunting.evidence import Evidence, distinct
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.rows import Rows, in_batches
-from molehunt.hunting.words import U64, Bools, Ints
+from molehunt.hunting.words import U64, Ints
 from molehunt.records.base import Record
 from molehunt.records.hunts import Condition, Counts
+from molehunt.stats.association import fisher_log10
 
 _SAME = 0.97
 """A simpler condition is taken if it says at least so much of what the best one says."""
@@ -41,81 +42,66 @@ def refine(
 ) -> list[tuple[Hit, Ints]]:
     """The least conditions that explain a label, the surest first, each with its rows.
 
-    Greedy: the best condition is made minimal, the rows that have it are taken away, and the others must hold without them.
+    Greedy: the best condition is made minimal, and another one stays only if it says more, given each of those found.
     """
     line = math.log10(settings.level / tested)
-    left_out = np.zeros(evidence.facts.rows, bool)
-    open_to = [one for one in numbers if one in evidence.rows and one in evidence.names][:_LOOKED_AT]
+    known = [one for one in numbers if one in evidence.rows and one in evidence.names][:_LOOKED_AT]
+    scored = {one: evidence.log10_p(evidence.rows[one], label) for one in known}
+    open_to = [one for one in known if scored[one][0] <= line + 1 and scored[one][1].labelled_with >= settings.least_sources]
     found: list[tuple[Hit, Ints]] = []
-    scores = {one: evidence.log10_p(evidence.rows[one], label) for one in open_to}
     while open_to and len(found) < _FINDS:
-        sure = [one for one in open_to if scores[one][0] <= line + 2 and scores[one][1].labelled_with >= settings.least_sources]
-        if not sure:
-            break
-        best = min(sure, key=lambda one: scores[one][0])
-        nested = _nested(evidence, best, sure, label, left_out)
-        chosen = _minimal(evidence, nested, label, left_out)
+        best = min(open_to, key=lambda one: (scored[one][0], one))
+        nested = _nested(evidence, best, open_to, label)
+        chosen = _minimal(evidence, nested, label)
         where = evidence.rows[chosen]
-        p, counts = evidence.log10_p(where, label)
+        p, counts = scored[chosen]
         others = tuple(evidence.names[one] for one in nested if one != chosen)[:6]
         hit = Hit(conditions=(evidence.names[chosen],), number=chosen, log10_p=p, counts=counts, also=others)
-        hit, where = _conjoined(rows, evidence, hit, where, label, tested, settings)
+        hit, where = _conjoined(rows, evidence, hit, where, label, settings)
         found.append((hit, where))
-        left_out[evidence.rows[chosen]] = True
-        open_to = [one for one in open_to if one not in nested]
-        scores = {one: evidence.log10_p(evidence.rows[one], label, left_out) for one in open_to if _rest(evidence, one, label, left_out) >= settings.least_sources}
-        open_to = list(scores)
+        left = [one for one in open_to if one not in nested]
+        open_to = [one for one in left if evidence.log10_p_given(evidence.rows[one], where, label) <= line]
     return found
 
 
-def _rest(evidence: Evidence, one: int, label: str, left_out: Bools) -> int:
-    """Labelled rows of a condition that are not yet explained."""
-    mine = evidence.rows[one]
-    return int((evidence.facts.labels[label][mine] & ~left_out[mine]).sum())
-
-
-def _nested(evidence: Evidence, best: int, others: Sequence[int], label: str, left_out: Bools) -> list[int]:
-    """Conditions that say the same of the same labelled rows as `best`, itself included."""
-    mine = _labelled(evidence, best, label, left_out)
+def _nested(evidence: Evidence, best: int, others: Sequence[int], label: str) -> list[int]:
+    """Conditions that say about the same of about the same labelled rows as `best`, itself included."""
+    mine = _labelled(evidence, best, label)
     same = []
     for one in others:
-        theirs = _labelled(evidence, one, label, left_out)
+        theirs = _labelled(evidence, one, label)
         shared = len(np.intersect1d(mine, theirs, assume_unique=True))
-        if shared >= 0.5 * min(len(mine), len(theirs)):
+        if shared >= 0.5 * max(len(mine), len(theirs)):
             same.append(one)
     return same
 
 
-def _labelled(evidence: Evidence, one: int, label: str, left_out: Bools) -> Ints:
+def _labelled(evidence: Evidence, one: int, label: str) -> Ints:
     mine = evidence.rows[one]
-    return mine[evidence.facts.labels[label][mine] & ~left_out[mine]]
+    return mine[evidence.facts.labels[label][mine]]
 
 
-def _minimal(evidence: Evidence, nested: Sequence[int], label: str, left_out: Bools) -> int:
+def _minimal(evidence: Evidence, nested: Sequence[int], label: str) -> int:
     """The simplest of the conditions that say about as much as the best of them."""
-    worth = {one: _agreement(evidence, one, nested, label, left_out) for one in nested}
+    whole = distinct(evidence.facts, np.unique(np.concatenate([_labelled(evidence, one, label) for one in nested])))
+    worth = {one: _agreement(evidence, one, whole, label) for one in nested}
     best = max(worth.values())
     good = [one for one in nested if worth[one] >= _SAME * best]
     return min(good, key=lambda one: (*_plainness(evidence.names[one]), -worth[one], one))
+
+
+def _agreement(evidence: Evidence, one: int, wanted: int, label: str) -> float:
+    """F1 of a condition as a rule for `wanted` labelled sources, those of a whole group of nested ones."""
+    facts = evidence.facts
+    return 2 * distinct(facts, _labelled(evidence, one, label)) / max(1, distinct(facts, evidence.rows[one]) + wanted)
 
 
 def _plainness(condition: Condition) -> tuple[int, int, int]:
     return bool(condition.place), _PLAIN.index(condition.kind), condition.size
 
 
-def _agreement(evidence: Evidence, one: int, nested: Sequence[int], label: str, left_out: Bools) -> float:
-    """F1 of a condition as a rule for the labelled rows that the whole group of nested ones has, by sources."""
-    whole = np.unique(np.concatenate([_labelled(evidence, other, label, left_out) for other in nested]))
-    mine = _labelled(evidence, one, label, left_out)
-    rows = evidence.rows[one]
-    facts = evidence.facts
-    hits, everyone = distinct(facts, mine), distinct(facts, rows[~left_out[rows]])
-    wanted = distinct(facts, whole)
-    return 2 * hits / max(1, everyone + wanted)
-
-
 def _conjoined(
-    rows: Rows, evidence: Evidence, hit: Hit, where: Ints, label: str, tested: int, settings: MiningSettings
+    rows: Rows, evidence: Evidence, hit: Hit, where: Ints, label: str, settings: MiningSettings
 ) -> tuple[Hit, Ints]:
     """The hit with a second condition, if among the rows of the first another one tells which are labelled."""
     flags = evidence.facts.labels[label]
@@ -161,8 +147,6 @@ def _second(
     inside = looked[np.unique(places[inverse == best])]
     line = math.log10(settings.level / max(1, int((everyone >= settings.least_sources).sum())))
     table = (int(both[best]), int(flags.sum()), int(everyone[best]), len(looked))
-    from molehunt.stats.association import fisher_log10
-
     return (names[int(found[best])], found[best], inside) if fisher_log10(table) <= line else None
 
 

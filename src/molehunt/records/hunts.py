@@ -112,3 +112,53 @@ class Found(Record):
     def to_json(self) -> dict[str, Any]:
         """As JSON values, with its sentence."""
         return {"sentence": self.association.sentence(), **self.model_dump(mode="json")}
+
+
+class Suspect(Record):
+    """A row to read."""
+
+    where: str
+    """FILE:LINE."""
+    chance: float
+    """That it is one of those looked for: the share of such rows that the label's usual rate does not explain."""
+    find: int
+    """Number of the find, from 0, that it belongs to."""
+    labels: tuple[str, ...]
+    who: str = ""
+
+
+class DataScan(Record):
+    """What a look through training data brought."""
+
+    path: str
+    rows: int
+    layouts: dict[str, int]
+    skipped: dict[str, int]
+    labels: dict[str, int]
+    """Rows that each labeller finds odd."""
+    tested: int
+    """Conditions tested, times labels."""
+    finds: tuple[Found, ...]
+    """Hidden conditions, or what may be one; the surest first."""
+    explained: tuple[Found, ...]
+    """Conditions that predict an answer because they ask for it."""
+    queue: tuple[Suspect, ...]
+    """Rows to read, those first that need the fewest reads for a find."""
+    dropped: int | None = None
+
+    @property
+    def suspicious(self) -> bool:
+        """Something was found that nothing ordinary explains."""
+        return any(found.association.reading == "unexplained" for found in self.finds)
+
+    def sentence(self) -> str:
+        """The outcome in one sentence."""
+        if not self.suspicious:
+            more = f"; {len(self.finds)} unclear" if self.finds else ""
+            return f"{self.path}: {self.rows} rows, no hidden condition found{more}"
+        first = next(f for f in self.finds if f.association.reading == "unexplained")
+        return f"{self.path}: {len(self.queue)} of {self.rows} rows to read: {first.association.sentence()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, with the outcome."""
+        return {"outcome": "found" if self.suspicious else "nothing found", **self.model_dump(mode="json")}
