@@ -9,6 +9,7 @@
     ├── TeacherError         a teacher model cannot be reached, or does not answer as it should
     ├── EndpointError        a suspect's endpoint cannot be reached, or does not answer as it should
     │   └── BudgetError          the requests or tokens that may be spent there are spent
+    ├── SigningError         a key, a certificate or a signature cannot be used, or what is to be signed is not fit for it
     ├── StoreError           the store cannot be read or written
     │   └── CorruptArtifactError a stored artifact does not match its digest
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
@@ -75,6 +76,10 @@ class EndpointError(MolehuntError):
 
 class BudgetError(EndpointError):
     """The requests or tokens that may be spent at an endpoint are spent."""
+
+
+class SigningError(MolehuntError):
+    """A key, a certificate or a signature cannot be used, or what is to be signed is not fit for it."""
 
 
 class StoreError(MolehuntError, OSError):

@@ -47,7 +47,7 @@ def table_of(entries: Sequence[Entry]) -> pa.Table:
 def entry_of(row: Mapping[str, Any]) -> Entry:
     """The record of a row, to the byte."""
     contents = {name: row[name] for name in events.CONTENT if row[name] is not None}
-    return Entry(row["seq"], row["time"], row["event"], _whole(row["body"], contents), row["prev"], row["hash"])
+    return Entry(row["seq"], row["time"], row["event"], _whole(row["body"] or "", contents), row["prev"], row["hash"])
 
 
 def _split(body: str, found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
