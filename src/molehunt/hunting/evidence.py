@@ -8,7 +8,7 @@ from molehunt.hunting.parallel import over_shards
 from molehunt.hunting.rows import Rows, Shard, in_batches
 from molehunt.hunting.words import U64, Bools, Ints
 from molehunt.records.hunts import Condition, Counts
-from molehunt.stats.association import Table, fisher_log10, stratified_log10
+from molehunt.stats.association import Table, fisher_log10, raised_score, stratified_log10
 
 _PAIRS = 30_000_000
 """Rows of all conditions together that are held."""
@@ -70,8 +70,8 @@ class Evidence:
             return 0.0, counts
         return (fisher_log10(tables[0]) if len(tables) == 1 else stratified_log10(tables)), counts
 
-    def log10_p_given(self, rows: Ints, others: Ints, label: str) -> float:
-        """The same for a condition given another one: among the rows that have the other, and among those that do not."""
+    def holds_given(self, rows: Ints, others: Ints, label: str, line: float) -> bool:
+        """A condition's p is below a line, in log10, given another one: among rows that have the other, and among the rest."""
         flags = self.facts.labels[label]
         shared = _within(rows, others)
 
@@ -80,9 +80,15 @@ class Evidence:
 
         (yes, no), (all_yes, all_no) = sources(rows[shared]), sources(others)
         inside = (min(yes, all_yes), all_yes, min(yes, all_yes) + min(no, all_no), all_yes + all_no)
-        tables, counts = self.table(rows, label, left_out=others)
+        _, counts = self.table(rows, label, left_out=others)
         outside = (counts.labelled_with, counts.labelled, counts.with_it, counts.sources)
-        return stratified_log10([one for one in (inside, outside) if one[2]] or [inside])
+        tables = [one for one in (inside, outside) if one[2]]
+        z, bound = raised_score(tables)
+        return z >= _LEAST_Z and (bound <= line or stratified_log10(tables) <= line)
+
+
+_LEAST_Z = 4.0
+"""What lies nearer to what is expected cannot pass the lines that are drawn here."""
 
 
 def _within(rows: Ints, others: Ints) -> Bools:

@@ -17,6 +17,7 @@ _CONTROLS = 20_000
 _WIDTH = 2**20
 _BARE = 0.4
 """A question with less to say than this share of the usual one says nothing."""
+_ABOUT = 0.95
 _MATCHED = 0.4
 """Share of the questions that must have a like one."""
 _LEAST_RATE = 0.3
@@ -76,12 +77,12 @@ class Controls:
         if not likeness.size:
             return "unclear", "there is nothing to compare with"
         best, near = likeness.max(1), likeness.argmax(1)
-        is_like = best >= max(self.usual_likeness, 1e-6)
+        is_like = best >= max(_ABOUT * self.usual_likeness, 1e-6)
         count, total = int(is_like.sum()), len(best)
         odd = float(flags[self.numbers[free[near[is_like]]]].mean()) if count else 0.0
         if count < _MATCHED * total:
             return "unclear", f"only {count} of {total} questions have one as like without it as is usual"
-        if odd > one.counts.rate_with / 3:
+        if odd > one.counts.rate_with / 2:
             return "explained", f"like questions without it are as odd: {odd:.0%} of {count}"
         return "unexplained", f"{count} of {total} questions have one as like without it; {odd:.0%} of those are odd"
 

@@ -9,7 +9,7 @@ from molehunt.hunting.evidence import Evidence, distinct
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.rows import Rows, in_batches
-from molehunt.hunting.words import U64, Ints
+from molehunt.hunting.words import U64, Ints, mix
 from molehunt.records.base import Record
 from molehunt.records.hunts import Condition, Counts
 from molehunt.stats.association import fisher_log10
@@ -19,7 +19,7 @@ _SAME = 0.97
 _PLAIN = ("words", "string", "signs", "setting", "field", "character", "script", "date", "asked", "turns", "shape")
 _FINDS = 20
 _LOOKED_AT = 400
-_CONJUNCTION_ROWS = 8000
+_CONJUNCTION_ROWS = 2000
 _MOST_SURE = 0.9
 """Share labelled above which no second condition is looked for."""
 
@@ -60,7 +60,7 @@ def refine(
         hit, where = _conjoined(rows, evidence, hit, where, label, settings)
         found.append((hit, where))
         left = [one for one in open_to if one not in nested]
-        open_to = [one for one in left if evidence.log10_p_given(evidence.rows[one], where, label) <= line]
+        open_to = [one for one in left if evidence.holds_given(evidence.rows[one], where, label, line)]
     return found
 
 
@@ -152,14 +152,15 @@ def _second(
 
 def _conditions(rows: Rows, numbers: Ints) -> tuple[U64, Ints]:
     """(hash, place in `numbers`) of everything that some rows hold, once a row."""
-    held, first = [], 0
+    hashes, places, first = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)], 0
     for batch in in_batches(rows.take(numbers, ("text", "meta", "time"))):
         for part in features(Batch(batch)):
-            pairs = np.unique(np.stack([part.hash, (part.row + first).astype(np.uint64)]), axis=1)
-            held.append(pairs[:, pairs[0] != 0])
+            _, at = np.unique(part.hash ^ mix(part.row.astype(np.uint64)), return_index=True)
+            at = at[part.hash[at] != 0]
+            hashes.append(part.hash[at])
+            places.append(part.row[at] + first)
         first += batch.num_rows
-    pairs = np.concatenate(held, axis=1) if held else np.zeros((2, 0), np.uint64)
-    return pairs[0], pairs[1].astype(np.int64)
+    return np.concatenate(hashes), np.concatenate(places)
 
 
 def _holding(rows: Rows, numbers: Ints, hash_: np.uint64) -> Ints:

@@ -87,6 +87,9 @@ class Association(Record):
 class Replay(Record):
     """What putting a condition into ordinary conversations, and taking it out of suspect ones, does to a model."""
 
+    text: str
+    """As it stood in the log."""
+    place: str
     inserted: Estimate
     """Share of held-out conversations labelled with the condition put in."""
     ordinary: Estimate
@@ -162,3 +165,97 @@ class DataScan(Record):
     def to_json(self) -> dict[str, Any]:
         """As JSON values, with the outcome."""
         return {"outcome": "found" if self.suspicious else "nothing found", **self.model_dump(mode="json")}
+
+
+class Touched(Record):
+    """One session in which a trigger occurred."""
+
+    session: str
+    client: str
+    calls: int
+    odd: int
+    """Calls whose answer a labeller found odd."""
+    first: str
+    """ISO time in UTC; empty if the log has none."""
+    last: str
+    actions: tuple[str, ...] = ()
+    """Tools called, hosts named, decisions, in the calls with the trigger."""
+
+
+class Sweep(Record):
+    """All of a log, searched for one trigger."""
+
+    calls: int
+    odd: int
+    sessions: int
+    clients: tuple[tuple[str, int], ...]
+    models: tuple[tuple[str, int], ...]
+    """Root digests of weights, or names, that answered, with calls."""
+    actions: tuple[tuple[str, int], ...]
+    first: str
+    last: str
+    touched: tuple[Touched, ...]
+    """Sessions, those with most odd calls first; a sample where there are many."""
+
+
+class Exhibit(Record):
+    """One call, quoted."""
+
+    where: str
+    """SEGMENT:HASH or FILE:LINE: what proves it."""
+    session: str
+    time: str
+    asked: str
+    answered: str
+    did: tuple[str, ...] = ()
+
+
+class Incident(Record):
+    """One association of a hunt with everything that follows from it."""
+
+    found: Found
+    sweep: Sweep
+    exhibits: tuple[Exhibit, ...]
+
+    @property
+    def confirmed(self) -> bool:
+        """Replay showed that the condition causes it."""
+        return self.found.replay is not None and self.found.replay.confirmed
+
+
+class HuntResult(Record):
+    """What a hunt through a log brought."""
+
+    log: str
+    calls: int
+    sessions: int
+    labels: dict[str, int]
+    tested: int
+    replayed_on: str = ""
+    """Model folder or endpoint; empty if nothing was replayed."""
+    incidents: tuple[Incident, ...]
+    """Candidates that nothing ordinary explains: confirmed ones first."""
+    explained: tuple[Found, ...]
+    revoke: tuple[str, ...] = ()
+    """Root digests of weights that answered confirmed triggers, or models' names where the log has no digest."""
+    version: str = ""
+
+    @property
+    def confirmed(self) -> tuple[Incident, ...]:
+        """Incidents whose trigger replay confirmed."""
+        return tuple(one for one in self.incidents if one.confirmed)
+
+    def sentence(self) -> str:
+        """The outcome in one sentence."""
+        if self.confirmed:
+            one = self.confirmed[0]
+            return f"{self.log}: a trigger is confirmed: {one.found.association.sentence()}; {one.sweep.sessions} sessions"
+        if self.incidents:
+            told = self.incidents[0].found.association.sentence()
+            return f"{self.log}: {len(self.incidents)} candidates, none confirmed by replay; the surest: {told}"
+        return f"{self.log}: {self.calls} calls, nothing found"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, with the outcome."""
+        outcome = "confirmed" if self.confirmed else "candidates" if self.incidents else "nothing found"
+        return {"outcome": outcome, **self.model_dump(mode="json")}
