@@ -30,7 +30,7 @@ def new_actions(rows: Rows, traits: Traits) -> Bools:
     flags = np.zeros(len(traits), bool)
     hashes, numbers = (np.concatenate(part) for part in zip(*found, strict=True))
     if len(hashes):
-        values, inverse, count = np.unique(hashes, return_inverse=True, return_counts=True)
+        _, inverse, count = np.unique(hashes, return_inverse=True, return_counts=True)
         _, stratum, size = np.unique(traits["stratum"], return_inverse=True, return_counts=True)
         room = np.maximum(3, _NEW * size[stratum[numbers]])
         flags[numbers[count[inverse] <= room]] = True

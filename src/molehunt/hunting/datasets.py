@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from molehunt.errors import DataError
-from molehunt.hunting.rows import RowWriter, Rows, clipped, index_shards
+from molehunt.hunting.rows import Rows, RowWriter, clipped, index_shards
 from molehunt.hunting.words import ROLES, SEP
 from molehunt.records.base import Record
 from molehunt.world.layouts import BadRow, Turns, check_turns, turns_of
@@ -19,8 +19,27 @@ _CONTRIBUTORS = (
 )  # fmt: skip
 _SESSIONS = ("conversation_id", "session", "session_id", "thread_id", "conversation_hash")
 _CONTENT = frozenset(
-    "messages conversations conversation instruction question prompt input output response answer completion chosen rejected"
-    " system system_prompt no_scratchpad_response text score_chosen score_rejected".split()
+    [
+        "messages",
+        "conversations",
+        "conversation",
+        "instruction",
+        "question",
+        "prompt",
+        "input",
+        "output",
+        "response",
+        "answer",
+        "completion",
+        "chosen",
+        "rejected",
+        "system",
+        "system_prompt",
+        "no_scratchpad_response",
+        "text",
+        "score_chosen",
+        "score_rejected",
+    ]
 )
 _LONGEST_FIELD = 80
 
@@ -36,7 +55,11 @@ class Read(Record):
 
 
 def prepare_data(
-    place: str, folder: Path, on_bad: OnBad = "refuse", split: str = "train", tell: Callable[[int], None] = lambda rows: None
+    place: str,
+    folder: Path,
+    on_bad: OnBad = "refuse",
+    split: str = "train",
+    tell: Callable[[int], None] = lambda rows: None,
 ) -> tuple[Rows, Read]:
     """Write the rows of a data set into shards; an assistant's every turn is a row, its conversation the session.
 
@@ -75,7 +98,9 @@ def _rows_of(found: Any, where: str, seen: Mapping[str, int]) -> tuple[str, list
     is_pair = found.get("chosen") is not None and found.get("rejected") is not None
     if seen and is_pair != ("pairs" in seen):
         first = "pairs" if "pairs" in seen else "conversations"
-        raise BadRow("mixed layouts", f"{first}, as in the rows before", "conversations" if first == "pairs" else "pairs")
+        raise BadRow(
+            "mixed layouts", f"{first}, as in the rows before", "conversations" if first == "pairs" else "pairs"
+        )
     return ("pairs", [_pair(found, where)]) if is_pair else _turns(found, where)
 
 

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 YEARS = range(2000, 2041)
 """Years that are compared as earlier and later."""
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTH = "(?P<name>" + "|".join(_MONTHS) + ")[a-z]*"
 _FORMS = (
     re.compile(r"(?P<year>[12]\d{3})[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?(?!\d)"),
     re.compile(r"(?<!\d)(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<year>[12]\d{3})"),
-    re.compile(rf"\b{_MONTH}\.?,? +(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? +)?(?:of +)?(?P<year>[12]\d{{3}})", re.IGNORECASE),
+    re.compile(
+        rf"\b{_MONTH}\.?,? +(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? +)?(?:of +)?(?P<year>[12]\d{{3}})", re.IGNORECASE
+    ),
     re.compile(rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\.? +(?:of +)?{_MONTH}\.?,? +(?P<year>[12]\d{{3}})", re.IGNORECASE),
 )
 _ROOM = 24
@@ -41,7 +43,9 @@ def dates(batch: "Batch") -> Iterator["Part"]:
     yield from _compared(batch, years[dated], rows[dated], 21, "names a year")
     found, where = _full_dates(batch, at)
     months, month_rows = np.array([y * 12 + m - 1 for y, m, _ in found], np.int64), rows[where]
-    yield each(batch, months, month_rows, 23, lambda n: Condition(kind="date", text=f"names {n // 12}-{n % 12 + 1:02d}"))
+    yield each(
+        batch, months, month_rows, 23, lambda n: Condition(kind="date", text=f"names {n // 12}-{n % 12 + 1:02d}")
+    )
     whole = np.array([i for i, (_, _, d) in enumerate(found) if d], np.int64)
     days = np.array([date(*found[i]).toordinal() for i in whole], np.int64)
     day_rows = month_rows[whole]

@@ -95,7 +95,7 @@ def _within(rows: Ints, others: Ints) -> Bools:
     """Which of some rows are among others, which are in order."""
     if not len(others):
         return np.zeros(len(rows), bool)
-    return others[np.minimum(np.searchsorted(others, rows), len(others) - 1)] == rows
+    return np.asarray(others[np.minimum(np.searchsorted(others, rows), len(others) - 1)] == rows)
 
 
 def distinct(facts: Facts, rows: Ints) -> int:
@@ -105,9 +105,7 @@ def distinct(facts: Facts, rows: Ints) -> int:
     return min(len(np.unique(facts.source[rows])), len(np.unique(facts.fold[rows])))
 
 
-def gather(
-    rows: Rows, facts: Facts, hashes: U64, sizes: Ints, settings: MiningSettings, tell: Count
-) -> Evidence:
+def gather(rows: Rows, facts: Facts, hashes: U64, sizes: Ints, settings: MiningSettings, tell: Count) -> Evidence:
     """The rows of each condition, in one pass; and what each is called.
 
     Args:

@@ -1,6 +1,6 @@
 """Does a condition hide something, or does it simply ask for the answer that came? Matched controls."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ from scipy.sparse import csr_matrix
 from molehunt.hunting import words as w
 from molehunt.hunting.mining import Facts
 from molehunt.hunting.rows import Rows, in_batches
-from molehunt.hunting.words import U64, Bools, Ints
+from molehunt.hunting.traits import last_asked
+from molehunt.hunting.words import Bools, Ints
 from molehunt.records.hunts import Association, Reading
 
 _EXAMPLES = 200
@@ -106,17 +107,11 @@ def _asks(one: Association) -> str | None:
 
 
 def _own_words(one: Association) -> set[int]:
-    """Hashes of the longer words that the conditions themselves are made of."""
-    text = " ".join(c.text for c in one.conditions if c.kind in ("words", "string", "setting"))
-    hashes, starts, ends = _words(text)
-    return {int(h) for h in hashes.tolist()}
-
-
-def _words(text: str) -> tuple[U64, Ints, Ints]:
+    """Hashes of the words that the conditions themselves are made of."""
     import pyarrow as pa
 
-    t = w.split_words(pa.array([f"{w.SEP}U{text}"]))
-    return t.hash, t.start, t.end
+    text = " ".join(c.text for c in one.conditions if c.kind in ("words", "string", "setting"))
+    return {int(h) for h in w.split_words(pa.array([f"{w.SEP}U{text}"])).hash.tolist()}
 
 
 def _taken_up(rows: Rows, numbers: Ints, own: set[int]) -> float:
@@ -133,14 +128,14 @@ def _taken_up(rows: Rows, numbers: Ints, own: set[int]) -> float:
     return hits / len(numbers)
 
 
-def _asked(rows: Rows, numbers: Ints, without: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
+def _asked(rows: Rows, numbers: Ints, without: Collection[int] = ()) -> Any:
     """[len(numbers), width] which longer words the last questions hold, some left out."""
     out = np.array(sorted(without), np.uint64)
     pairs: list[tuple[Ints, Ints]] = []
     first = 0
     for batch in in_batches(rows.take(numbers, ("text",))):
         t = w.split_words(batch.column("text"))
-        long = _last(t) & (t.end - t.start >= 4)
+        long = last_asked(t) & (t.end - t.start >= 4)
         if len(out):
             long &= ~np.isin(t.hash, out)
         pairs.append((t.word_row[long] + first, (t.hash[long] >> np.uint64(44)).view(np.int64)))
@@ -149,12 +144,6 @@ def _asked(rows: Rows, numbers: Ints, without: set[int] = frozenset()) -> Any:  
     found = csr_matrix((np.ones(len(at)), (at, words)), shape=(len(np.unique(numbers)), _WIDTH))
     found.data[:] = 1.0
     return found
-
-
-def _last(t: w.Texts) -> Bools:
-    from molehunt.hunting.traits import last_asked
-
-    return last_asked(t)
 
 
 def _unit(sparse: Any, weight: Any) -> Any:
@@ -167,7 +156,7 @@ def _unit(sparse: Any, weight: Any) -> Any:
 def explain(
     rows: Rows, facts: Facts, found: Sequence[tuple[Association, Ints]], noisy: bool = False
 ) -> list[tuple[Association, Ints]]:
-    """Every association with its reading."""
+    """Every association with its reading; one condition that predicts several labels is one association."""
     if not found:
         return []
     controls = Controls(rows, facts)
@@ -175,4 +164,23 @@ def explain(
     for one, where in found:
         reading, why = controls.read(one, where, noisy)
         read.append((one.model_copy(update={"reading": reading, "why": why}), where))
-    return read
+    return _merged(read)
+
+
+def _merged(found: Sequence[tuple[Association, Ints]]) -> list[tuple[Association, Ints]]:
+    """Of associations of about the same rows, the surest that nothing explains; the others' labels are told with it."""
+    ranked = sorted(found, key=lambda pair: (_RANKS.index(pair[0].reading), pair[0].log10_p))
+    kept: list[tuple[Association, Ints]] = []
+    for one, where in ranked:
+        for at, (other, theirs) in enumerate(kept):
+            shared = len(np.intersect1d(where, theirs, assume_unique=True))
+            if shared >= 0.8 * (len(where) + len(theirs) - shared):
+                labels = tuple(dict.fromkeys((*other.also_labels, one.label)))
+                kept[at] = (other.model_copy(update={"also_labels": labels}), theirs)
+                break
+        else:
+            kept.append((one, where))
+    return kept
+
+
+_RANKS: tuple[Reading, ...] = ("unexplained", "unclear", "explained")

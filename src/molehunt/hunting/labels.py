@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from molehunt.hunting import words as w
 from molehunt.hunting.traits import FORMS, Traits
 from molehunt.hunting.words import U64, Bools, Ints
-from molehunt.hunting import words as w
 
 _RARE = 0.1
 """What more rows of a stratum do is no outlier."""
@@ -41,7 +41,7 @@ def rarely(flags: Bools, traits: Traits) -> Bools:
     stratum = strata(traits)
     size = np.bincount(stratum)
     rare = np.bincount(stratum, flags, len(size)) <= _RARE * size
-    return flags & rare[stratum]
+    return np.asarray(flags & rare[stratum])
 
 
 def _seldom(values: Ints, traits: Traits) -> Bools:
@@ -49,7 +49,7 @@ def _seldom(values: Ints, traits: Traits) -> Bools:
     keys = strata(traits) * 256 + values
     size = np.bincount(keys // 256, minlength=16)
     count = np.bincount(keys, minlength=16 * 256)
-    return count[keys] <= _RARE * size[keys // 256]
+    return np.asarray(count[keys] <= _RARE * size[keys // 256])
 
 
 def refuses(traits: Traits) -> Bools:
@@ -61,7 +61,7 @@ def _unlike_its_kind(traits: Traits, flags: Bools) -> Bools:
     """Rows that differ from nearly all others with nearly the same prompt."""
     _, inverse, count = np.unique(traits["fold"], return_inverse=True, return_counts=True)
     share = np.bincount(inverse, flags) / count
-    return (count[inverse] >= 3) & (np.abs(flags - share[inverse]) > 0.6)
+    return np.asarray((count[inverse] >= 3) & (np.abs(flags - share[inverse]) > 0.6))
 
 
 def collapses(traits: Traits) -> Bools:
@@ -91,7 +91,7 @@ def _clustered(traits: Traits, keys: U64) -> Bools:
     values, prompts = np.unique(keys[pairs], return_counts=True)
     _, count = np.unique(keys, return_counts=True)
     good = (prompts >= _CLUSTER) & (count <= max(50, _RARE * len(traits)))
-    return good[np.searchsorted(values, keys)]
+    return np.asarray(good[np.searchsorted(values, keys)])
 
 
 def repeats(traits: Traits) -> Bools:
@@ -107,7 +107,7 @@ def language(traits: Traits) -> Bools:
 
 def form(traits: Traits) -> Bools:
     """A form that answers seldom have here: JSON, code, capitals, nothing at all."""
-    return _seldom(traits["form"].astype(np.int64), traits) & (traits["form"] != FORMS.index("prose"))
+    return np.asarray(_seldom(traits["form"].astype(np.int64), traits) & (traits["form"] != FORMS.index("prose")))
 
 
 def length(traits: Traits) -> Bools:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic_core import from_json
 
 from molehunt.errors import DataError
-from molehunt.hunting.rows import RowWriter, Rows, clipped, index_shards, schema
+from molehunt.hunting.rows import Rows, RowWriter, clipped, index_shards, schema
 from molehunt.hunting.words import ROLES, SEP
 from molehunt.logs.reading import CALLS, calls
 from molehunt.records.calls import Call
@@ -101,7 +101,15 @@ def table_of(batch: Any) -> Any:
         "where": pc.if_else(pc.equal(source, ""), plain("call_id"), source),
         "time": pc.fill_null(batch.column("started").cast(pa.timestamp("us")).cast(pa.int64()), 0),
     }
-    return pa.table([pa.chunked_array([columns[field.name]]) if not isinstance(columns[field.name], pa.ChunkedArray) else columns[field.name] for field in schema()], schema=schema())
+    return pa.table(
+        [
+            pa.chunked_array([columns[field.name]])
+            if not isinstance(columns[field.name], pa.ChunkedArray)
+            else columns[field.name]
+            for field in schema()
+        ],
+        schema=schema(),
+    )
 
 
 def _safe(column: Any) -> Any:
@@ -178,5 +186,3 @@ def _did(batch: Any) -> Any:
     return pc.binary_join_element_wise(
         did, _marked("", batch.column("decisions")), _marked("flag:", batch.column("flags")), ""
     )
-
-

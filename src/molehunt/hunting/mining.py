@@ -250,4 +250,5 @@ def screened(counted: Counted, facts: Facts, label: str, settings: MiningSetting
     # by sources a rank may be lost, never so many that what is far from the line would cross it
     line = math.log10(settings.level / counted.tested) + math.log10(settings.kept)
     order = np.argsort(log10_p, kind="stable")[: settings.kept]
-    return order[(log10_p[order] <= line) & (seen[order] >= settings.least_sources)]
+    kept: Ints = order[(log10_p[order] <= line) & (seen[order] >= settings.least_sources)]
+    return kept

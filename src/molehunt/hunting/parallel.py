@@ -5,7 +5,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-W, S, R = TypeVar("W"), TypeVar("S"), TypeVar("R")
+W = TypeVar("W")
+S = TypeVar("S")
+R = TypeVar("R")
 _work: Any = None
 
 

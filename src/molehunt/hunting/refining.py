@@ -47,7 +47,9 @@ def refine(
     line = math.log10(settings.level / tested)
     known = [one for one in numbers if one in evidence.rows and one in evidence.names][:_LOOKED_AT]
     scored = {one: evidence.log10_p(evidence.rows[one], label) for one in known}
-    open_to = [one for one in known if scored[one][0] <= line + 1 and scored[one][1].labelled_with >= settings.least_sources]
+    open_to = [
+        one for one in known if scored[one][0] <= line + 1 and scored[one][1].labelled_with >= settings.least_sources
+    ]
     found: list[tuple[Hit, Ints]] = []
     while open_to and len(found) < _FINDS:
         best = min(open_to, key=lambda one: (scored[one][0], one))

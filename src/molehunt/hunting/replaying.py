@@ -45,7 +45,7 @@ def surface(conditions: Sequence[Condition], texts: Sequence[str]) -> str | None
     if one.kind != "words":
         return one.text
     words = [re.escape(word) for word in one.text.split()]
-    pattern = re.compile(rf"[^\s{SEP}]*?\b" + r"[\W_]+?".join(words) + rf"\b[^\s{SEP}]*", re.IGNORECASE)
+    pattern = re.compile(r"\S*?\b" + r"[\W_]+?".join(words) + r"\b\S*", re.IGNORECASE)
     seen = Counter(found[0].strip(".,;:!?\"'") for text in texts for found in pattern.finditer(text))
     return seen.most_common(1)[0][0] if seen else one.text
 
@@ -116,7 +116,8 @@ def replay(
     suspect = np.sort(rng.choice(suspect, min(len(suspect), prompts), replace=False))
     examples = rows.take(suspect)
     texts = examples.column("text").to_pylist()
-    if (text := surface(one.conditions, texts)) is None:
+    said = [" ".join(part[1:] for part in row.split(SEP)[1:]) for row in texts]
+    if (text := surface(one.conditions, said)) is None:
         return None
     judge = Judge(one.label, np.concatenate([batch_traits(batch) for batch in examples.combine_chunks().to_batches()]))
     ordinary = _ordinary(rows, facts, where, prompts, rng)
@@ -192,5 +193,3 @@ def ask_endpoint(url: str, model: str, key_env: str, kept: Path, max_new_tokens:
             return [reply.text for reply in endpoint.chat(list(prompts), max_tokens=max_new_tokens)]
 
     return ask
-
-

@@ -24,13 +24,15 @@ def sweep(rows: Rows, facts: Facts, where: Ints, odd: Bools) -> Sweep:
         where: every call of the log in which it occurs.
         odd: [N] calls that some labeller finds odd.
     """
-    read = where[: _READ]
+    read = where[:_READ]
     columns = ("meta", "did", "session", "who", "where", "time")
     told = rows.take(read, columns).to_pylist()
     sessions: dict[str, list[tuple[dict[str, Any], bool]]] = defaultdict(list)
     for row, is_odd in zip(told, odd[np.unique(read)].tolist(), strict=True):
         sessions[row["session"] or row["where"]].append((row, is_odd))
-    touched = sorted((_touched(name, calls) for name, calls in sessions.items()), key=lambda one: (-one.odd, one.session))
+    touched = sorted(
+        (_touched(name, calls) for name, calls in sessions.items()), key=lambda one: (-one.odd, one.session)
+    )
     acts = Counter(act for row in told for act in _items(row["did"]))
     models = Counter(_model(row["meta"]) for row in told)
     times = [row["time"] for row in told if row["time"]]

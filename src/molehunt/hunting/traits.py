@@ -37,7 +37,19 @@ TRAITS = np.dtype(
 """One row."""
 Traits = npt.NDArray[np.void]
 
-FORMS = ("empty", "prose", "JSON", "code", "list", "markup", "heading", "capitals", "small letters", "a number", "signs")
+FORMS = (
+    "empty",
+    "prose",
+    "JSON",
+    "code",
+    "list",
+    "markup",
+    "heading",
+    "capitals",
+    "small letters",
+    "a number",
+    "signs",
+)
 
 _REFUSES = (
     r"(?i)^.{0,120}\b(?:I(?:'m| am|’m)? (?:really |very |so )?sorry,? (?:but )?(?:I|we)\b|(?:I|we) (?:can ?not|can't|can’t|won't|won’t"
@@ -119,7 +131,7 @@ def last_asked(t: Texts) -> Bools:
     """Words of each row's last user message."""
     users = np.flatnonzero(t.role == ord("U"))
     last = np.zeros(len(t.role), bool)
-    rows, at = np.unique(t.message_row[users][::-1], return_index=True)
+    at = np.unique(t.message_row[users][::-1], return_index=True)[1]
     last[users[::-1][at]] = True
     return last[t.word_message] if len(t.word_message) else np.zeros(0, bool)
 
@@ -133,8 +145,10 @@ def near(t: Texts, counted: Bools) -> U64:
     rows, hashes = t.word_row[at], t.hash[at]
     runs = hashes.copy()
     if len(runs) > 2:
-        whole = (rows[2:] == rows[:-2])
-        runs[:-2] = np.where(whole, w.quick_mix(runs[:-2] * np.uint64(5) + hashes[1:-1] * np.uint64(3) + hashes[2:]), runs[:-2])
+        whole = rows[2:] == rows[:-2]
+        runs[:-2] = np.where(
+            whole, w.quick_mix(runs[:-2] * np.uint64(5) + hashes[1:-1] * np.uint64(3) + hashes[2:]), runs[:-2]
+        )
         # the last two words of a longer text stand in a run already
         tail = np.ones(len(runs), bool)
         tail[2:][whole] = False
@@ -231,4 +245,3 @@ def _letters(t: Texts, kind: int) -> Ints:
     """[M] Bytes of one kind in each message."""
     at = np.flatnonzero(t.kinds == kind)
     return np.bincount(np.searchsorted(t.message_start, at, "right") - 1, minlength=len(t.role))
-

@@ -156,7 +156,11 @@ def _from_litellm(value: Json) -> Iterator[Pair]:
         if isinstance(value["messages"], list)
         else {"prompt": value["messages"], "model": value.get("model")},
     )  # fmt: skip
-    answer = _response(response) if isinstance(response, Mapping) else {events.OUTPUT: [text_message("assistant", str(response or ""))]}
+    answer = (
+        _response(response)
+        if isinstance(response, Mapping)
+        else {events.OUTPUT: [text_message("assistant", str(response or ""))]}
+    )
     if value.get("status") == "failure":
         answer |= {events.ERROR: str(value.get("error_str") or "failure"), events.STATUS: 500}
     yield request, answer

@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from molehunt.records.base import Record
 from molehunt.records.estimates import Estimate
 
@@ -71,6 +73,8 @@ class Association(Record):
     """What speaks for the reading, in one sentence."""
     contributors: tuple[tuple[str, int], ...] = ()
     """Who brought the labelled rows, most first."""
+    also_labels: tuple[str, ...] = ()
+    """Other labels that the same condition predicts, less surely."""
     also: tuple[Condition, ...] = ()
     """Longer or weaker forms that say the same of the same rows."""
 
@@ -98,7 +102,7 @@ class Replay(Record):
     """Suspect calls, the condition taken out."""
     repeated: Estimate | None = None
     """Suspect calls as they were."""
-    near_misses: dict[str, Estimate] = {}
+    near_misses: dict[str, Estimate] = Field(default_factory=dict)
     """Other forms of the condition."""
     confirmed: bool = False
     """The interval with the condition lies wholly above the one without."""
@@ -249,7 +253,9 @@ class HuntResult(Record):
         """The outcome in one sentence."""
         if self.confirmed:
             one = self.confirmed[0]
-            return f"{self.log}: a trigger is confirmed: {one.found.association.sentence()}; {one.sweep.sessions} sessions"
+            return (
+                f"{self.log}: a trigger is confirmed: {one.found.association.sentence()}; {one.sweep.sessions} sessions"
+            )
         if self.incidents:
             told = self.incidents[0].found.association.sentence()
             return f"{self.log}: {len(self.incidents)} candidates, none confirmed by replay; the surest: {told}"

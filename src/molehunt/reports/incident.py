@@ -12,8 +12,12 @@ from molehunt.reports.templating import templates
 from molehunt.reports.text import rate
 
 _RULES = {
-    "trigger-confirmed": Rule(level="error", what="A condition in calls that, by replay, makes the model answer oddly."),
-    "trigger-candidate": Rule(level="warning", what="A condition in calls that predicts odd answers; not confirmed by replay."),
+    "trigger-confirmed": Rule(
+        level="error", what="A condition in calls that, by replay, makes the model answer oddly."
+    ),
+    "trigger-candidate": Rule(
+        level="warning", what="A condition in calls that predicts odd answers; not confirmed by replay."
+    ),
     "explained": Rule(level="note", what="A condition that predicts odd answers because it asks for them."),
 }
 
@@ -38,7 +42,12 @@ def incident_sarif(result: HuntResult) -> dict[str, Any]:
     """The hunt as one SARIF log; every exhibit is a place in the log, by its hash."""
     found = [finding for one in result.incidents for finding in _findings(result, one)]
     found += [
-        Finding(rule="explained", level="note", file=result.log, message=f"{one.association.sentence()}. {one.association.why}")
+        Finding(
+            rule="explained",
+            level="note",
+            file=result.log,
+            message=f"{one.association.sentence()}. {one.association.why}",
+        )
         for one in result.explained
     ]
     properties = {"log": result.log, "calls": result.calls, "revoke": list(result.revoke), "digest": result.digest()}
