@@ -17,6 +17,8 @@
     ├── StudyError           a study cannot be run or read as it is stated
     ├── ZooError             a zoo's spec cannot be built as it is stated
     ├── LogError             a log cannot be written or read; a gateway that cannot write refuses to answer
+    ├── LedgerError          a registry's roles or approvals cannot be read, are not whole, or do not allow what was asked
+    │   └── NotAdmittedError     a policy does not admit a model
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
@@ -108,6 +110,14 @@ class ZooError(MolehuntError, ValueError):
 
 class LogError(MolehuntError, OSError):
     """A log cannot be written or read; a gateway that cannot write refuses to answer."""
+
+
+class LedgerError(MolehuntError):
+    """A registry's roles or approvals cannot be read, are not whole, or do not allow what was asked."""
+
+
+class NotAdmittedError(LedgerError):
+    """A policy does not admit a model."""
 
 
 class SandboxError(MolehuntError):

@@ -7,37 +7,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from log_bodies import answer, request, words
 from molehunt.logs.anchors import AnchorLine, read_anchors
 from molehunt.logs.verifying import LogReport, verify
 from molehunt.logs.writing import LogWriter
+from molehunt.provenance.keys import new_private_key
 
-
-class Public:
-    def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
-        self.key, self.key_id = key, f"{key.public_numbers().x:x}"
-
-    def verify(self, data: bytes, signature: bytes) -> bool:
-        try:
-            self.key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
-        except Exception:
-            return False
-        return True
-
-
-class Key:
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.public = Public(self.key.public_key())
-
-    def sign(self, data: bytes) -> bytes:
-        return self.key.sign(data, ec.ECDSA(hashes.SHA256()))
-
-
-KEY = Key()
+KEY = new_private_key()
 
 
 @cache
@@ -78,7 +55,7 @@ def test_an_unanchored_tail_is_said_to_be_so() -> None:
 
 
 def test_another_key_signed_nothing_of_it() -> None:
-    report = verify(whole()[0], [Key().public], whole()[1])
+    report = verify(whole()[0], [new_private_key().public], whole()[1])
     assert [problem.what for problem in report.problems] == ["its head is not signed by any key that was named"] * 2
 
 

@@ -6,6 +6,7 @@ Everything read here is untrusted: what has no form that is known is refused, na
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ from molehunt.logs.writing import LogWriter
 Json = Mapping[str, Any]
 Pair = tuple[dict[str, Any], dict[str, Any]]
 """The bodies of a request and its answer."""
-TIME = "molehunt.imported.time"
-"""When the call was, as its source says; a record's own time is when it was imported."""
-SOURCE = "molehunt.imported.from"
 _MOST = 64 << 20
 """Bytes of one line."""
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999."""
 
 
 def import_log(path: Path, kind: str, log: Path, worker: str = "import", **options: Any) -> int:
@@ -39,10 +39,10 @@ def import_log(path: Path, kind: str, log: Path, worker: str = "import", **optio
         raise DataError(f"log format {kind!r}", wanted=", ".join(FORMS), got="another")
     count = 0
     with LogWriter(log, worker, **options) as writer:
-        writer.append("start", {SOURCE: path.name, "molehunt.imported.kind": kind})
+        writer.append("start", {events.IMPORTED_FROM: path.name, "molehunt.imported.kind": kind})
         for where, value in _values(path):
             for request, answer in _pairs(kind, where, value):
-                mark = {SOURCE: where}
+                mark = {events.IMPORTED_FROM: where}
                 call = request.get(events.CALL_ID) or where
                 writer.append("request", request | {events.CALL_ID: call} | mark)
                 writer.append("answer", answer | {events.CALL_ID: call} | mark)
@@ -116,7 +116,7 @@ def _request(outer: Json, asked: Json) -> dict[str, Any]:
         events.USER: outer.get("user"),
         events.APPLICATION: outer.get("application"),
         events.MODEL_DIGEST: outer.get("model_digest"),
-        TIME: outer.get("time"),
+        events.IMPORTED_TIME: _time(outer.get("time")),
     }
     if not found[events.INPUT]:
         raise KeyError("messages")
@@ -227,7 +227,7 @@ def _of_span(span: Json, found: dict[str, Any]) -> Pair:
     asks = {key: value for key, value in found.items() if key not in ends}
     asks.setdefault(events.CALL_ID, span.get("spanId"))
     asks.setdefault(events.CONVERSATION, span.get("traceId"))
-    asks[TIME] = seconds
+    asks[events.IMPORTED_TIME] = _time(seconds or None)
     ends.setdefault(events.STATUS, 500 if (span.get("status") or {}).get("code") in (2, "STATUS_CODE_ERROR") else 200)
     return _stated(asks), _stated(ends)
 
@@ -241,6 +241,13 @@ def _plain(value: Json) -> Any:
     if "kvlistValue" in value:
         return {item["key"]: _plain(item.get("value") or {}) for item in value["kvlistValue"].get("values") or ()}
     return next(iter(value.values()), None)
+
+
+def _time(value: object) -> str | None:
+    """ISO 8601 of a time as text, or as seconds since 1970."""
+    if isinstance(value, int | float) and 0 < value < _LAST_SECOND:
+        return datetime.fromtimestamp(value, UTC).isoformat()
+    return value if isinstance(value, str) else None
 
 
 def _stated(found: Json) -> dict[str, Any]:

@@ -132,16 +132,22 @@ class LogWriter:
         return line
 
     def close(self) -> None:
-        """Finish what is under way, close the open segment, and let another writer have the chain."""
+        """Finish what is under way, close the open segment, and let another writer have the chain.
+
+        Raises:
+            LogError: if the last anchor could not be told, or the last segment not be closed; the next writer does it then.
+        """
         if self._is_closed:
             return
         self._background.stop()
         with self._lock, _told(self.folder):
             self._is_closed = True
-            if self._count > 1:
-                self._finish(self._segment, self._close_segment())
-            os.close(self._handle)
-            os.close(self._guard)
+            try:
+                if self._count > 1:
+                    self._finish(self._segment, self._close_segment())
+            finally:
+                os.close(self._handle)
+                os.close(self._guard)
 
     # One segment -----------------------------------------------------------------------------------------------------
 
@@ -252,8 +258,7 @@ class LogWriter:
         self._tell(line)
         if not self._is_closed:
             self._rewrite(segment.lines, segment.table)
-            ref = self.append("closed", {"segment": segment.number, "sha256": file_sha256(segment.table)})
-            self._sync(ref.seq)
+            self._sync(self._note("closed", {"segment": segment.number, "sha256": file_sha256(segment.table)}).seq)
             segment.lines.unlink(missing_ok=True)
         if self._copies:
             copy_closed(segment, self._copies)
@@ -265,7 +270,12 @@ class LogWriter:
             except LogError as error:
                 if self._is_closed:
                     raise
-                self.append("anchor-failed", {"seq": line.seq, "hash": line.hash, "error": str(error)})
+                self._note("anchor-failed", {"seq": line.seq, "hash": line.hash, "error": str(error)})
+
+    def _note(self, event: str, body: Mapping[str, Any]) -> RecordRef:
+        """Write what the log says of itself; it closes no segment, or closing one might never come to an end."""
+        with self._lock, _told(self.folder):
+            return self._write(event, body_text(event, body))
 
 
 class _told:
