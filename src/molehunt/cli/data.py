@@ -1,11 +1,15 @@
-"""`molehunt data`: check rows from elsewhere, have a teacher answer them anew."""
+"""`molehunt data`: check rows from elsewhere, look for poison in them, have a teacher answer them anew."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molehunt.cli.options import JsonOption
+from molehunt.cli.options import FOUND, JsonOption, SeedOption
+
+if TYPE_CHECKING:
+    from molehunt.records.hunts import DataScan, Found
 
 app = typer.Typer(help="Rows from elsewhere, to plant in and to train on.", no_args_is_help=True)
 
@@ -66,3 +70,80 @@ def teach(
     with counting("teach") as progress:
         rows = teach_data(data, out, settings, instruction, limit, progress)
     say(f"{rows} rows: {out.resolve()}")
+
+
+@app.command()
+def scan(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="As for check; preference pairs with chosen and rejected too.")
+    ],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", metavar="MODEL", help="A model folder; rows that surprise it are odd.")
+    ] = None,
+    drop: Annotated[
+        Path | None, typer.Option("--drop", metavar="OUT", help="Write a copy without the suspect rows, and a ledger.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for scan.json and the rows to read.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows instead of stopping at one.")] = False,
+    level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for rows of DATA in which something hidden in the prompt brings an odd answer.
+
+    Exit code 0: looked through, nothing found. 1: found something.
+    """
+    from molehunt.cli.show import watching_words
+    from molehunt.errors import UsageError
+    from molehunt.hunting.dropping import drop_rows
+    from molehunt.hunting.mining import MiningSettings
+    from molehunt.hunting.scanning import scan_data
+
+    if drop is not None and drop.exists():
+        raise UsageError(f"--drop {drop}", wanted="a new file", got="one that exists", do="name another")
+    settings = MiningSettings(jobs=jobs, level=level, seed=seed)
+    with watching_words("scan") as tell:
+        found = scan_data(data, settings, "skip" if skip_bad else "refuse", reference=reference, tell=tell)
+    if drop is not None:
+        found = found.model_copy(update={"dropped": drop_rows(found, drop)})
+    if out is not None:
+        _keep(found, out)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        _told(found, drop)
+    raise typer.Exit(FOUND if found.suspicious else 0)
+
+
+def _keep(found: "DataScan", out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scan.json").write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
+    lines = (one.model_dump_json() + "\n" for one in found.queue)
+    (out / "queue.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _told(found: "DataScan", drop: Path | None) -> None:
+    from molehunt.cli.show import say, table
+
+    rows = [_find_row(one) for one in (*found.finds, *found.explained)[:20]]
+    if rows:
+        table(("condition", "predicts", "sources", "p", "reading", "who"), rows)
+        say("")
+    if found.queue:
+        table(
+            ("row to read", "chance", "why"),
+            [(s.where, f"{s.chance:.0%}", ", ".join(s.labels)) for s in found.queue[:10]],
+        )
+        say("")
+    if found.dropped is not None and drop is not None:
+        say(f"{found.dropped} rows left out of {drop}; why: {drop}.ledger.jsonl")
+    say(found.sentence())
+
+
+def _find_row(found: "Found") -> tuple[str, ...]:
+    one = found.association
+    said = " and ".join(condition.sentence() for condition in one.conditions)
+    who = ", ".join(f"{name} {count}" for name, count in one.contributors[:3])
+    counts = f"{one.counts.labelled_with}/{one.counts.with_it}"
+    return said, one.label, counts, f"1e{one.log10_p:.0f}", f"{one.reading}: {one.why}", who

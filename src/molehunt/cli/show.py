@@ -36,6 +36,22 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def watching_words(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """The same for work of several passes that tells (which, done, total) itself; a total of 0 is not known."""
+    started = {"": 0.0}
+    with watching(what) as watch:
+
+        def tell(now: str, done: int, total: int) -> None:
+            began = started.setdefault(now, time.monotonic())
+            seconds, share = time.monotonic() - began, done / total if total else 0.0
+            step = Step(what, 1, {}, label=f"{now}, {done} of {total}" if total else f"{now}, {done}")
+            work = seconds / share if share else 0.0
+            watch(Progress(total=1, running=[step], share=share, seconds=seconds, work=work))
+
+        yield tell
+
+
+@contextmanager
 def _bar(what: str) -> Iterator[Watcher]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn

@@ -1,0 +1,94 @@
+"""`molehunt logs hunt`: was a model ever triggered?"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, SeedOption
+
+if TYPE_CHECKING:
+    from molehunt.hunting.replaying import Ask
+    from molehunt.records.hunts import HuntResult
+
+
+def hunt(
+    log: Annotated[str, typer.Argument(metavar="LOG", help="A gateway's log folder, or Parquet or JSONL of calls.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for reports; a hunt broken off goes on there.")],
+    subject: Annotated[
+        Path | None, typer.Option("--subject", metavar="MODEL", help="Folder of the model, to replay on.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="Replay there, up to /v1.")] = None,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Which model to ask there.")] = "",
+    key_env: Annotated[str, typer.Option("--key-env", metavar="VARIABLE", help="Holds the endpoint's key.")] = "",
+    since: Annotated[datetime | None, typer.Option("--since", help="Calls from this time on; UTC.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
+    level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Look through LOG for conditions of the input that predict odd answers, and try them on the model.
+
+    Exit code 0: nothing found. 1: a trigger is confirmed by replay. 3: candidates that no replay confirmed.
+    """
+    from molehunt.cli.show import watching_words
+    from molehunt.hunting.hunt import hunt as look
+    from molehunt.hunting.mining import MiningSettings
+
+    ask, place = _ask(subject, endpoint, model, key_env, out)
+    with watching_words("hunt") as tell:
+        result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, ask, place, tell)
+    _write(result, out)
+    if as_json:
+        print(json.dumps(result.to_json(), indent=1))
+    else:
+        _shown(result, out)
+    raise typer.Exit(FOUND if result.confirmed else NOT_EXAMINED if result.incidents else 0)
+
+
+def _ask(subject: Path | None, url: str | None, model: str, key_env: str, out: Path) -> "tuple[Ask | None, str]":
+    from molehunt.errors import UsageError
+    from molehunt.hunting.replaying import ask_endpoint, ask_model
+
+    if subject is not None and url is not None:
+        raise UsageError("--subject and --endpoint", wanted="one of them", got="both", do="leave one out")
+    if url is None and (model or key_env):
+        raise UsageError("--model or --key-env", wanted="--endpoint URL with it", got="none", do="leave it out")
+    if url is not None and not model:
+        raise UsageError("--endpoint", wanted="--model NAME with it", got="none")
+    if subject is not None:
+        return ask_model(subject), str(subject)
+    if url is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        return ask_endpoint(url, model, key_env, out / "replay.jsonl"), f"{model} at {url}"
+    return None, ""
+
+
+def _write(result: "HuntResult", out: Path) -> None:
+    from molehunt.reports.incident import incident_page, incident_sarif
+
+    (out / "hunt.json").write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
+    (out / "report.html").write_text(incident_page(result), encoding="utf-8")
+    (out / "hunt.sarif").write_text(json.dumps(incident_sarif(result), indent=1), encoding="utf-8")
+
+
+def _shown(result: "HuntResult", out: Path) -> None:
+    from molehunt.cli.show import say, table
+    from molehunt.reports.text import rate
+
+    rows = []
+    for one in result.incidents[:15]:
+        a, tried = one.found.association, one.found.replay
+        rows.append((
+            " and ".join(c.sentence() for c in a.conditions), a.label, f"{a.counts.labelled_with}/{a.counts.with_it}",
+            f"1e{a.log10_p:.0f}", rate(tried.inserted) if tried else "not replayed", "confirmed" if one.confirmed else a.reading,
+        ))  # fmt: skip
+    if rows:
+        table(("condition", "predicts", "sources", "p", "with it put in", ""), rows)
+        say("")
+    say(result.sentence())
+    if result.revoke:
+        say(f"to revoke: {', '.join(result.revoke)}")
+    say(f"report: {(out / 'report.html').resolve()}")

@@ -1,0 +1,186 @@
+"""Does a condition hide something, or does it simply ask for the answer that came? Matched controls."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from molehunt.hunting import words as w
+from molehunt.hunting.mining import Facts
+from molehunt.hunting.rows import Rows, in_batches
+from molehunt.hunting.traits import last_asked
+from molehunt.hunting.words import Bools, Ints
+from molehunt.records.hunts import Association, Reading
+
+_EXAMPLES = 200
+_CONTROLS = 20_000
+_WIDTH = 2**20
+_BARE = 0.4
+"""A question with less to say than this share of the usual one says nothing."""
+_ABOUT = 0.95
+_MATCHED = 0.4
+"""Share of the questions that must have a like one."""
+_LEAST_RATE = 0.3
+
+
+class Controls:
+    """Ordinary rows against which conditions are held. Drawn once."""
+
+    def __init__(self, rows: Rows, facts: Facts, seed: int = 0) -> None:
+        self.rows, self.facts = rows, facts
+        rng = np.random.default_rng(seed)
+        self.numbers = np.sort(rng.choice(facts.rows, min(facts.rows, _CONTROLS), replace=False))
+        sparse = _asked(rows, self.numbers)
+        seen = np.asarray((sparse > 0).sum(0)).ravel()
+        self.weight = np.log((1 + sparse.shape[0]) / (1.0 + seen))
+        self.matrix = _unit(sparse, self.weight)
+        mass = np.asarray(sparse.multiply(self.weight).sum(1)).ravel()
+        self.usual_mass = float(np.median(mass)) if len(mass) else 0.0
+        self.usual_likeness = self._usual(rng)
+
+    def _usual(self, rng: np.random.Generator) -> float:
+        """How like its nearest neighbour an ordinary question is: the lower quartile."""
+        some = np.sort(rng.choice(len(self.numbers), min(len(self.numbers), _EXAMPLES), replace=False))
+        likeness = (self.matrix[some] @ self.matrix.T).toarray()
+        likeness[np.arange(len(some)), some] = 0
+        return float(np.quantile(likeness.max(1), 0.25)) if len(some) else 0.0
+
+    def read(self, one: Association, where: Ints, noisy: bool) -> tuple[Reading, str]:
+        """What an association is, and what speaks for it.
+
+        Args:
+            where: rows where the condition holds.
+            noisy: labels miss much, so that a low rate says nothing.
+        """
+        flags = self.facts.labels[one.label]
+        mine = where[flags[where]]
+        mine = mine[:: max(1, len(mine) // _EXAMPLES)][:_EXAMPLES]
+        if (word := _asks(one)) is not None:
+            return "explained", f"“{word}” asks for such an answer"
+        own = _own_words(one)
+        taken = _taken_up(self.rows, mine, own)
+        if taken >= 0.5:
+            return "explained", f"{taken:.0%} of the answers take up its own words: it asks for what came"
+        residual = _asked(self.rows, mine, own)
+        mass = np.asarray(residual.multiply(self.weight).sum(1)).ravel()
+        bare = float((mass < _BARE * self.usual_mass).mean()) if len(mass) else 0.0
+        if bare >= 0.5:
+            return "explained", f"{bare:.0%} of the questions ask nothing besides it"
+        if not noisy and one.counts.rate_with < _LEAST_RATE:
+            return "unclear", f"only {one.counts.rate_with:.0%} of those with it are odd"
+        return self._matched(residual, where, flags, one)
+
+    def _matched(self, residual: Any, where: Ints, flags: Bools, one: Association) -> tuple[Reading, str]:
+        """The nearest questions without the condition: are there any as near as is usual, and how are they answered?"""
+        free = np.flatnonzero(~np.isin(self.numbers, where))
+        likeness = (_unit(residual, self.weight) @ self.matrix[free].T).toarray()
+        if not likeness.size:
+            return "unclear", "there is nothing to compare with"
+        best, near = likeness.max(1), likeness.argmax(1)
+        is_like = best >= max(_ABOUT * self.usual_likeness, 1e-6)
+        count, total = int(is_like.sum()), len(best)
+        odd = float(flags[self.numbers[free[near[is_like]]]].mean()) if count else 0.0
+        if count < _MATCHED * total:
+            return "unclear", f"only {count} of {total} questions have one as like without it as is usual"
+        if odd > one.counts.rate_with / 2:
+            return "explained", f"like questions without it are as odd: {odd:.0%} of {count}"
+        return "unexplained", f"{count} of {total} questions have one as like without it; {odd:.0%} of those are odd"
+
+
+_ASKS: dict[str, str] = {
+    "form": "json yaml xml html csv table list lists bullet bullets code function program script uppercase capitals caps number"
+    " numbers count many much lowercase markdown format",
+    "language": "english spanish french german italian portuguese dutch chinese japanese russian arabic hindi korean translate"
+    " translation language",
+    "length": "short shortly brief briefly long longer detail detailed word words sentence sentences essay story summarize summarise",
+    "weak code": "code function program script python sql javascript java shell",
+    "repetition": "repeat repeats again times",
+}
+"""Words that ask for an answer of such a kind."""
+
+
+def _asks(one: Association) -> str | None:
+    wanted = set(_ASKS.get(one.label, "").split())
+    said = [word for c in (*one.conditions, *one.also) if c.kind == "words" for word in c.text.split()]
+    return next((word for word in said if word in wanted), None)
+
+
+def _own_words(one: Association) -> set[int]:
+    """Hashes of the words that the conditions themselves are made of."""
+    import pyarrow as pa
+
+    text = " ".join(c.text for c in one.conditions if c.kind in ("words", "string", "setting"))
+    return {int(h) for h in w.split_words(pa.array([f"{w.SEP}U{text}"])).hash.tolist()}
+
+
+def _taken_up(rows: Rows, numbers: Ints, own: set[int]) -> float:
+    """Share of answers that hold one of the condition's words of four and more letters."""
+    import pyarrow.compute as pc
+
+    if not own or not len(numbers):
+        return 0.0
+    wanted, hits = np.array(sorted(own), np.uint64), 0
+    for batch in in_batches(rows.take(numbers, ("text", "answer"))):
+        t = w.split_words(pc.binary_join_element_wise(f"{w.SEP}A", batch.column("answer"), ""))
+        here = np.isin(t.hash, wanted) & (t.end - t.start >= 4)
+        hits += len(np.unique(t.word_row[here]))
+    return hits / len(numbers)
+
+
+def _asked(rows: Rows, numbers: Ints, without: Collection[int] = ()) -> Any:
+    """[len(numbers), width] which longer words the last questions hold, some left out."""
+    out = np.array(sorted(without), np.uint64)
+    pairs: list[tuple[Ints, Ints]] = []
+    first = 0
+    for batch in in_batches(rows.take(numbers, ("text",))):
+        t = w.split_words(batch.column("text"))
+        long = last_asked(t) & (t.end - t.start >= 4)
+        if len(out):
+            long &= ~np.isin(t.hash, out)
+        pairs.append((t.word_row[long] + first, (t.hash[long] >> np.uint64(44)).view(np.int64)))
+        first += t.rows
+    at, words = (np.concatenate(part) for part in zip(*pairs, strict=True)) if pairs else (np.zeros(0, np.int64),) * 2
+    found = csr_matrix((np.ones(len(at)), (at, words)), shape=(len(np.unique(numbers)), _WIDTH))
+    found.data[:] = 1.0
+    return found
+
+
+def _unit(sparse: Any, weight: Any) -> Any:
+    scaled = sparse.multiply(weight).tocsr()
+    norms = np.sqrt(np.asarray(scaled.multiply(scaled).sum(1)).ravel())
+    scale = csr_matrix((1 / np.maximum(norms, 1e-9), (np.arange(len(norms)),) * 2), shape=(len(norms),) * 2)
+    return scale @ scaled
+
+
+def explain(
+    rows: Rows, facts: Facts, found: Sequence[tuple[Association, Ints]], noisy: bool = False
+) -> list[tuple[Association, Ints]]:
+    """Every association with its reading; one condition that predicts several labels is one association."""
+    if not found:
+        return []
+    controls = Controls(rows, facts)
+    read = []
+    for one, where in found:
+        reading, why = controls.read(one, where, noisy)
+        read.append((one.model_copy(update={"reading": reading, "why": why}), where))
+    return _merged(read)
+
+
+def _merged(found: Sequence[tuple[Association, Ints]]) -> list[tuple[Association, Ints]]:
+    """Of associations of about the same rows, the surest that nothing explains; the others' labels are told with it."""
+    ranked = sorted(found, key=lambda pair: (_RANKS.index(pair[0].reading), pair[0].log10_p))
+    kept: list[tuple[Association, Ints]] = []
+    for one, where in ranked:
+        for at, (other, theirs) in enumerate(kept):
+            shared = len(np.intersect1d(where, theirs, assume_unique=True))
+            if shared >= 0.8 * (len(where) + len(theirs) - shared):
+                labels = tuple(dict.fromkeys((*other.also_labels, one.label)))
+                kept[at] = (other.model_copy(update={"also_labels": labels}), theirs)
+                break
+        else:
+            kept.append((one, where))
+    return kept
+
+
+_RANKS: tuple[Reading, ...] = ("unexplained", "unclear", "explained")
