@@ -115,7 +115,7 @@ def test_an_audit_must_be_of_these_bytes_and_say_what_is_wanted(registry: Regist
     [
         ("", "at least one table"),
         ("nonsense", "TOML"),
-        ("[scan]\nalow = []", "scan.alow"),
+        ("[scan]\nallowed = []", "scan.allowed"),
         ("[signature]\nkeys = []", "signature.keys"),
         ('[scan]\nallow = ["odd"]', "odd"),
         ('[ledger]\nregistry = "r"\nstanding = "liked"', "ledger.standing"),
