@@ -50,7 +50,7 @@ class Evidence(Record):
     scan: str = ""
     """Outcome of the scan of the files."""
     provenance: str = ""
-    """recomputed, consistent, asserted or contradicted."""
+    """Every claim with its grade: recomputed, consistent or asserted."""
     audit: str = ""
     """Verdict of the audit."""
     card: str = ""
