@@ -150,7 +150,7 @@ def _changes(before: _Seen | None, now: _Seen) -> list[WatchedChange]:
         old, new = before.get(name, ([], ""))[1], now.get(name, ([], ""))[1]
         if old != new:
             what = "changed" if old and new else "added" if new else "removed"
-            found.append(WatchedChange(file=name, what=what, before=old, after=new))  # type: ignore[arg-type]
+            found.append(WatchedChange(file=name, what=what, before=old, after=new))
     return found
 
 
