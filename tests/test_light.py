@@ -6,7 +6,7 @@ import pytest
 
 import molehunt
 
-ROOMS = ("records", "stats", "execution", "provenance", "world", "reports")
+ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs")
 HERE = Path(molehunt.__file__).parent
 
 

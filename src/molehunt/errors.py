@@ -9,6 +9,7 @@
     ├── TeacherError         a teacher model cannot be reached, or does not answer as it should
     ├── EndpointError        a suspect's endpoint cannot be reached, or does not answer as it should
     │   └── BudgetError          the requests or tokens that may be spent there are spent
+    ├── SigningError         a key, a certificate or a signature cannot be used, or what is to be signed is not fit for it
     ├── StoreError           the store cannot be read or written
     │   └── CorruptArtifactError a stored artifact does not match its digest
     ├── TrainingError        training cannot go on (loss is not a number, nothing to train)
@@ -18,6 +19,8 @@
     ├── GatewayError         the gateway cannot be started, or its state cannot be read
     │   └── PolicyError          a folder of policies cannot be used; names the file and the line
     ├── LogError             a log cannot be written or read; a gateway that cannot write refuses to answer
+    ├── LedgerError          a registry's roles or approvals cannot be read, are not whole, or do not allow what was asked
+    │   └── NotAdmittedError     a policy does not admit a model
     ├── SandboxError         programs that a model wrote cannot be run shut in, so they are not run
     └── StepError            a step of a graph failed; carries the step's name and the reason
 
@@ -79,6 +82,10 @@ class BudgetError(EndpointError):
     """The requests or tokens that may be spent at an endpoint are spent."""
 
 
+class SigningError(MolehuntError):
+    """A key, a certificate or a signature cannot be used, or what is to be signed is not fit for it."""
+
+
 class StoreError(MolehuntError, OSError):
     """The store cannot be read or written."""
 
@@ -113,6 +120,14 @@ class PolicyError(GatewayError, ValueError):
 
 class LogError(MolehuntError, OSError):
     """A log cannot be written or read; a gateway that cannot write refuses to answer."""
+
+
+class LedgerError(MolehuntError):
+    """A registry's roles or approvals cannot be read, are not whole, or do not allow what was asked."""
+
+
+class NotAdmittedError(LedgerError):
+    """A policy does not admit a model."""
 
 
 class SandboxError(MolehuntError):

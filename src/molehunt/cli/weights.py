@@ -1,24 +1,31 @@
-"""`molehunt weights`: what comes with a model, examined before it is loaded."""
+"""`molehunt weights`: what comes with a model, examined before it is loaded; the words for it, and `scan`."""
 
 import json
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from molehunt.cli import weights_registry, weights_signing, weights_watch
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, StoreOption
 
 if TYPE_CHECKING:
     from molehunt.records.scans import Finding, ScanReport
 
-app = typer.Typer(help="Weights as security artifacts: look at a model folder before loading it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Weights as security artifacts: look at a model folder before loading it, sign it, verify it, admit it, watch it.",
+    no_args_is_help=True,
+)
 _CODES = {"nothing found": 0, "found": FOUND, "not fully examined": NOT_EXAMINED}
-
-
-@app.callback()
-def _nouns() -> None:
-    """Keeps `scan` a word of its own while it is the only one."""
+app.command()(weights_signing.sign)
+app.command()(weights_signing.verify)
+app.command()(weights_registry.admit)
+app.command()(weights_registry.roles)
+app.command()(weights_registry.propose)
+app.command()(weights_registry.approve)
+app.command()(weights_registry.promote)
+app.command()(weights_registry.revoke)
+app.command()(weights_registry.ledger)
+app.command()(weights_watch.watch)
 
 
 @app.command()
@@ -37,32 +44,19 @@ def scan(
 
     Exit code 0: examined, nothing found. 1: found something. 3: not all could be examined, which is never a pass.
     """
+    from molehunt.cli.weights_places import place_of
     from molehunt.errors import UsageError
     from molehunt.provenance.scanning import scan_folder
     from molehunt.reports.sarif import scan_sarif
 
     if as_json and as_sarif:
         raise UsageError("--json and --sarif", wanted="one of them", got="both", do="leave one out")
-    report = scan_folder(_folder(model, store), _folder(base, store) if base else None)
+    report = scan_folder(place_of(model, store), place_of(base, store) if base else None)
     if as_json or as_sarif:
         print(json.dumps(scan_sarif(report) if as_sarif else report.to_json(), indent=1))
     else:
         _shown(report)
     raise typer.Exit(_CODES[report.outcome])
-
-
-def _folder(model: str, store: str | None) -> Path:
-    """Where it lies. A hub name is refused: loading fetches only what is fit to load, and the rest is what to look at."""
-    from molehunt.errors import UsageError
-
-    if Path(model).exists() or model.count("/") > 1:
-        return Path(model)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", model) and not model.startswith("."):
-        do = f"fetch it whole (hf download {model} --local-dir FOLDER) and scan FOLDER"
-        raise UsageError(f"model {model!r}", wanted="a model folder here", got="no such folder", do=do)
-    from molehunt.experiments.commands import folder_of
-
-    return folder_of(model, store)
 
 
 def _shown(report: "ScanReport") -> None:

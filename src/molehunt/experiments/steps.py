@@ -17,7 +17,7 @@ from molehunt.errors import DataError, ModelError
 from molehunt.execution.progress import report
 from molehunt.organisms.card import CARD
 from molehunt.records import Conversation
-from molehunt.records.identity import IGNORED, tree_digest
+from molehunt.records.identity import IGNORED, SIGNATURE, tree_digest
 from molehunt.records.lines import read_jsonl, write_jsonl
 from molehunt.records.rows import Row
 
@@ -48,7 +48,9 @@ def import_model(config: dict[str, Any], parents: dict[str, Path], out: Path) ->
 
     source = Path(config["where"]["folder"])
     check_folder(source)
-    shutil.copytree(source, out / "model", ignore=lambda folder, names: IGNORED if folder == str(source) else ())
+    shutil.copytree(
+        source, out / "model", ignore=lambda folder, names: (*IGNORED, SIGNATURE) if folder == str(source) else ()
+    )
     if tree_digest(out / "model") != config["tree_digest"]:
         raise ModelError(
             f"model {source}", wanted="one that stays as it is while it is read", got="changes", do="run again"

@@ -1,7 +1,5 @@
 """Anchors: where a chain's last hash is told to somebody who does not keep the log, so that a cut tail is seen."""
 
-import hashlib
-import hmac
 import json
 import os
 import time
@@ -16,6 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from molehunt.errors import LogError
 from molehunt.records.base import Record
+from molehunt.records.signing import hmac_header
 
 _TRIES, _PAUSE, _TIMEOUT = 3, 0.5, 5.0
 """Of a webhook: how often it is tried, and seconds."""
@@ -72,7 +71,7 @@ class WebhookAnchor:
 
     def put(self, line: AnchorLine) -> None:
         body = line.canonical().encode()
-        headers = {"Content-Type": "application/json", **signature_header(body, self.secret)}
+        headers = {"Content-Type": "application/json", **hmac_header(body, self.secret)}
         for tried in range(_TRIES):
             try:
                 request = urllib.request.Request(self.url, body, headers, method="POST")
@@ -82,13 +81,6 @@ class WebhookAnchor:
                 if tried == _TRIES - 1:
                     raise LogError(f"anchor {self.url}", wanted="an answer of 2xx", got=str(error)[:120]) from error
             time.sleep(_PAUSE * 2**tried)
-
-
-def signature_header(body: bytes, secret: bytes) -> dict[str, str]:
-    """The header by which a receiver knows the sender; none without a secret."""
-    if not secret:
-        return {}
-    return {"X-Molehunt-Signature": f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"}
 
 
 def anchor_of(place: "str | Path | Anchor") -> Anchor:

@@ -35,8 +35,11 @@ class Background:
             task: Task | None = self._tick
             with suppress(queue.Empty):
                 task = self._tasks.get(timeout=self._seconds)
-            if task is None:
+            if task is None and self._tasks.empty():
                 return
+            if task is None:  # what is being done puts more; the end comes after it
+                self._tasks.put(None)
+                continue
             try:
                 task()
                 self.trouble = ""

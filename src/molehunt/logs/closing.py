@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from molehunt.errors import LogError
@@ -65,12 +67,19 @@ def read_lines(lines: Path) -> Iterator[Entry]:
 
 def read_table(table: Path) -> Iterator[Entry]:
     """The records of a closed segment. Raises LogError if it cannot be read."""
+    return map(entry_of, read_rows(table, ["seq", "time", "event", "body", "prev", "hash", *CONTENT]))
+
+
+def read_rows(table: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a closed segment, all columns unless some are named. Raises LogError if it cannot be read."""
     try:
         with pq.ParquetFile(table) as file:
-            names = ["seq", "time", "event", "body", "prev", "hash", *CONTENT]
-            for batch in file.iter_batches(batch_size=ROWS, columns=names):
-                yield from map(entry_of, batch.to_pylist())
-    except (OSError, ValueError, KeyError, MemoryError) as error:
+            missing = set(columns or SCHEMA.names) - set(file.schema_arrow.names)
+            if missing:
+                raise ValueError(f"no column {min(missing)}")
+            for batch in file.iter_batches(batch_size=ROWS, columns=columns):
+                yield from batch.to_pylist()
+    except (OSError, ValueError, KeyError, MemoryError, OverflowError, pa.ArrowException) as error:
         raise LogError(f"log file {table}", wanted="a closed segment", got=str(error)[:120]) from None
 
 

@@ -15,6 +15,7 @@ from molehunt.logs import events
 from molehunt.logs.chain import Entry
 
 _MARK = '"@"'
+_DECODER = json.JSONDecoder()
 _TYPES = {
     **dict.fromkeys(events.CONTENT, pa.string()),
     **dict.fromkeys(events.TEXTS, pa.string()),
@@ -29,33 +30,45 @@ SCHEMA = pa.schema(
 """`time` is the text that was hashed; DuckDB casts it to a timestamp."""
 
 
-def row_of(entry: Entry) -> dict[str, Any]:
-    """One record as a row."""
-    found = entry.attributes()
-    body, contents = _split(entry.body, found)
-    row: dict[str, Any] = entry._asdict() | {"body": body}
-    for name in _TYPES:
-        row[name] = contents.get(name) if name in events.CONTENT else _typed(name, found.get(name))
-    return row
-
-
 def table_of(entries: Sequence[Entry]) -> pa.Table:
     """Records as a table of `SCHEMA`."""
-    return pa.Table.from_pylist([row_of(entry) for entry in entries], schema=SCHEMA)
+    columns: dict[str, list[Any]] = {name: [None] * len(entries) for name in _TYPES}
+    bodies = []
+    for row, entry in enumerate(entries):
+        found = entry.attributes()
+        body, contents = _split(entry.body, found)
+        bodies.append(body)
+        for name, value in found.items():
+            if name in _TYPES:
+                columns[name][row] = contents.get(name) if name in events.CONTENT else _typed(name, value)
+    fixed = [[entry.seq for entry in entries], [entry.time for entry in entries], [entry.event for entry in entries]]
+    fixed += [bodies, [entry.prev for entry in entries], [entry.hash for entry in entries]]
+    values = dict(zip(SCHEMA.names, fixed, strict=False)) | columns
+    return pa.table([pa.array(values[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
+
+
+def row_of(entry: Entry) -> dict[str, Any]:
+    """One record as a row, with all columns."""
+    (row,) = table_of([entry]).to_pylist()
+    return dict(row)
 
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
     """The record of a row, to the byte."""
     contents = {name: row[name] for name in events.CONTENT if row[name] is not None}
-    return Entry(row["seq"], row["time"], row["event"], _whole(row["body"], contents), row["prev"], row["hash"])
+    return Entry(row["seq"], row["time"], row["event"], _whole(row["body"] or "", contents), row["prev"], row["hash"])
 
 
 def _split(body: str, found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    is_ascii = body.isascii()
-    contents = {name: _dumped(found[name], is_ascii) for name in events.CONTENT if found.get(name) is not None}
-    rest = body
-    for name, text in contents.items():
-        rest = rest.replace(f'"{name}":{text}', f'"{name}":{_MARK}', 1)
+    """The body with its long contents marked, and their texts as they stand in it."""
+    rest, contents = body, {}
+    for name in events.CONTENT:
+        if found.get(name) is None:
+            continue
+        start = rest.find(f'"{name}":') + len(name) + 3
+        value, end = _DECODER.raw_decode(rest, start)
+        if value == found[name]:  # not one of the same name, deeper
+            contents[name], rest = rest[start:end], f"{rest[:start]}{_MARK}{rest[end:]}"
     return (rest, contents) if _whole(rest, contents) == body else (body, {})
 
 
@@ -63,10 +76,6 @@ def _whole(rest: str, contents: Mapping[str, str]) -> str:
     for name, text in contents.items():
         rest = rest.replace(f'"{name}":{_MARK}', f'"{name}":{text}', 1)
     return rest
-
-
-def _dumped(value: Any, is_ascii: bool) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=is_ascii)
 
 
 def _typed(name: str, value: Any) -> Any:

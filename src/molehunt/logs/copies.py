@@ -13,8 +13,11 @@ def copy_closed(segment: Segment, url: str) -> None:
         files, root = _opened(url)
         place = f"{root.rstrip('/')}/{segment.worker}"
         files.makedirs(place, exist_ok=True)
-        for path in (segment.table, segment.head_file):
+        records = segment.table if not segment.lines.exists() else segment.lines
+        for path in (records, segment.head_file):
             files.put_file(str(path), f"{place}/{path.name}")
+        if records == segment.table and files.exists(f"{place}/{segment.lines.name}"):
+            files.rm_file(f"{place}/{segment.lines.name}")
     except (OSError, ValueError, ImportError) as error:
         raise LogError(f"log copy {url}", wanted="a place that can be written", got=str(error)[:120]) from error
 

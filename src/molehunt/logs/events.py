@@ -88,11 +88,17 @@ FLAG = "molehunt.flag"
 BY = "molehunt.by"
 """Who flagged."""
 
+IMPORTED_TIME = "molehunt.imported.time"
+"""When the call was, ISO 8601, as its source says; a record's own time is when it was imported."""
+IMPORTED_FROM = "molehunt.imported.from"
+"""FILE:LINE."""
+
 CONTENT = (INPUT, OUTPUT, SYSTEM, TOOLS, PROMPT)
 """What may be long: kept in columns of their own, and once."""
 TEXTS = (
     OPERATION, PROVIDER, CONVERSATION, REQUEST_MODEL, RESPONSE_MODEL, RESPONSE_ID, OUTPUT_TYPE, ERROR, SERVER, CALL_ID, CLIENT, USER,
     APPLICATION, ENDPOINT, MODEL_DIGEST, DIGEST_SOURCE, ADAPTER_DIGEST, TEMPLATE_DIGEST, DECISION, POLICY, INTERRUPTED, FLAG, BY,
+    IMPORTED_TIME, IMPORTED_FROM,
 )  # fmt: skip
 INTEGERS = (
     MAX_TOKENS, SEED, CHOICES, USAGE_INPUT, USAGE_OUTPUT, USAGE_CACHE_READ, USAGE_CACHE_CREATION, USAGE_REASONING, PORT, STATUS,

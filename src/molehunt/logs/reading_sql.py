@@ -47,7 +47,7 @@ WITH records AS (
     WHERE event = 'flag' AND "molehunt.flag" IS NOT NULL GROUP BY id
 )
 SELECT r.id AS call_id,
-    r.time::TIMESTAMPTZ AS started,
+    coalesce(try_cast(r."molehunt.imported.time" AS TIMESTAMPTZ), r.time::TIMESTAMPTZ) AS started,
     coalesce(r."gen_ai.conversation.id", r.id) AS session,
     coalesce(r."molehunt.client", '') AS client,
     coalesce(r."molehunt.user", '') AS "user",

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -21,6 +21,7 @@ from molehunt.errors import LogError, UsageError
 from molehunt.records.base import Record, sha256_text
 from molehunt.records.signing import CheckingKey, Signature, SigningKey, is_signed, sign_text
 
+R = TypeVar("R", bound=Record)
 HOLD = "HOLD"
 _WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SEGMENT = re.compile(r"(\d{8})\.(jsonl|parquet|head\.json|pruned\.json)")
@@ -115,18 +116,21 @@ class Segment:
         return f"{self.worker}/{self.number:08d}"
 
     def head(self) -> SignedHead | None:
-        """Its head; None if it has none, or one that cannot be read."""
-        try:
-            return SignedHead.model_validate_json(self.head_file.read_bytes())
-        except (OSError, ValidationError):
-            return None
+        """Its head; None if it has none, or one that is not as it was written, to the byte."""
+        return _exact(self.head_file, SignedHead)
 
     def pruned(self) -> SignedPruned | None:
-        """Its tombstone; None if it has none, or one that cannot be read."""
-        try:
-            return SignedPruned.model_validate_json(self.pruned_file.read_bytes())
-        except (OSError, ValidationError):
-            return None
+        """Its tombstone; None if it has none, or one that is not as it was written, to the byte."""
+        return _exact(self.pruned_file, SignedPruned)
+
+
+def _exact(path: Path, kind: type[R]) -> R | None:
+    try:
+        text = path.read_bytes()
+        found = kind.model_validate_json(text)
+    except (OSError, ValidationError):
+        return None
+    return found if (found.canonical() + "\n").encode() == text else None
 
 
 def worker_folder(log: Path, worker: str) -> Path:

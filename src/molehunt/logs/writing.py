@@ -132,18 +132,22 @@ class LogWriter:
         return line
 
     def close(self) -> None:
-        """Close the open segment, finish what is under way, and let another writer have the chain."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            with _told(self.folder):
-                head = self._close_segment() if self._count > 1 else None
-        if head is not None:
-            self._background.put(lambda: self._finish(self._segment, head))
+        """Finish what is under way, close the open segment, and let another writer have the chain.
+
+        Raises:
+            LogError: if the last anchor could not be told, or the last segment not be closed; the next writer does it then.
+        """
+        if self._is_closed:
+            return
         self._background.stop()
-        os.close(self._handle)
-        os.close(self._guard)
+        with self._lock, _told(self.folder):
+            self._is_closed = True
+            try:
+                if self._count > 1:
+                    self._finish(self._segment, self._close_segment())
+            finally:
+                os.close(self._handle)
+                os.close(self._guard)
 
     # One segment -----------------------------------------------------------------------------------------------------
 
@@ -243,16 +247,19 @@ class LogWriter:
                 self._background.put(lambda segment=segment, head=signed.head: self._finish(segment, head))  # type: ignore[misc]
 
     def _finish(self, segment: Segment, head: Head) -> None:
-        """Tell the anchors, rewrite the segment, copy it elsewhere, and write down the digest of the file."""
+        """Tell the anchors, rewrite the segment, write down the digest of the file, and copy it elsewhere.
+
+        The last segment of a writer keeps its lines until the next writer comes: the digest of the file has to stand in the chain.
+        """
         line = AnchorLine(
             worker=self.worker, segment=head.segment, seq=head.first_seq + head.count - 1, hash=head.last_hash,
             head=head_digest(head), time=_now(),
         )  # fmt: skip
         self._tell(line)
-        self._rewrite(segment.lines, segment.table)
         if not self._is_closed:
-            self.append("closed", {"segment": segment.number, "sha256": file_sha256(segment.table)})
-        segment.lines.unlink(missing_ok=True)
+            self._rewrite(segment.lines, segment.table)
+            self._sync(self._note("closed", {"segment": segment.number, "sha256": file_sha256(segment.table)}).seq)
+            segment.lines.unlink(missing_ok=True)
         if self._copies:
             copy_closed(segment, self._copies)
 
@@ -263,7 +270,12 @@ class LogWriter:
             except LogError as error:
                 if self._is_closed:
                     raise
-                self.append("anchor-failed", {"seq": line.seq, "hash": line.hash, "error": str(error)})
+                self._note("anchor-failed", {"seq": line.seq, "hash": line.hash, "error": str(error)})
+
+    def _note(self, event: str, body: Mapping[str, Any]) -> RecordRef:
+        """Write what the log says of itself; it closes no segment, or closing one might never come to an end."""
+        with self._lock, _told(self.folder):
+            return self._write(event, body_text(event, body))
 
 
 class _told:

@@ -13,7 +13,7 @@ FIT: tuple[Kind, ...] = ("weights", "json", "text", "template", "tokenizer")
 """What may be loaded."""
 
 _SUFFIXES: dict[str, Kind] = {
-    ".safetensors": "weights", ".json": "json", ".gguf": "gguf", ".jinja": "template", ".jinja2": "template",
+    ".safetensors": "weights", ".json": "json", ".sig": "json", ".gguf": "gguf", ".jinja": "template", ".jinja2": "template",
     ".model": "tokenizer", ".tiktoken": "tokenizer", ".spm": "tokenizer",
     **dict.fromkeys((".txt", ".md", ".rst", ".yaml", ".yml", ".csv", ".tsv", ".jsonl", ".cff", ".bib", ".bpe", ".toml", ".svg"), "text"),
     **dict.fromkeys((".py", ".sh", ".js", ".ipynb", ".ps1", ".bat", ".c", ".cu", ".cpp", ".pth.py"), "code"),
@@ -38,6 +38,14 @@ def kind_of(name: str) -> Kind:
     if path.parts[:2] == (".cache", "huggingface") and path.suffix in (".metadata", ".lock", ".tag", ""):
         return "text"
     return _NAMES.get(path.name.lower()) or _SUFFIXES.get(path.suffix.lower(), "other")
+
+
+def is_documentation(name: str) -> bool:
+    """True of what people read and nothing loads, by its name: the only files that may lie unsigned beside signed ones."""
+    path = PurePosixPath(name.lower())
+    if path.suffix in (".md", ".rst", ".bib", ".cff", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".sig"):
+        return True
+    return _NAMES.get(path.stem) == "text" and path.suffix in ("", ".txt")
 
 
 def read_json(path: Path) -> Any:

@@ -28,7 +28,7 @@ def list_folder(folder: Path, limits: Limits) -> Listing:
 
     Links of the Hugging Face cache, from `snapshots/REVISION/` to `blobs/` beside it, are followed.
     """
-    found, blobs = Listing(), _blobs(folder)
+    found, blobs = Listing(), cache_blobs(folder)
     for name, path in _entries(folder, folder):
         if len(found.files) + len(found.findings) >= limits.files:
             told = f"more than {limits.files} files: the rest was not looked at"
@@ -82,7 +82,8 @@ def _link(found: Listing, name: str, path: Path, folder: Path, blobs: Path | Non
         found.findings.append(Finding.of("path", name, "a link to a folder, which is not entered"))
 
 
-def _blobs(folder: Path) -> Path | None:
+def cache_blobs(folder: Path) -> Path | None:
+    """Where the Hugging Face cache keeps the files of a snapshot; None if this is none."""
     place = folder.resolve()
     blobs = place.parent.parent / "blobs"
     return blobs if place.parent.name == "snapshots" and blobs.is_dir() else None

@@ -1,7 +1,6 @@
 """Scan a model folder before anything of it is loaded: what is fit to load, what pickles, code and templates would do."""
 
-import hashlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from molehunt.errors import ModelError
@@ -13,7 +12,7 @@ from molehunt.provenance.listing import Listing, list_folder
 from molehunt.provenance.remote_code import code_findings
 from molehunt.provenance.shards import shard_findings
 from molehunt.provenance.tensors import HeaderError, count_not_finite, read_header
-from molehunt.records.identity import IGNORED, file_digest
+from molehunt.records.identity import IGNORED, file_digest, is_part, root_of
 from molehunt.records.scans import Finding, ScanReport, SeenFile
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -173,11 +172,7 @@ class _Scan:
 
 def _root(seen: tuple[SeenFile, ...]) -> str | None:
     """The OpenSSF root digest, as `records.identity.root_digest`; None if a file was not read."""
-    root = hashlib.sha256()
-    for file in sorted(seen, key=lambda file: PurePosixPath(file.name)):
-        if file.name.split("/")[0] in IGNORED:
-            continue
-        if file.sha256 is None:
-            return None
-        root.update(bytes.fromhex(file.sha256))
-    return root.hexdigest()
+    digests = {file.name: file.sha256 for file in seen if is_part(file.name)}
+    if None in digests.values():
+        return None
+    return root_of({name: bytes.fromhex(digest or "") for name, digest in digests.items()})

@@ -1,12 +1,15 @@
 """What "the same model" means: digests of files, and the reference that records carry."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from molehunt.records.base import Record
 
 IGNORED = (".git", ".gitignore", ".gitattributes", ".github")
 """Top-level names that the OpenSSF Model Signing specification leaves out by default."""
+SIGNATURE = "model.sig"
+"""The file at the top of a folder that holds its signature, and so is no part of what is signed."""
 
 
 class ModelRef(Record):
@@ -24,6 +27,15 @@ class ModelRef(Record):
     """Number of weights."""
 
 
+def is_part(name: str) -> bool:
+    """True if a file counts in digests of its folder: it is neither version control nor the signature.
+
+    Args:
+        name: POSIX path in the folder.
+    """
+    return name != SIGNATURE and name.partition("/")[0] not in IGNORED
+
+
 def root_digest(folder: Path, suffix: str = "") -> str:
     """The OpenSSF Model Signing v1.0 root digest of a folder, file serialization, SHA-256.
 
@@ -32,11 +44,16 @@ def root_digest(folder: Path, suffix: str = "") -> str:
     Args:
         suffix: only count files whose names end so.
     """
-    root = hashlib.sha256()
-    for path in _files(folder):
-        if path.name.endswith(suffix):
-            root.update(file_digest(path))
-    return root.hexdigest()
+    return root_of(
+        {p.relative_to(folder).as_posix(): file_digest(p) for p in _files(folder) if p.name.endswith(suffix)}
+    )
+
+
+def root_of(digests: Mapping[str, bytes]) -> str:
+    """The root digest from the raw SHA-256 of every file, by POSIX path; what is no part of the model is to be left out."""
+    return hashlib.sha256(
+        b"".join(digests[name] for name in sorted(digests, key=lambda name: name.split("/")))
+    ).hexdigest()
 
 
 def tree_digest(folder: Path) -> str:
@@ -53,6 +70,11 @@ def file_digest(path: Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def _files(folder: Path) -> list[Path]:
-    found = [p for p in folder.rglob("*") if p.is_file() and p.relative_to(folder).parts[0] not in IGNORED]
+    found = [p for p in folder.rglob("*") if p.is_file() and is_part(p.relative_to(folder).as_posix())]
     return sorted(found, key=lambda p: PurePosixPath(p.relative_to(folder).as_posix()))

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import hashlib
+import hmac
 from typing import Protocol
 
 from molehunt.records.base import Record
@@ -55,3 +57,10 @@ def is_signed(key: CheckingKey, text: str, signature: Signature | None) -> bool:
         return key.verify(text.encode("utf-8"), base64.b64decode(signature.value, validate=True))
     except binascii.Error:
         return False
+
+
+def hmac_header(body: bytes, secret: bytes) -> dict[str, str]:
+    """The header by which the receiver of a POST knows who sent it; none without a secret."""
+    if not secret:
+        return {}
+    return {"X-Molehunt-Signature": f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"}

@@ -1,0 +1,146 @@
+"""One decision on a model: its signature, scan, provenance, audit and standing in the ledger, by one policy."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from molehunt.errors import LedgerError, MolehuntError, NotAdmittedError
+from molehunt.provenance.keys import load_public_key
+from molehunt.provenance.ledger import Ledger, read_ledger_anchors
+from molehunt.provenance.policy import (
+    GRADES,
+    AuditPolicy,
+    LedgerPolicy,
+    Policy,
+    ProvenancePolicy,
+    ScanPolicy,
+    SignaturePolicy,
+)
+from molehunt.provenance.scanning import scan_folder
+from molehunt.provenance.signing import verify_folder
+from molehunt.provenance.trust import KeyTrust
+from molehunt.records.audits import AuditResult
+from molehunt.records.identity import root_digest
+from molehunt.records.registry import Admission, Evidence, Reason
+
+Grader = Callable[[Path], str]
+"""Gives the provenance grade of a folder; raises MolehuntError if it cannot tell."""
+
+
+def admit(
+    model: Path, policy: Policy, *, audit: Path | None = None, grader: Grader | None = None, name: str = ""
+) -> Admission:
+    """Whether a policy admits a model folder, with every reason; nothing of it is loaded.
+
+    Args:
+        audit: the audit's result.json; else it is looked for in the policy's folder.
+        grader: how provenance is graded, if the policy asks for it.
+        name: what to call the model; its path if empty.
+
+    Raises:
+        ModelError: if there is no such folder.
+        MolehuntError: if a key or the ledger that the policy names cannot be read.
+    """
+    digest = root_digest(model)
+    found: list[Reason] = []
+    evidence: dict[str, str] = {}
+    if policy.signature:
+        found.append(_signature(model, digest, policy.signature, evidence))
+    if policy.scan:
+        found.append(_scan(model, digest, policy.scan, evidence))
+    if policy.provenance:
+        found.append(_provenance(model, policy.provenance, grader, evidence))
+    if policy.audit:
+        found.append(_audit(digest, policy.audit, audit, evidence))
+    if policy.ledger:
+        found.append(_ledger(digest, policy.ledger))
+    return Admission(model=name or str(model), root_digest=digest, reasons=tuple(found), evidence=Evidence(**evidence))
+
+
+def require_admitted(admission: Admission) -> None:
+    """Raises NotAdmittedError with the first reason that stands against it."""
+    against = [reason for reason in admission.reasons if reason.outcome != "passed"]
+    if against:
+        told = "; ".join(f"{reason.check}: {reason.why}" for reason in against)
+        raise NotAdmittedError(f"model {admission.model}", wanted="a model that the policy admits", got=told)
+
+
+def _signature(model: Path, digest: str, policy: SignaturePolicy, evidence: dict[str, str]) -> Reason:
+    trust = KeyTrust(tuple(load_public_key(path) for path in policy.keys))
+    report = verify_folder(model, trust)
+    if report.is_verified and report.root_digest != digest:
+        return Reason(check="signature", outcome="not examined", why="the files changed while they were examined")
+    if report.is_verified and report.signer:
+        evidence["signer"] = report.signer.name or report.signer.key_id
+        return Reason(check="signature", outcome="passed", why=f"signed by key {report.signer.key_id[:16]}")
+    return Reason(check="signature", outcome="refused", why=f"{report.outcome}: {report.reason}")
+
+
+def _scan(model: Path, digest: str, policy: ScanPolicy, evidence: dict[str, str]) -> Reason:
+    report = scan_folder(model, policy.base)
+    evidence["scan"] = report.outcome
+    counted = [finding for finding in report.counted if finding.rule not in policy.allow]
+    left = [finding for finding in report.not_analysed if finding.rule not in policy.allow]
+    if counted:
+        more = f" (and {len(counted) - 1} more)" if counted[1:] else ""
+        return Reason(check="scan", outcome="refused", why=f"{counted[0].file}: {counted[0].message}{more}")
+    if left or report.root_digest != digest:
+        why = f"{left[0].file}: {left[0].message}" if left else "the files are not those that were hashed"
+        return Reason(check="scan", outcome="not examined", why=why)
+    return Reason(check="scan", outcome="passed", why=f"{len(report.files)} files, nothing found that is not let be")
+
+
+def _provenance(model: Path, policy: ProvenancePolicy, grader: Grader | None, evidence: dict[str, str]) -> Reason:
+    if grader is None:
+        return Reason(check="provenance", outcome="not examined", why="nothing here grades provenance")
+    try:
+        grade = grader(model)
+    except MolehuntError as error:
+        return Reason(check="provenance", outcome="not examined", why=str(error))
+    evidence["provenance"] = grade
+    is_enough = grade in GRADES and GRADES.index(grade) >= GRADES.index(policy.grade)
+    why = f"it is {grade}; {policy.grade} is wanted"
+    return Reason(check="provenance", outcome="passed" if is_enough else "refused", why=why)
+
+
+def _audit(digest: str, policy: AuditPolicy, named: Path | None, evidence: dict[str, str]) -> Reason:
+    place = named or (policy.folder / f"{digest}.json" if policy.folder else None)
+    if place is None or not place.is_file():
+        where = f" at {place}" if place else ""
+        return Reason(check="audit", outcome="not examined", why=f"there is no result of an audit{where}")
+    try:
+        data = place.read_bytes()
+        result = AuditResult.model_validate_json(data)
+    except (OSError, ValidationError) as error:
+        why = f"{place} is no result of an audit: {str(error).splitlines()[0][:120]}"
+        return Reason(check="audit", outcome="not examined", why=why)
+    subject = result.identity.subject
+    if subject is None or subject.root_digest != digest:
+        return Reason(check="audit", outcome="refused", why=f"{place} is of another model")
+    evidence |= {"audit": result.verdict, "card": result.card or "", "audit_sha256": hashlib.sha256(data).hexdigest()}
+    if result.verdict not in policy.verdicts:
+        return Reason(check="audit", outcome="refused", why=f"the verdict is: {result.verdict}")
+    if policy.card and not result.card:
+        return Reason(check="audit", outcome="refused", why="no card spoke of such models")
+    return Reason(check="audit", outcome="passed", why=f"{result.verdict}, by card {result.card}")
+
+
+def _ledger(digest: str, policy: LedgerPolicy) -> Reason:
+    try:
+        owner = load_public_key(policy.owner) if policy.owner else None
+        ledger = Ledger.open(policy.registry, owner)
+        standing = ledger.standing(digest)
+        problem = ledger.verify(read_ledger_anchors(policy.anchors)).problem
+    except LedgerError as error:
+        return Reason(check="ledger", outcome="refused", why=str(error))
+    if standing == "revoked":
+        entry = ledger.revocation(digest)
+        return Reason(check="ledger", outcome="refused", why=f"it was revoked: {entry.reason if entry else ''}")
+    if problem:
+        return Reason(check="ledger", outcome="refused", why=f"entry {problem.seq} of the ledger: {problem.what}")
+    wanted = {"any": (), "approved": ("approved", "promoted"), "promoted": ("promoted",)}[policy.standing]
+    if wanted and standing not in wanted:
+        return Reason(check="ledger", outcome="refused", why=f"it is {standing}; {policy.standing} is wanted")
+    return Reason(check="ledger", outcome="passed", why=f"it is {standing}")
