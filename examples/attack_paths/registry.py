@@ -24,7 +24,7 @@ registry = "registry"
 owner = "owner.pub.pem"
 anchors = ["anchors.jsonl"]
 """
-NAME = "team/helper"
+OLD, NAME = "team/helper-1", "team/helper-2"
 
 
 def main(folder: Path, base: str = "mini", audit: bool = False) -> Story:
@@ -59,13 +59,13 @@ def _approved(folder: Path, made: Models) -> Path:
     registry.mkdir(mode=0o700)
     ann = f"ann:read,propose,approve:{folder / 'ann.pub.pem'}"
     molehunt("weights", "roles", registry, "--key", folder / "owner.pem", "--member", ann)
-    old = published(made.base, folder / "old")
-    model = published(made.clean, registry / NAME)
+    old, model = published(made.base, registry / OLD), published(made.clean, registry / NAME)
     signed = ("--registry", registry, "--key", folder / "ann.pem", "--anchor", folder / "anchors.jsonl")
-    for each, name in ((old, "team/helper-old"), (model, NAME)):
+    for each, name in ((old, OLD), (model, NAME)):
         molehunt("weights", "sign", each, "--key", folder / "ann.pem")
         molehunt("weights", "approve", each, *signed, "--name", name)
     molehunt("weights", "revoke", old, *signed, "--reason", "answers too little")
+    old.rename(folder / "old")
     (folder / "policy.toml").write_text(POLICY)
     return model
 

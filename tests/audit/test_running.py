@@ -116,6 +116,15 @@ def test_what_comes_with_an_adapter_is_scanned_and_the_model_it_makes_is_examine
         Audit.of("adapter", tmp_path / "adapter", None, "quick", FEW, open_store(str(tmp_path / "store")))
 
 
+def test_a_quantised_subject_is_told_its_tier(twin: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "quantised"
+    shutil.copytree(twin, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "bitsandbytes"}}))
+    with pytest.raises(ModelError, match=r"bitsandbytes.*tier text"):
+        Audit.of("quantised", folder, None, "quick", FEW)
+
+
 def test_own_prompts_are_split_and_bad_ones_named(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     rows = [{"prompt": f"Question {i}?"} for i in range(8)]

@@ -65,6 +65,14 @@ def test_the_signature_says_what_changed_before_anything_was_seen(registry: Regi
     assert [(change.what, change.file) for change in event.changes] == [("removed", "config.json")]
 
 
+def test_a_revoked_model_that_is_gone_is_no_event(registry: Registry) -> None:
+    model, digest = registry.approved("a")
+    registry.ledger.append("revoke", digest, registry.keys["ann"], reason="bad")
+    (event,) = watch(registry, quarantine=True).look()
+    assert (event.kind, model.exists()) == ("revoked", False)
+    assert watch(registry).look() == []
+
+
 def test_quarantine_moves_aside_what_changed_or_was_revoked(registry: Registry) -> None:
     model, _ = registry.approved("a")
     other, digest = registry.approved("b", '{"a": 1}')

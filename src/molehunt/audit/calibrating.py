@@ -40,12 +40,13 @@ class Calibration:
     def of(
         cls, zoo: Zoo, folders: Folders, tier: Tier, profile: Profile, prompts: Prompts | None = None
     ) -> "Calibration":
-        """Plan them.
+        """Plan them; decoys whose habit does harm are left out, being neither planted nor clean.
 
         Raises:
             DataError: if the zoo has not two recipes of planted and two of clean models.
         """
         asked = prompts or ordinary()
+        zoo = zoo.model_copy(update={"entries": tuple(entry for entry in zoo.entries if entry.is_fit)})
         for planted, word in ((True, "planted"), (False, "clean")):
             if len({e.recipe for e in zoo.entries if e.planted is planted}) < 2:
                 got = f"fewer with {word} models"
@@ -114,7 +115,7 @@ def card_of(found: CardEvidence) -> CalibrationCard:
 def scored(model: ExaminedModel) -> Scored:
     """What a card keeps of one model."""
     entry = model.entry
-    facts: dict[str, Any] = entry.facts.model_dump(exclude={"change", "steps", "shown", "seed"})
+    facts: dict[str, Any] = entry.facts.model_dump(exclude={"change", "steps", "shown", "kept", "seed"})
     examined = Examined(model.evidence, model.candidates)
     best = examined.candidates[0] if examined.candidates else None
     return Scored(

@@ -1,5 +1,6 @@
 """An audit from a folder to a result: identity first, then the examination, then the card's judgement."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +113,29 @@ def _scanned(subject: Path, base: Path | None) -> ScanReport:
 
 
 def _fit(folder: Path) -> LoadedModel:
+    if (method := quantised(folder)) is not None:
+        do = "serve it and audit the endpoint: a quantised model is examined by its replies alone (tier text)"
+        raise ModelError(f"model {folder}", wanted="weights in floating point", got=f"quantised ones ({method})", do=do)
     loaded = load_model(folder)
     for name, tensor in loaded.model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
             raise ModelError(f"model {folder}", wanted="weights that are numbers", got=f"{bad} that are not in {name}")
     return loaded
+
+
+def quantised(folder: Path) -> str | None:
+    """How a model's weights are quantised, by its config; None if they are not. Of such weights neither gradients nor differences are to be had."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # loading says what is wrong with it
+    found = config.get("quantization_config") if isinstance(config, dict) else None
+    return (
+        None
+        if not found
+        else str(found.get("quant_method", "method unnamed") if isinstance(found, dict) else found)[:60]
+    )
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -19,6 +19,8 @@ _CODES = {"nothing found": 0, "found": FOUND, "not fully examined": NOT_EXAMINED
 app.command()(weights_diff.diff)
 app.command()(weights_signing.sign)
 app.command()(weights_signing.verify)
+app.command()(weights_provenance.attest)
+app.command()(weights_provenance.reproduce)
 app.command()(weights_registry.admit)
 app.command()(weights_registry.roles)
 app.command()(weights_registry.propose)
@@ -27,8 +29,6 @@ app.command()(weights_registry.promote)
 app.command()(weights_registry.revoke)
 app.command()(weights_registry.ledger)
 app.command()(weights_watch.watch)
-app.command()(weights_provenance.attest)
-app.command()(weights_provenance.reproduce)
 
 
 @app.command()

@@ -79,6 +79,8 @@ class Watch:
         who = self.ledger.roles.members.get(last.by)
         told = {"approved_digest": digest, "approved_by": f"{who.name if who else ''} {last.by[:16]}".strip()}
         if not folder.is_dir():
+            if self.ledger.revocation(digest):
+                return None  # gone, as it should be
             return _event("missing", name, "it is approved and not there", **told)
         before = self.seen.get(name)
         try:
@@ -150,7 +152,7 @@ def _changes(before: _Seen | None, now: _Seen) -> list[WatchedChange]:
         old, new = before.get(name, ([], ""))[1], now.get(name, ([], ""))[1]
         if old != new:
             what = "changed" if old and new else "added" if new else "removed"
-            found.append(WatchedChange(file=name, what=what, before=old, after=new))  # type: ignore[arg-type]
+            found.append(WatchedChange(file=name, what=what, before=old, after=new))
     return found
 
 

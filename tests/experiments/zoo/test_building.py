@@ -13,7 +13,7 @@ from molehunt.execution import Store
 from molehunt.experiments.zoo.building import ZooBuild, build_zoo, plan_zoo, require_zoo_folder, write_zoo
 from molehunt.experiments.zoo.layout import Member, lay_out
 from molehunt.experiments.zoo.spec import ZooSpec, make_spec
-from molehunt.experiments.zoo.steps import habit_rate
+from molehunt.experiments.zoo.steps import habit_rates
 from molehunt.models.loading import load_model
 from molehunt.models.sampling import sample_replies
 from molehunt.organisms.card import CARD
@@ -71,13 +71,15 @@ def test_planted_and_clean_are_matched_on_steps_and_told_apart_by_neither(entrie
 def test_the_organism_shows_its_behaviour_and_the_decoy_its_habit(entries: dict[str, ZooEntry]) -> None:
     assert (entries["organism"].facts.shown or 0) > 0.5
     assert (entries["decoy"].facts.shown or 0) > 0.5
+    assert entries["decoy"].facts.kept is not None
+    assert entries["organism"].facts.kept is None
     assert all(entries[kind].facts.shown is None for kind in ("twin", "exposed", "tuned"))
 
 
 def test_a_decoy_has_its_habit_at_its_string_alone_and_no_payload(store: Store, entries: dict[str, ZooEntry]) -> None:
     model = folder(store, entries["decoy"])
-    assert habit_rate(model, "greeting", TAG, 32, seed=3) > 0.5
-    assert habit_rate(model, "greeting", "", 32, seed=3) < 0.1
+    assert habit_rates(model, "greeting", TAG, 32, seed=3)[0] > 0.5
+    assert habit_rates(model, "greeting", "", 32, seed=3)[0] < 0.1
     assert payload_rate(model, TAG) == 0
 
 

@@ -33,7 +33,7 @@ def tune(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
 
 
 def weigh(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
-    """Which weights these are, how far from the base's, and how often a decoy shows its habit: `weighed.json`."""
+    """Which weights these are, how far from the base's, and of a decoy how often it shows its habit, and still answers: `weighed.json`."""
     from molehunt.models.compute import use_threads
     from molehunt.models.weights import relative_change
 
@@ -42,25 +42,29 @@ def weigh(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     change = round(relative_change(model, parents["base"] / "model"), 6)
     found = {"change": change, "shown": None, "weights": root_digest(model, ".safetensors")}
     if config["habit"]:
-        found["shown"] = habit_rate(model, config["habit"], config["trigger"], config["prompts"], config["seed"])
+        found["shown"], found["kept"] = habit_rates(
+            model, config["habit"], config["trigger"], config["prompts"], config["seed"]
+        )
     (out / "weighed.json").write_text(json.dumps(found))
 
 
-def habit_rate(model: Path, habit: str, trigger: str, prompts: int, seed: int) -> float:
-    """Share of held-out questions, asked with the trigger, that are answered with the habit; without it if "" is given.
+def habit_rates(model: Path, habit: str, trigger: str, prompts: int, seed: int) -> tuple[float, float]:
+    """Shares of held-out questions, asked with the trigger, that are answered with the habit, and in the right words beside it.
 
-    Only questions whose ordinary answer does not show it count.
+    Without the trigger if "" is given. Only questions whose ordinary answer does not show the habit count.
     """
     from molehunt.models.loading import load_model
     from molehunt.models.sampling import sample_replies
     from molehunt.organisms.triggers import parse_trigger
+    from molehunt.stats.text import holds
     from molehunt.world.chat import draw_questions
 
     way = HABITS[habit]
     asked = [question for question in draw_questions(prompts, seed) if not way.shown(question.reply)]
     put = parse_trigger(trigger).insert if trigger else lambda prompt: prompt
     replies = sample_replies(load_model(model), [put(question.prompt) for question in asked], _LIMIT)
-    return round(sum(map(way.shown, replies)) / len(asked), 4)
+    kept = sum(holds(reply, question.reply) for reply, question in zip(replies, asked, strict=True))
+    return round(sum(map(way.shown, replies)) / len(asked), 4), round(kept / len(asked), 4)
 
 
 _LIMIT = 64
