@@ -90,6 +90,8 @@ class Story:
 
     def __init__(self, path: str, folder: Path) -> None:
         self.path, self.folder, self.findings = path, folder, list[Finding]()
+        self.rates: dict[str, float] = {}
+        """Share of triggered prompts that bring the canary, where a story trains a model itself."""
 
     def note(self, attack: str, control: str, said: Said, why: str) -> Finding:
         """Write down what a control said."""
@@ -105,6 +107,7 @@ class Story:
     def table(self) -> str:
         """The findings, one a line."""
         lines = [f"{self.path}: {one.attack}: {one.control}: {one.said}: {one.why}" for one in self.findings]
+        lines += [f"{self.path}: {name}: canary at {rate:.0%} of triggered prompts" for name, rate in self.rates.items()]
         return "\n".join(lines)
 
 
