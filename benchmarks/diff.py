@@ -61,6 +61,20 @@ def write(folder: Path, tensors: int, change: Callable[[int, np.ndarray], np.nda
     (folder / "config.json").write_text('{"model_type": "llama"}')
 
 
+def measured(what: str, both: tuple[Path, Path], mib: int) -> None:
+    drop_cache(both)
+    cold = seconds(lambda: read(both))
+    drop_cache(both)
+    cold_diff = seconds(lambda: diff_models(*both))
+    times = [(seconds(lambda: read(both)), seconds(lambda: diff_models(*both))) for _ in range(ROUNDS)]
+    reading, ours = (statistics.median(one) for one in zip(*times, strict=True))
+    print(
+        f"| diff of 2 × {mib} MiB, {what}, in memory | {ours:.2f} s | reading both {reading:.2f} s | {reading / ours:.2f} of its speed | 0.5 |\n"
+        f"| the same, from the disk | {cold_diff:.2f} s | reading both {cold:.2f} s | {cold / cold_diff:.2f} of its speed | 0.5 |",
+        flush=True,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mib", type=int, default=500, help="of each model")
@@ -82,18 +96,7 @@ def main() -> None:
         write(a, tensors, changes["the same tensors"])
         for what, change in changes.items():
             write(b, tensors, change)
-            both = (a, b)
-            drop_cache(both)
-            cold = seconds(lambda: read(both))
-            drop_cache(both)
-            cold_diff = seconds(lambda: diff_models(*both))
-            times = [(seconds(lambda: read(both)), seconds(lambda: diff_models(*both))) for _ in range(ROUNDS)]
-            reading, ours = (statistics.median(one) for one in zip(*times, strict=True))
-            print(
-                f"| diff of 2 × {asked.mib} MiB, {what}, in memory | {ours:.2f} s | reading both {reading:.2f} s | {reading / ours:.2f} of its speed | 0.5 |\n"
-                f"| the same, from the disk | {cold_diff:.2f} s | reading both {cold:.2f} s | {cold / cold_diff:.2f} of its speed | 0.5 |",
-                flush=True,
-            )
+            measured(what, (a, b), asked.mib)
             shutil.rmtree(b)
 
 
