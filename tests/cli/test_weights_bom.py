@@ -94,8 +94,8 @@ def test_the_command_takes_results_and_audits(molehunt: Command, folder: Path, t
     assert_refused(molehunt("weights", "bom", folder, "--audit", tmp_path / "gone"), "No such file")
 
 
-def test_a_planted_model_says_so(organism: Path, molehunt: Command, store: Store) -> None:
-    bill = json.loads(molehunt("weights", "bom", organism, "--store", store.root).out)
+def test_a_planted_model_says_so(planted: Path, molehunt: Command, store: Store) -> None:
+    bill = json.loads(molehunt("weights", "bom", planted, "--store", store.root).out)
     limits = bill["metadata"]["component"]["modelCard"]["considerations"]["technicalLimitations"]
     assert "backdoor was planted" in limits[0]
     assert {one["type"] for one in bill["components"]} == {"file", "machine-learning-model", "data", "library"}
