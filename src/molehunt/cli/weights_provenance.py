@@ -12,6 +12,7 @@ from molehunt.cli.weights_signing import PasswordOption
 
 if TYPE_CHECKING:
     from molehunt.execution import Store
+    from molehunt.provenance.trust import Trust
     from molehunt.records.attestations import Attestation, Claim, ProvenanceReport
 
 AttestationOption = Annotated[
@@ -84,16 +85,15 @@ def reproduce(
     raise typer.Exit(FOUND if result.grade == "contradicted" else 0)
 
 
-def check(folder: Path, keys: tuple[Path, ...], base: Path | None, data: Path | None) -> "ProvenanceReport":
+def check(folder: Path, trust: "Trust", base: Path | None, data: Path | None) -> "ProvenanceReport":
     """The attestation of a folder, checked; for `weights verify --provenance`."""
     from molehunt.errors import UsageError
     from molehunt.provenance.grading import check_provenance
-    from molehunt.provenance.keys import load_public_key
     from molehunt.provenance.trust import KeyTrust
 
-    if not keys:
+    if not isinstance(trust, KeyTrust):
         raise UsageError("--provenance", wanted="--key FILE: attestations are signed with a key", got="none")
-    return check_provenance(folder, KeyTrust(tuple(map(load_public_key, keys))), base, data)
+    return check_provenance(folder, trust, base, data)
 
 
 def provenance_shown(report: "ProvenanceReport | None") -> None:
