@@ -71,7 +71,7 @@ def reproduce(
     from molehunt.experiments.reproducing import reproduce as made_again
 
     folder, own = place_of(model, store), _opened(store)
-    told = _recipe(folder, own, tuple(key or ()), attestation)
+    told = recipe_of(folder, own, tuple(key or ()), attestation)
     if work is not None:
         require_new_folder(work)
     with tempfile.TemporaryDirectory() as aside, watching("making it again") as watch:
@@ -115,7 +115,7 @@ def claims_shown(claims: "tuple[Claim, ...]") -> None:
         say("")
 
 
-def _recipe(folder: Path, store: "Store", keys: tuple[Path, ...], place: Path | None) -> "Attestation":
+def recipe_of(folder: Path, store: "Store", keys: tuple[Path, ...], place: Path | None) -> "Attestation":
     """By an attestation whose signature is verified; without a key by the store's own records."""
     from molehunt.errors import SigningError
     from molehunt.experiments.attesting import attest as attested
