@@ -84,6 +84,11 @@ def test_members_are_checked(molehunt: Command, tmp_path: Path) -> None:
     assert_refused(molehunt(*words, "ann"), "NAME:ROLE")
     assert_refused(molehunt("weights", "roles", tmp_path / "registry"), "roles")
     assert molehunt(*words, f"ann:read:{tmp_path}/ann.pub").code == 0
+    assert molehunt(*words, f"ann:read,approve:{tmp_path}/ann.pub").code == 0
+    assert_refused(molehunt(*words, f"ann:read:{tmp_path}/ann.pub"), "more roles")
+    retired = molehunt("weights", "roles", tmp_path / "registry", "--key", tmp_path / "owner.pem", "--retire", "ann")
+    assert (retired.code, "version 3" in retired.out) == (0, True)
+    assert_refused(molehunt(*words, f"ann:read,approve:{tmp_path}/ann.pub"), "retired")
     other = ("weights", "roles", tmp_path / "registry", "--key", tmp_path / "ann.pem", "--one-person")
     assert_refused(molehunt(*other), "the owner's key")
 

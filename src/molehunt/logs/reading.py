@@ -81,6 +81,15 @@ def to_calls(batches: Iterable[pa.RecordBatch]) -> Iterator[Call]:
             yield Call.model_validate(row)
 
 
+def has_call(log: Path, call_id: str) -> bool:
+    """True if a log has a request of this id. Raises LogError if it cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="molehunt-log-") as scratch, _told(log):
+        files = _listed(list(tables(log, Path(scratch))))
+        with _connected("1GB", 0, scratch) as connection:
+            query = f"""SELECT 1 FROM read_parquet({files}, union_by_name = true) WHERE event = 'request' AND "molehunt.call.id" = ? LIMIT 1"""
+            return bool(connection.execute(query, [call_id]).fetchall())
+
+
 def write_calls(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
     """Write batches of `CALLS` to a Parquet file that `calls` reads; returns how many calls."""
     count = 0
