@@ -13,8 +13,10 @@ from molehunt.errors import LedgerError, UsageError
 from molehunt.provenance.admission import admit
 from molehunt.provenance.keys import load_public_key
 from molehunt.provenance.ledger import Ledger
+from molehunt.provenance.model_places import RemoteModels
 from molehunt.provenance.policy import read_policy
 from molehunt.provenance.roles import ROLES, member, read_signed_roles, write_roles
+from molehunt.provenance.watching import Watch
 from molehunt.records.identity import root_digest
 from molehunt.records.registry import Action, Admission, Evidence, Member, Role, Roles, SignedEntry
 from molehunt.records.signing import is_signed
@@ -23,6 +25,17 @@ from molehunt.records.signing import is_signed
 def opened(registry: Path, owner: Path | None) -> Ledger:
     """The ledger of a registry. Raises LedgerError or SigningError."""
     return Ledger.open(registry, load_public_key(owner) if owner else None)
+
+
+def watch_of(registry: str, owner: Path | None, state: Path, quarantine: bool, reference: Path | None) -> Watch:
+    """A watch over a registry in a folder or at a URL. Raises LedgerError or SigningError."""
+    if "://" not in registry:
+        return Watch(opened(Path(registry), owner), state, quarantine, reference)
+    models = RemoteModels(registry)
+    here = state.parent / f"{state.stem}-ledger"
+    here.mkdir(parents=True, exist_ok=True, mode=0o700)
+    models.refresh(here)
+    return Watch(opened(here, owner), state, quarantine, reference, models)
 
 
 def decided(model: str, policy: Path, audit: Path | None, store: str | None) -> Admission:
