@@ -1,5 +1,6 @@
 """`molehunt gateway`: a door before models that limits what they may do and records what they did."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -110,8 +111,10 @@ def serve(
         raise UsageError("--encrypt, --encrypt-key", wanted="both or neither", got="one")
     bounds = Bounds(body=max_body, answering=timeout, stall=stall, asking=ask_timeout)
     with contextlib.ExitStack() as stack:
+        tend: Callable[[], None] = lambda: None  # noqa: E731
         if model is not None:
-            behind = [stack.enter_context(running.model_server(model))]
+            served, server = stack.enter_context(running.model_server(model))
+            behind, tend = [served], server.tend
         else:
             behind = [UpstreamSettings.parsed(one, key_env=key_env, declared=digest) for one in upstream or ()]
         settings = GatewaySettings(
@@ -123,7 +126,7 @@ def serve(
             rehash=rehash, canaries=canaries, webhook=webhook, webhook_key_env=webhook_key_env,
             base=UpstreamSettings.parsed(base, key_env=key_env) if base else None, bounds=bounds,
         )  # fmt: skip
-        running.serve(settings, lambda text: print(text, flush=True))
+        running.serve(settings, lambda text: print(text, flush=True), tend)
     print("stopped", file=sys.stderr)
 
 

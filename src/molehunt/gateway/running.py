@@ -41,8 +41,11 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def serve(settings: GatewaySettings, say: Callable[[str], None]) -> None:
+def serve(settings: GatewaySettings, say: Callable[[str], None], tend: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM or SIGINT.
+
+    Args:
+        tend: called often, to look after what else must run.
 
     Raises:
         MolehuntError: if the address is taken, or policies, keys, audits or the model cannot be read.
@@ -59,7 +62,7 @@ def serve(settings: GatewaySettings, say: Callable[[str], None]) -> None:
         if settings.policy is None:
             say("no --policy: every tool is denied")
         say(f"gateway at {url_of(place)}; log {settings.log}; Ctrl-C stops it")
-        Supervisor(place, settings.workers, lambda number, own: work(settings, number, own), say).run()
+        Supervisor(place, settings.workers, lambda number, own: work(settings, number, own), say, tend).run()
 
 
 def check(settings: GatewaySettings) -> None:
@@ -124,10 +127,10 @@ def log_options(settings: GatewaySettings) -> dict[str, Any]:
 
 
 @contextmanager
-def model_server(folder: Path) -> Iterator[UpstreamSettings]:
+def model_server(folder: Path) -> Iterator[tuple[UpstreamSettings, ModelServer]]:
     """A local model behind the gateway."""
     server = ModelServer(folder)
     try:
-        yield UpstreamSettings(url=server.start(), folder=folder)
+        yield UpstreamSettings(url=server.start(), folder=folder), server
     finally:
         server.stop()
