@@ -5,7 +5,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the functions load torch, which `import molehunt` must not
-    from molehunt.experiments.api import demo, load, measure, plant, remove
+    from molehunt.experiments.admitting import load
+    from molehunt.experiments.api import demo, measure, plant, remove
 
 __all__ = ["demo", "load", "measure", "plant", "remove"]
 
@@ -18,5 +19,6 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("molehunt.experiments.api"), name)
+        home = "admitting" if name == "load" else "api"  # what is loaded may be refused before torch is
+        return getattr(import_module(f"molehunt.experiments.{home}"), name)
     raise AttributeError(f"module 'molehunt' has no attribute {name!r}")

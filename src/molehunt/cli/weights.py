@@ -5,19 +5,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molehunt.cli import weights_signing
+from molehunt.cli import weights_bom, weights_diff, weights_provenance, weights_registry, weights_signing, weights_watch
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, StoreOption
 
 if TYPE_CHECKING:
     from molehunt.records.scans import Finding, ScanReport
 
 app = typer.Typer(
-    help="Weights as security artifacts: look at a model folder before loading it, sign it, verify it.",
+    help="Weights as security artifacts: look at a model folder before loading it, sign it, verify it, admit it, watch it.",
     no_args_is_help=True,
 )
 _CODES = {"nothing found": 0, "found": FOUND, "not fully examined": NOT_EXAMINED}
+app.command()(weights_diff.diff)
 app.command()(weights_signing.sign)
 app.command()(weights_signing.verify)
+app.command()(weights_provenance.attest)
+app.command()(weights_provenance.reproduce)
+app.command()(weights_bom.bom)
+app.command()(weights_registry.admit)
+app.command()(weights_registry.roles)
+app.command()(weights_registry.propose)
+app.command()(weights_registry.approve)
+app.command()(weights_registry.promote)
+app.command()(weights_registry.revoke)
+app.command()(weights_registry.ledger)
+app.command()(weights_watch.watch)
 
 
 @app.command()

@@ -1,11 +1,10 @@
 """The Python API: `import molehunt`, then plant, remove, measure, load, demo."""
 
 import multiprocessing
-import warnings
 from pathlib import Path
 from typing import Any
 
-from molehunt.errors import OrganismWarning, UsageError
+from molehunt.errors import UsageError
 from molehunt.execution import open_store
 from molehunt.experiments.commands import (
     MadeModel,
@@ -18,10 +17,7 @@ from molehunt.experiments.commands import (
 )
 from molehunt.experiments.demo import DemoSettings, run_demo
 from molehunt.experiments.demo_result import demo_result
-from molehunt.experiments.recipes import find_folder
 from molehunt.experiments.words import flag_of
-from molehunt.models.loading import LoadedModel, load_model
-from molehunt.records.marker import read_marker
 from molehunt.records.panels import Examined
 from molehunt.records.results import DemoResult
 
@@ -143,19 +139,6 @@ def measure(
         safety=safety,
     )  # fmt: skip
     return measure_organism(request, store)
-
-
-def load(model: str | Path, *, store: str | Path | None = None) -> LoadedModel:
-    """Load a model (a folder, a hub name, a fingerprint in the store), safetensors only; warns with OrganismWarning if it says that it has a planted backdoor.
-
-    Raises:
-        MolehuntError: if it cannot be loaded, or not without executing something.
-    """
-    folder = find_folder(str(model), open_store(store))
-    mark = read_marker(folder)
-    if isinstance(mark, dict) and mark.get("kind") == "organism":
-        warnings.warn(f"{folder}: this model has a planted backdoor; do not deploy it", OrganismWarning, stacklevel=2)
-    return load_model(folder)
 
 
 def demo(*, base: str = "tiny", seed: int = 0, store: str | Path | None = None, jobs: int = 0) -> DemoResult:

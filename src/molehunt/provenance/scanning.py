@@ -39,7 +39,7 @@ def scan_folder(path: Path, base: Path | None = None, limits: Limits | None = No
     scan.examine_suspects()
     scan.found += code_findings(scan.documents, scan.files)
     scan.found += shard_findings(scan.documents, scan.headers, scan.files)
-    scan.found += template_findings(scan.templates, _base_templates(base, limits), limits)
+    scan.found += template_findings(scan.templates, chat_templates(base, limits) if base else {}, limits)
     return scan.report(path)
 
 
@@ -49,12 +49,14 @@ def _require_folder(path: Path) -> None:
         raise ModelError(f"model {path}", wanted="a model folder", got=got, do="check the path")
 
 
-def _base_templates(base: Path | None, limits: Limits) -> dict[str, str]:
-    """The base's chat templates by name; of several places, the one that transformers takes."""
-    if base is None:
-        return {}
-    _require_folder(base)
-    scan = _Scan(list_folder(base, limits), limits)
+def chat_templates(folder: Path, limits: Limits) -> dict[str, str]:
+    """The chat templates of a folder by name; of several places, the one that transformers takes.
+
+    Raises:
+        ModelError: if there is no such folder, or it is empty.
+    """
+    _require_folder(folder)
+    scan = _Scan(list_folder(folder, limits), limits)
     for name in scan.files:
         if kind_of(name) in ("json", "template", "gguf"):
             scan.look(name)

@@ -150,9 +150,8 @@ class CertificateTrust:
             roots.write_bytes(_pem(self.roots))
             _ask_library(raw, lambda config: config.use_certificate_verifier(certificate_chain=[roots]))
         seen = _seen(bundle.certificates[0])
-        if not bundle.is_signed_by(
-            PublicKey(bundle.certificates[0].public_key())
-        ):  # the library takes older encodings too
+        key = _key_of(bundle.certificates[0])
+        if key is None or not bundle.is_signed_by(key):  # the library takes the encoding of before 1.0 as well
             raise WrongSignatureError("what it says was not signed with that certificate")
         return seen
 

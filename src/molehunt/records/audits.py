@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from molehunt.records.base import Record
+from molehunt.records.diffs import Change
 from molehunt.records.endpoints import EndpointProbe
 from molehunt.records.estimates import Estimate
 from molehunt.records.evidence import Evidence, Tier, Verified
@@ -31,18 +32,6 @@ class Kinship(Record):
     """Tensors of the subject that the base lacks, or has in another shape."""
     template_differs: bool = False
     """The chat templates' texts differ: what the two see is then not the same text."""
-
-
-class Change(Record):
-    """One thing that differs between subject and base, read from their files."""
-
-    what: str
-    """config, generation config, tokenizer, added tokens, chat template, tensors or rows."""
-    name: str
-    """The key, token, tensor or file."""
-    before: str
-    """As text, cut to a line; empty if the base has none."""
-    after: str
 
 
 class Identity(Record):

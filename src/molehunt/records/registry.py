@@ -1,10 +1,10 @@
 """A registry of models: who may do what, what was approved on which evidence, what a policy says, what a watch saw."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from molehunt.records.base import Record, sha256_text
+from molehunt.records.base import Record
 from molehunt.records.signing import Signature
 
 Role = Literal["read", "propose", "approve", "promote"]
@@ -50,7 +50,7 @@ class Evidence(Record):
     scan: str = ""
     """Outcome of the scan of the files."""
     provenance: str = ""
-    """recomputed, consistent, asserted or contradicted."""
+    """Every claim with its grade: recomputed, consistent or asserted."""
     audit: str = ""
     """Verdict of the audit."""
     card: str = ""
@@ -65,8 +65,8 @@ class LedgerEntry(Record):
     seq: int = Field(ge=0)
     time: str
     action: Action
-    digest: str = Field(pattern="^[0-9a-f]{64}$")
-    """Root digest of the model."""
+    model: str = Field(pattern="^[0-9a-f]{64}$")
+    """Its root digest."""
     name: str = ""
     """Its place in the registry; a revocation needs none."""
     by: str
@@ -76,16 +76,13 @@ class LedgerEntry(Record):
     prev: str
     """Hash of the entry before."""
 
-    def hash(self) -> str:
-        """SHA-256 of the canonical JSON, in which the hash before stands."""
-        return sha256_text(self.canonical())
-
 
 class SignedEntry(Record):
     """An entry as it lies in the ledger."""
 
     entry: LedgerEntry
     hash: str
+    """The entry's digest, in which the hash before stands."""
     signature: Signature
     """Of the canonical JSON of the entry."""
 
@@ -130,6 +127,10 @@ class LedgerReport(Record):
             return "broken"
         return "verified" if not self.unanchored and self.is_owner_named else "not fully verified"
 
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values, with its outcome."""
+        return {"outcome": self.outcome, **self.model_dump(mode="json")}
+
 
 Check = Literal["signature", "scan", "provenance", "audit", "ledger"]
 
@@ -156,6 +157,10 @@ class Admission(Record):
         said = {reason.outcome for reason in self.reasons}
         return "refused" if "refused" in said else "not examined" if "not examined" in said else "admitted"
 
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values, with its outcome."""
+        return {"outcome": self.outcome, **self.model_dump(mode="json")}
+
 
 class WatchedChange(Record):
     """One file that is not what it was."""
@@ -179,6 +184,8 @@ class WatchEvent(Record):
     approved_digest: str = ""
     found_digest: str = ""
     changes: tuple[WatchedChange, ...] = ()
+    difference: str = ""
+    """How the weights differ from the trusted copy, in one sentence."""
     approved_by: str = ""
     """Name and key id of who approved or promoted last."""
     quarantined: str = ""

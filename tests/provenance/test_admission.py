@@ -1,0 +1,152 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from molehunt.errors import ModelError, NotAdmittedError, UsageError
+from molehunt.provenance.admission import admit, require_admitted
+from molehunt.provenance.attestation import write_attestation
+from molehunt.provenance.policy import read_policy
+from molehunt.provenance.signing import sign_folder
+from molehunt.provenance.snapshot import snapshot
+from molehunt.provenance.trust import KeySigner
+from molehunt.records.attestations import Attestation, Material
+from molehunt.records.identity import root_digest
+from registries import Registry
+
+POLICY = """
+[signature]
+keys = ["ann.pub.pem"]
+[scan]
+[ledger]
+registry = "registry"
+owner = "owner.pub.pem"
+"""
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+def policy_of(folder: Path, text: str = POLICY) -> Path:
+    (folder / "policy.toml").write_text(text)
+    return folder / "policy.toml"
+
+
+def reasons(model: Path, policy: Path, **more: Path) -> tuple[str, dict[str, str]]:
+    found = admit(model, read_policy(policy), **more)  # type: ignore[arg-type]
+    return found.outcome, {one.check: one.outcome for one in found.reasons}
+
+
+def test_what_is_signed_clean_and_approved_is_admitted(registry: Registry, tmp_path: Path) -> None:
+    model, _ = registry.approved("m")
+    sign_folder(model, KeySigner(registry.keys["ann"]))
+    policy = policy_of(tmp_path)
+    assert reasons(model, policy) == ("admitted", dict.fromkeys(("signature", "scan", "ledger"), "passed"))
+
+
+def test_every_reason_is_told(registry: Registry, tmp_path: Path) -> None:
+    model, digest = registry.model("m")
+    sign_folder(model, KeySigner(registry.keys["eve"]))
+    (model / "modeling_own.py").write_text("import os\n")
+    outcome, said = reasons(model, policy_of(tmp_path))
+    assert (outcome, said) == ("refused", dict.fromkeys(("signature", "scan", "ledger"), "refused"))
+    admission = admit(model, read_policy(tmp_path / "policy.toml"))
+    assert admission.root_digest != digest
+    with pytest.raises(NotAdmittedError, match=r"signature: .*scan: .*ledger: it is unknown"):
+        require_admitted(admission)
+
+
+def test_a_revoked_model_is_refused_though_any_standing_will_do(registry: Registry, tmp_path: Path) -> None:
+    model, digest = registry.approved("m")
+    policy = policy_of(tmp_path, '[ledger]\nregistry = "registry"\nstanding = "any"\n')
+    assert reasons(model, policy)[0] == "admitted"
+    registry.ledger.append("revoke", digest, registry.keys["ann"], reason="INC-1")
+    found = admit(model, read_policy(policy))
+    assert (found.outcome, found.reasons[0].why) == ("refused", "it was revoked: INC-1")
+
+
+def test_promotion_may_be_asked_for(registry: Registry, tmp_path: Path) -> None:
+    model, digest = registry.approved("m")
+    policy = policy_of(tmp_path, '[ledger]\nregistry = "registry"\nstanding = "promoted"\n')
+    assert reasons(model, policy)[0] == "refused"
+    registry.ledger.append("promote", digest, registry.keys["bob"], name="m")
+    assert reasons(model, policy)[0] == "admitted"
+
+
+def test_what_is_asked_for_and_not_there_is_not_admitted(registry: Registry, tmp_path: Path) -> None:
+    model, _ = registry.model("m")
+    policy = policy_of(tmp_path, '[audit]\n[provenance]\nkeys = ["ann.pub.pem"]\n')
+    assert reasons(model, policy) == ("not examined", dict.fromkeys(("audit", "provenance"), "not examined"))
+
+
+def test_what_is_attested_must_hold_as_far_as_is_wanted(registry: Registry, tmp_path: Path) -> None:
+    model, digest = registry.model("m")
+    told = Attestation(
+        name="m", root_digest=digest, fingerprint="", recipe={}, materials=(Material(name="base", sha256="0" * 64),), seeds={},
+        libraries={}, python="3.11", machine="x86_64", created="2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    write_attestation(model, told, registry.keys["ann"])
+    policy = policy_of(tmp_path, '[provenance]\nkeys = ["ann.pub.pem"]\n')
+    assert reasons(model, policy)[0] == "admitted"
+    strict = policy_of(tmp_path, '[provenance]\nkeys = ["ann.pub.pem"]\nconsistent = ["model", "base", "dataset"]\n')
+    (reason,) = admit(model, read_policy(strict)).reasons
+    assert (reason.outcome, reason.why) == ("refused", "base is asserted, dataset is not told; consistent is wanted")
+    other = policy_of(tmp_path, '[provenance]\nkeys = ["bob.pub.pem"]\n')
+    assert reasons(model, other)[0] == "refused"
+    write_attestation(model, told.model_copy(update={"root_digest": "1" * 64}), registry.keys["bob"])
+    assert reasons(model, other)[0] == "refused"
+
+
+def test_an_audit_must_be_of_these_bytes_and_say_what_is_wanted(registry: Registry, tmp_path: Path) -> None:
+    from audit_records import audit_result
+
+    model, digest = registry.model("m")
+    policy = policy_of(tmp_path, '[audit]\nfolder = "audits"\n')
+    said = audit_result().model_dump(mode="json", by_alias=True)
+    place = tmp_path / "audits" / f"{digest}.json"
+    place.parent.mkdir()
+    for verdict, ours, card, outcome in (
+        ("nothing found within coverage", True, "embedded", "admitted"),
+        ("nothing found within coverage", True, None, "refused"),
+        ("nothing found within coverage", False, "embedded", "refused"),
+        ("flagged", True, "embedded", "refused"),
+        ("abstained", True, "embedded", "refused"),
+    ):
+        said["verdict"], said["card"] = verdict, card
+        said["identity"]["subject"]["root_digest"] = digest if ours else "0" * 64
+        place.write_text(json.dumps(said))
+        assert reasons(model, policy)[0] == outcome
+    place.write_text("{}")
+    assert reasons(model, policy)[0] == "not examined"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "at least one table"),
+        ("nonsense", "TOML"),
+        ("[scan]\nallowed = []", "scan.allowed"),
+        ("[signature]\nkeys = []", "signature.keys"),
+        ('[scan]\nallow = ["odd"]', "odd"),
+        ('[ledger]\nregistry = "r"\nstanding = "liked"', "ledger.standing"),
+    ],
+)
+def test_a_policy_with_an_error_is_refused_by_place(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_policy(policy_of(tmp_path, text))
+
+
+def test_a_snapshot_is_private_and_what_was_hashed(registry: Registry, tmp_path: Path) -> None:
+    model, digest = registry.model("m")
+    sign_folder(model, KeySigner(registry.keys["ann"]))
+    copy, found = snapshot(model, tmp_path)
+    assert (found, root_digest(copy)) == (digest, digest)
+    assert copy.stat().st_mode & 0o777 == 0o700
+    assert (copy / "model.sig").read_bytes() == (model / "model.sig").read_bytes()
+    (model / "out").symlink_to("/etc/passwd")
+    with pytest.raises(ModelError, match="out"):
+        snapshot(model, tmp_path)
+    with pytest.raises(ModelError, match="no such folder"):
+        snapshot(tmp_path / "none")
