@@ -1,5 +1,6 @@
 """A real gateway in processes of its own, before a real upstream in another."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-
-from mock_upstream import mock_upstream
 
 READ_ONLY = """
 permit(principal, action in Action::"use_tool", resource == Tool::"read");
@@ -35,7 +34,7 @@ class Gateway:
     client: httpx2.Client
 
     def post(self, endpoint: str, body: dict[str, Any], **more: Any) -> httpx2.Response:
-        return self.client.post(f"{self.url}/{endpoint}", json={"model": "mock", **body}, **more)
+        return self.client.post(f"{self.url}/{endpoint}", content=json.dumps({"model": "mock", **body}), **more)
 
     def chat(self, mock: dict[str, Any] | None = None, **body: Any) -> httpx2.Response:
         return self.post("chat/completions", {"messages": [{"role": "user", "content": "hi"}], "mock": mock, **body})
@@ -76,6 +75,7 @@ def gateway(folder: Path, policy: str, upstream: str, *options: str) -> Iterator
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     ) as process:
         assert process.stdout is not None
+        found: Gateway | None = None
         try:
             line = process.stdout.readline()
             url = next(word.rstrip(";") for word in line.split() if word.startswith("http"))
@@ -84,7 +84,11 @@ def gateway(folder: Path, policy: str, upstream: str, *options: str) -> Iterator
                 wait_for_health(found)
                 yield found
         finally:
-            process.send_signal(signal.SIGTERM)
+            if process.poll() is None:  # at once: closing a log takes its time, and nobody reads it any more
+                workers = found.workers() if found else []
+                process.kill()
+                for worker in workers:
+                    os.kill(worker, signal.SIGKILL)
             process.wait(60)
 
 
@@ -98,9 +102,3 @@ def wait_for_health(gateway: Gateway) -> None:
             pass
         assert time.monotonic() < end, "not healthy within a minute"
         time.sleep(0.02)
-
-
-@contextmanager
-def gateway_and_mock(folder: Path, policy: str, *options: str) -> Iterator[Gateway]:
-    with mock_upstream() as upstream, gateway(folder, policy, upstream, *options) as found:
-        yield found

@@ -110,6 +110,36 @@ def response(output: list[dict[str, Any]], status: str = "completed") -> dict[st
     return {"id": "resp_1", "object": "response", "status": status, "model": "mock", "output": output, **more}
 
 
+def responses_stream(items: list[dict[str, Any]], is_lying: bool = False) -> dict[str, Any]:
+    """As OpenAI streams it. A liar's deltas are harmless, and its ends say something else."""
+    found: list[dict[str, Any]] = [{"type": "response.created", "response": response([]), "sequence_number": 0}]
+    for at, item in enumerate(items):
+        place = {"output_index": at, "item_id": item.get("id", "x"), "content_index": 0, "sequence_number": 1}
+        opening = {**item, **({"content": []} if item["type"] == "message" else {"arguments": "", "input": ""})}
+        found.append({"type": "response.output_item.added", "item": opening, **place})
+        key = "arguments" if "arguments" in item else "input"
+        if item["type"] == "message":
+            part = {"type": "output_text", "text": "", "annotations": []}
+            found.append({"type": "response.content_part.added", "part": part, **place})
+            text = "harmless" if is_lying else item["content"][0]["text"]
+            found += [
+                {"type": "response.output_text.delta", "delta": text[i : i + 5], **place}
+                for i in range(0, len(text), 5)
+            ]
+            found.append({"type": "response.output_text.done", "text": item["content"][0]["text"], **place})
+        elif isinstance(item.get(key), str):
+            kind = "function_call_arguments" if key == "arguments" else "custom_tool_call_input"
+            found.append({"type": f"response.{kind}.delta", "delta": item[key], **place})
+            found.append({"type": f"response.{kind}.done", key: item[key], **place})
+        found.append({"type": "response.output_item.done", "item": item, **place})
+    found.append({"type": "response.completed", "response": response(items), "sequence_number": 9})
+    return {"type": "text/event-stream", "pieces": [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in found]}
+
+
+def call(name: str, token: str, key: str = "c1") -> dict[str, Any]:
+    return {"id": key, "type": "function", "function": {"name": name, "arguments": json.dumps({"token": token})}}
+
+
 async def main() -> None:
     server = await asyncio.start_server(handle, "127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     print(server.sockets[0].getsockname()[1], flush=True)

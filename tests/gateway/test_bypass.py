@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateways import ALL_BUT_SHELL, READ_ONLY, Gateway, gateway
-from mock_upstream import HEAD, chunks, events, message, mock_upstream, response
+from gateways import ALL_BUT_SHELL, Gateway, gateway
+from mock_upstream import HEAD, call, chunks, events, message, response, responses_stream
 
 SPELLINGS = (
     "shell", "SHELL", "Shell", "ｓｈｅｌｌ", "s\u200bhell", "shell ", "\tshell", "shell\u0000", "ſhell", "sh\u00adell", "\u202eshell",
@@ -24,10 +24,6 @@ TOOLS = [{"type": "function", "function": {"name": name}} for name in ("read", "
 Json = dict[str, Any]
 Form = Callable[[str, str], Json]
 """(name of the denied tool, token in its arguments) to a message."""
-
-
-def call(name: str, token: str, key: str = "c1") -> Json:
-    return {"id": key, "type": "function", "function": {"name": name, "arguments": json.dumps({"token": token})}}
 
 
 def as_json(name: str, token: str, key: str = "arguments") -> str:
@@ -79,18 +75,6 @@ CHAT_FORMS: dict[str, Form] = {
     "in reasoning": lambda name, token: {"content": "x", "reasoning_content": TEXTS["hermes"](name, token)},
     "in parts": lambda name, token: {"content": [{"type": "text", "text": TEXTS["hermes"](name, token)}]},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    with mock_upstream() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def strict(upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with gateway(tmp_path_factory.mktemp("strict"), READ_ONLY, upstream) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -162,30 +146,6 @@ def responses_forms(name: str, token: str) -> Iterator[tuple[str, list[Json]]]:
     yield "text", [message(TEXTS["hermes"](name, token))]
 
 
-def responses_stream(items: list[Json], is_lying: bool = False) -> Json:
-    """As OpenAI streams it. A liar's deltas are harmless, and its ends say something else."""
-    found: list[Json] = [{"type": "response.created", "response": response([]), "sequence_number": 0}]
-    for at, item in enumerate(items):
-        place = {"output_index": at, "item_id": item.get("id", "x"), "content_index": 0, "sequence_number": 1}
-        opening = {**item, **({"content": []} if item["type"] == "message" else {"arguments": "", "input": ""})}
-        found.append({"type": "response.output_item.added", "item": opening, **place})
-        key = "arguments" if "arguments" in item else "input"
-        if item["type"] == "message":
-            text = "harmless" if is_lying else item["content"][0]["text"]
-            found += [
-                {"type": "response.output_text.delta", "delta": text[i : i + 5], **place}
-                for i in range(0, len(text), 5)
-            ]
-            found.append({"type": "response.output_text.done", "text": item["content"][0]["text"], **place})
-        elif isinstance(item.get(key), str):
-            kind = "function_call_arguments" if key == "arguments" else "custom_tool_call_input"
-            found.append({"type": f"response.{kind}.delta", "delta": item[key], **place})
-            found.append({"type": f"response.{kind}.done", key: item[key], **place})
-        found.append({"type": "response.output_item.done", "item": item, **place})
-    found.append({"type": "response.completed", "response": response(items), "sequence_number": 9})
-    return {"type": "text/event-stream", "pieces": [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in found]}
-
-
 def requests(name: str, token: str, forms: list[str]) -> Iterator[tuple[str, str, Json]]:
     """(what, endpoint, body) of every way to bring the call to a client."""
     said = {form: CHAT_FORMS[form](name, token) for form in CHAT_FORMS}
@@ -214,7 +174,7 @@ def requests(name: str, token: str, forms: list[str]) -> Iterator[tuple[str, str
         yield f"responses {form}", "responses", {**body, "mock": {"pieces": [json.dumps(response(items))]}}
         for is_lying in (False, True):
             yield (
-                f"responses stream {form}",
+                f"responses stream {form}{' lying' if is_lying else ''}",
                 "responses",
                 {**body, "stream": True, "mock": responses_stream(items, is_lying)},
             )
@@ -246,14 +206,14 @@ def ways_through(gateway: Gateway, names: tuple[str, ...], every: int = 1) -> tu
     return tried, found
 
 
-def test_where_little_is_permitted_nothing_else_comes_through(strict: Gateway) -> None:
-    assert_closed(strict, SPELLINGS[:1], 1)
-    assert_closed(strict, SPELLINGS + OTHERS, 19)
+def test_where_little_is_permitted_nothing_else_comes_through(door: Gateway) -> None:
+    assert_closed(door, SPELLINGS[:1], 1)
+    assert_closed(door, SPELLINGS + OTHERS, 19)
 
 
 @pytest.mark.long
-def test_the_whole_matrix(strict: Gateway, loose: Gateway) -> None:
-    assert_closed(strict, SPELLINGS + OTHERS, 1)
+def test_the_whole_matrix(door: Gateway, loose: Gateway) -> None:
+    assert_closed(door, SPELLINGS + OTHERS, 1)
     assert_closed(loose, SPELLINGS, 1, ("built in", "unknown item"))
 
 
@@ -268,28 +228,28 @@ def test_where_one_tool_is_forbidden_no_spelling_of_it_comes_through(loose: Gate
     assert_closed(loose, SPELLINGS, 13, ("built in", "unknown item"))
 
 
-def test_the_paths_are_sound_permitted_calls_come_through(strict: Gateway) -> None:
+def test_the_paths_are_sound_permitted_calls_come_through(door: Gateway) -> None:
     missing = []
     for what, endpoint, body in requests("read", "yestoken", list(TEXTS)):
         is_denied = any(
             word in what for word in ("stray", "built in", "unknown item", "custom", "two holders", "broken", "lying")
         )
-        answer = strict.post(endpoint, body)
+        answer = door.post(endpoint, body)
         if not is_denied and "yestoken" not in answer.text and "python" not in what:
             missing.append((what, answer.text[:300]))
     assert not missing, missing[:3]
-    assert strict.health().status_code == 200
+    assert door.health().status_code == 200
 
 
-def test_tools_that_are_not_permitted_never_reach_the_model(strict: Gateway) -> None:
+def test_tools_that_are_not_permitted_never_reach_the_model(door: Gateway) -> None:
     for name in (*SPELLINGS[:6], "unknown"):
         tools = [{"type": "function", "function": {"name": "read"}}, {"type": "function", "function": {"name": name}}]
         choice = {"type": "function", "function": {"name": name}}
-        echoed = strict.post("chat/completions", {"messages": [], "tools": tools, "tool_choice": choice}).json()
+        echoed = door.post("chat/completions", {"messages": [], "tools": tools, "tool_choice": choice}).json()
         told = json.loads(echoed["choices"][0]["message"]["content"].removeprefix("echo "))
         assert [tool["function"]["name"] for tool in told["tools"]] == ["read"]
         assert "tool_choice" not in told
-    built_in = strict.post(
+    built_in = door.post(
         "responses",
         {"input": "x", "tools": [{"type": "web_search", "name": "read"}, {"type": "mcp", "server_label": "x"}]},
     )

@@ -1,0 +1,359 @@
+"""What rules can say: sessions, egress, arguments, operators, models; and a reload while requests run."""
+
+import hashlib
+import hmac
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateways import Gateway, gateway
+from mock_upstream import HEAD, call
+from molehunt.gateway.keys import Client, add_key
+from molehunt.logs.reading import calls, to_calls
+
+RULES = """
+@id("secrets") @tag("read_secret")
+permit(principal, action in Action::"use_tool", resource == Tool::"read_secret");
+
+@id("http")
+permit(principal, action in Action::"use_tool", resource == Tool::"http");
+
+@id("hosts")
+permit(principal, action == Action::"egress", resource in Host::"example.com");
+
+@id("after-secrets") @reason("a secret was read in this session")
+forbid(principal, action == Action::"egress", resource) when { context.session.tags.contains("read_secret") };
+
+@id("offer-files")
+permit(principal, action == Action::"offer_tool", resource == Tool::"write");
+
+@id("files")
+permit(principal, action == Action::"call_tool", resource == Tool::"write")
+when { context.arguments.path like "/tmp/*" && !(context.arguments.path like "*..*") };
+
+@id("pay") @ask("payments are for people")
+permit(principal in Group::"staff", action in Action::"use_tool", resource == Tool::"pay");
+
+@id("no-old-models")
+forbid(principal, action == Action::"request_model", resource == Model::"old");
+
+@id("never")
+forbid(principal, action == Action::"call_tool", resource == Tool::"http") when { context.sampling has temperature && context.sampling.temperature.greaterThan(decimal("1.9")) };
+"""
+NAMES = ("read_secret", "http", "write", "pay")
+TOOLS = [{"type": "function", "function": {"name": name}} for name in NAMES]
+KEYS = {"app": Client(name="app"), "staff": Client(name="staff", groups=("staff",)), "slow": Client(name="slow", per_minute=1),
+        "boss": Client(name="boss", operator=True)}  # fmt: skip
+
+
+class Hook:
+    """A webhook that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[dict[str, Any], str, bytes]] = []
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                hook.told.append((json.loads(body), self.headers["x-molehunt-signature"], body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/holds"
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    found = Hook()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def keys() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def ruled(
+    upstream: str, hook: Hook, keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("ruled")
+    keys |= {name: add_key(folder / "keys.json", client) for name, client in KEYS.items()}
+    more = (
+        "--keys",
+        str(folder / "keys.json"),
+        "--ask-timeout",
+        "4",
+        "--webhook",
+        hook.url,
+        "--webhook-key-env",
+        "HOOK_KEY",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOOK_KEY", "secret")
+        with gateway(folder, RULES, upstream, *more) as found:
+            yield found
+
+
+def said(*asked: tuple[str, Any]) -> dict[str, Any]:
+    """An answer that asks for tools (name, arguments)."""
+    made = [call(name, "x", f"c{i}") for i, (name, _) in enumerate(asked)]
+    for one, (_, arguments) in zip(made, asked, strict=True):
+        one["function"]["arguments"] = json.dumps(arguments)
+    message = {"role": "assistant", "content": None, "tool_calls": made}
+    return {
+        "pieces": [json.dumps({**HEAD, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})]
+    }
+
+
+def ask(door: Gateway, key: str, mock: dict[str, Any], session: str = "", **body: Any) -> dict[str, Any]:
+    headers = {"authorization": f"Bearer {key}"} | ({"x-session-id": session} if session else {})
+    full = {"messages": [{"role": "user", "content": "go"}], "tools": TOOLS, "mock": mock, **body}
+    answer = door.post("chat/completions", full, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["choices"][0])
+
+
+def names(choice: dict[str, Any]) -> list[str]:
+    return [one["function"]["name"] for one in choice["message"].get("tool_calls", ())]
+
+
+GET: Any = ("http", {"url": "https://api.example.com/x"})
+SECRET: Any = ("read_secret", {})
+
+
+def test_egress_is_to_permitted_hosts_alone(ruled: Gateway, keys: dict[str, str]) -> None:
+    assert names(ask(ruled, keys["app"], said(GET))) == ["http"]
+    for url in (
+        "https://evil.com/",
+        "https://example.com.evil.com/",
+        "http://example.com@evil.com/",
+        "http://2130706433/",
+        "evil.com/x",
+    ):
+        choice = ask(ruled, keys["app"], said(("http", {"deep": [{"url": url}]})))
+        assert names(choice) == []
+        assert "egress to" in choice["message"]["content"]
+        assert choice["finish_reason"] == "stop"
+
+
+def test_a_session_that_has_read_a_secret_sends_nothing_out(ruled: Gateway, keys: dict[str, str]) -> None:
+    assert names(ask(ruled, keys["app"], said(GET), "s1")) == ["http"]
+    assert names(ask(ruled, keys["app"], said(SECRET), "s1")) == ["read_secret"]
+    denied = ask(ruled, keys["app"], said(GET), "s1")
+    assert names(denied) == []
+    assert "a secret was read in this session" in denied["message"]["content"]
+    assert names(ask(ruled, keys["app"], said(GET), "s2")) == ["http"]
+    assert names(ask(ruled, keys["staff"], said(GET), "s1")) == ["http"]  # sessions are a client's own
+
+
+def test_it_holds_within_one_answer_and_by_the_history_alone(ruled: Gateway, keys: dict[str, str]) -> None:
+    assert names(ask(ruled, keys["app"], said(SECRET, GET))) == ["read_secret"]
+    history = [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "content": None, "tool_calls": [call("READ_SECRET", "x")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    ]
+    assert names(ask(ruled, keys["app"], said(GET), messages=history)) == []
+    told = [{"role": "assistant", "content": '<tool_call>{"name": "read_secret", "arguments": {}}</tool_call>'}]
+    assert names(ask(ruled, keys["app"], said(GET), messages=told)) == []
+
+
+def test_responses_are_one_session_by_their_ids(ruled: Gateway, keys: dict[str, str]) -> None:
+    def respond(name: str, arguments: dict[str, Any], number: str, before: str | None) -> str:
+        item = {"type": "function_call", "id": "f", "call_id": "c", "name": name, "arguments": json.dumps(arguments)}
+        mock = {
+            "pieces": [
+                json.dumps({"id": f"resp_{number}", "object": "response", "status": "completed", "output": [item]})
+            ]
+        }
+        tools = [{"type": "function", "name": one} for one in NAMES]
+        body = {"input": "go", "tools": tools, "mock": mock, "previous_response_id": before}
+        return ruled.post("responses", body, headers={"authorization": f"Bearer {keys['app']}"}).text
+
+    assert '"function_call"' in respond("read_secret", {}, "1", None)
+    assert '"function_call"' not in respond("http", GET[1], "2", "resp_1")
+    assert '"function_call"' not in respond("http", GET[1], "3", "resp_2")
+    assert '"function_call"' in respond("http", GET[1], "4", "resp_9")
+
+
+def test_arguments_decide(ruled: Gateway, keys: dict[str, str]) -> None:
+    assert names(ask(ruled, keys["app"], said(("write", {"path": "/tmp/x"})))) == ["write"]
+    for arguments in (
+        {"path": "/etc/passwd"},
+        {"path": "/tmp/../etc"},
+        {},
+        {"path": None},
+        [],
+        "x",
+        {"path": ["/tmp/x"]},
+    ):
+        assert names(ask(ruled, keys["app"], said(("write", arguments)))) == [], arguments
+
+
+def test_models_are_refused_by_rules(ruled: Gateway, keys: dict[str, str]) -> None:
+    body = {"model": "old", "messages": []}
+    answer = ruled.client.post(
+        f"{ruled.url}/chat/completions", json=body, headers={"authorization": f"Bearer {keys['app']}"}
+    )
+    assert answer.status_code == 403
+    assert "does not let this client ask" in answer.json()["error"]["message"]
+
+
+def held(ruled: Gateway, keys: dict[str, str], resolve: Any) -> list[str]:
+    """What the client gets of a call that waits, while `resolve` is given the hold."""
+    found: list[list[str]] = []
+    asking = threading.Thread(target=lambda: found.append(names(ask(ruled, keys["staff"], said(("pay", {"eur": 5}))))))
+    asking.start()
+    boss = {"authorization": f"Bearer {keys['boss']}"}
+    address = ruled.url.removesuffix("/v1") + "/molehunt/holds"
+    end = time.monotonic() + 20
+    while not (waiting := ruled.client.get(address, headers=boss).json()["holds"]):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    resolve(f"{address}/{waiting[0]['id']}", waiting[0]["id"])
+    asking.join(30)
+    return found[0]
+
+
+def test_an_operator_allows_or_denies(ruled: Gateway, keys: dict[str, str], hook: Hook) -> None:
+    boss = {"authorization": f"Bearer {keys['boss']}"}
+    assert held(ruled, keys, lambda url, _: ruled.client.post(url, json={"decision": "allow"}, headers=boss)) == ["pay"]
+    assert held(ruled, keys, lambda url, _: ruled.client.post(url, json={"decision": "deny"}, headers=boss)) == []
+    told, signature, body = hook.told[0]
+    assert told["tool"] == "pay"
+    assert told["reason"] == "payments are for people"
+    assert signature == "sha256=" + hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+
+
+def test_the_command_line_resolves(ruled: Gateway, keys: dict[str, str]) -> None:
+    def resolve(_: str, hold: str) -> None:
+        command = [sys.executable, "-m", "molehunt", "gateway", "resolve", hold, "allow", "--log", str(ruled.log)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    assert held(ruled, keys, resolve) == ["pay"]
+
+
+def test_nobody_answers_so_it_is_denied(ruled: Gateway, keys: dict[str, str]) -> None:
+    assert held(ruled, keys, lambda url, _: None) == []
+    assert names(ask(ruled, keys["app"], said(("pay", {})))) == []  # not in the group: not even asked
+
+
+def test_keys(ruled: Gateway, keys: dict[str, str]) -> None:
+    for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {keys['app']}"}):
+        answer = ruled.post("chat/completions", {"messages": []}, headers=header)
+        assert answer.status_code == 401
+        assert keys["app"] not in answer.text
+    assert (
+        ruled.post(
+            "chat/completions", {"messages": []}, headers={"authorization": f"Bearer {keys['boss']}"}
+        ).status_code
+        == 403
+    )
+    address = ruled.url.removesuffix("/v1") + "/molehunt/holds"
+    assert ruled.client.get(address, headers={"authorization": f"Bearer {keys['app']}"}).status_code == 403
+    file = ruled.log.parent / "keys.json"
+    assert not any(key in file.read_text() for key in keys.values())
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_is_changed_while_the_gateway_runs(ruled: Gateway, keys: dict[str, str]) -> None:
+    file = ruled.log.parent / "keys.json"
+    before = file.read_bytes()
+    new = add_key(file, Client(name="app"))
+    for key in (new, keys["app"]):
+        assert (
+            ruled.post("chat/completions", {"messages": []}, headers={"authorization": f"Bearer {key}"}).status_code
+            == 200
+        )
+    file.write_bytes(b"{ broken")
+    assert (
+        ruled.post("chat/completions", {"messages": []}, headers={"authorization": f"Bearer {new}"}).status_code == 200
+    )
+    file.write_bytes(before)
+    assert (
+        ruled.post("chat/completions", {"messages": []}, headers={"authorization": f"Bearer {new}"}).status_code == 401
+    )
+
+
+def test_a_client_that_asks_too_often_is_told_when_to_come_again(ruled: Gateway, keys: dict[str, str]) -> None:
+    header = {"authorization": f"Bearer {keys['slow']}"}
+    assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 200
+    second = ruled.post("chat/completions", {"messages": []}, headers=header)
+    assert second.status_code == 429
+    assert 1 <= int(second.headers["retry-after"]) <= 60
+
+
+def test_policies_are_read_again_and_an_error_changes_nothing(ruled: Gateway, keys: dict[str, str]) -> None:
+    rules = ruled.policy / "rules.cedar"
+    before = ruled.health().json()["policy"]
+    rules.write_text(RULES + "\npermit(principal, action, resource) when { oops };")
+    wait(lambda: "rules.cedar, line 37" in ruled.health().json().get("policy_refused", ""))
+    assert ruled.health().json()["policy"] == before
+    assert names(ask(ruled, keys["app"], said(GET))) == ["http"]
+    rules.write_text(RULES.replace('Host::"example.com"', 'Host::"example.org"'))
+    wait(lambda: ruled.health().json()["policy"] != before)
+    assert names(ask(ruled, keys["app"], said(GET))) == []
+    rules.write_text(RULES)
+    wait(lambda: ruled.health().json()["policy"] == before)
+
+
+def wait(condition: Any) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_log_tells_all_of_it(ruled: Gateway, keys: dict[str, str]) -> None:
+    """Last in this file: what was decided above, and what rules would have decided otherwise."""
+    ask(ruled, keys["app"], said(GET, ("http", {"url": "https://evil.com"})), "logged", user="ann", temperature=0.25)
+    [found] = [one for one in to_calls(calls(ruled.log)) if one.session == "logged"]
+    assert (found.client, found.user, found.model) == ("app", "ann", "mock")
+    assert [(one.name, json.loads(one.arguments)["url"]) for one in found.tool_calls] == [
+        ("http", "https://api.example.com/x"),
+        ("http", "https://evil.com"),
+    ]
+    assert set(found.decisions) == {"allow:http", "deny-host:evil.com", "deny:pay"}
+    assert "denied by policy" in found.answer
+
+
+def test_check_replays_the_log(ruled: Gateway, tmp_path: Path) -> None:
+    def check(rules: str) -> tuple[int, dict[str, Any]]:
+        (tmp_path / "rules.cedar").write_text(rules)
+        command = [
+            sys.executable,
+            "-m",
+            "molehunt",
+            "gateway",
+            "check",
+            "--policy",
+            str(tmp_path),
+            "--log",
+            str(ruled.log),
+            "--json",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, json.loads(done.stdout or "{}")
+
+    _, same = check(RULES)
+    assert [rule["name"] for rule in same["never_fired"]] == ["never"]
+    assert same["fired"]["secrets"] > 1
+    code, other = check(RULES.replace('permit(principal, action in Action::"use_tool", resource == Tool::"http");', ""))
+    assert code == 1
+    assert {"http"} <= {one["tool"] for one in other["changed"]}
