@@ -42,6 +42,9 @@ def serve(
     ledger: Annotated[
         Path | None, typer.Option("--ledger", metavar="DIR", help="Approvals; a revoked model is refused.")
     ] = None,
+    ledger_owner: Annotated[
+        Path | None, typer.Option("--ledger-owner", metavar="PEM", help="Public key that must have signed its roles.")
+    ] = None,
     audit: Annotated[
         Path | None, typer.Option("--audit", metavar="FILE", help="result.json of an audit of these weights.")
     ] = None,
@@ -87,7 +90,8 @@ def serve(
             behind = [UpstreamSettings.parsed(one, key_env=key_env, declared=digest) for one in upstream or ()]
         settings = GatewaySettings(
             upstreams=tuple(one.model_copy(update={"audit": audit}) for one in behind), policy=policy, log=log,
-            state=state or log / ".state", host=host, port=port, keys=keys, workers=workers, ledger=ledger, fail_open=fail_open,
+            state=state or log / ".state", host=host, port=port, keys=keys, workers=workers, ledger=ledger,
+            ledger_owner=ledger_owner, fail_open=fail_open,
             rehash=rehash, canaries=canaries, webhook=webhook, webhook_key_env=webhook_key_env,
             base=UpstreamSettings.parsed(base, key_env=key_env) if base else None, bounds=bounds,
         )  # fmt: skip
@@ -99,13 +103,16 @@ def serve(
 def check(
     policy: Annotated[Path, typer.Option("--policy", metavar="DIR", help="Folder of *.cedar files.")],
     log: Annotated[str | None, typer.Option("--log", metavar="LOG", help="Recorded traffic to try them on.")] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", metavar="FILE", help="Says which groups clients are in.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read the policies; with --log, say what they would have decided and which rules never fire (exit code 1: some decide otherwise)."""
     from molehunt.cli.show import say, table
     from molehunt.gateway.checking import check_policies
 
-    found = check_policies(policy, log)
+    found = check_policies(policy, log, keys)
     if as_json:
         print(found.model_dump_json(indent=1))
     else:

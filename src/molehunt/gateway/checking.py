@@ -10,7 +10,7 @@ from pydantic import Field
 
 from molehunt.gateway.facts import ModelFacts
 from molehunt.gateway.judging import Asked, Judge, Session, common_context
-from molehunt.gateway.keys import Client
+from molehunt.gateway.keys import Client, read_keys
 from molehunt.gateway.names import plain
 from molehunt.gateway.policies import CANARY, Policies, load_policies
 from molehunt.logs.reading import calls, to_calls
@@ -54,8 +54,11 @@ class PolicyCheck(Record):
     changed: tuple[Changed, ...] = ()
 
 
-def check_policies(folder: Path, log: str | None) -> PolicyCheck:
+def check_policies(folder: Path, log: str | None, keys: Path | None = None) -> PolicyCheck:
     """Read policies and, with a log, replay its calls in the order of time, session by session.
+
+    Args:
+        keys: the file of clients, for the groups that they are in.
 
     A call of a tool is taken as it stands in the log: those that a gateway denied are there too. Approval and audit are not
     in a log: rules that want them are asked with "unknown" and "none". An operator is taken to allow.
@@ -67,17 +70,19 @@ def check_policies(folder: Path, log: str | None) -> PolicyCheck:
     policies = load_policies(folder)
     if log is None:
         return PolicyCheck(rules=len(policies.given), policy=policies.digest)
-    return asyncio.run(_replayed(policies, log))
+    groups = {key.name: key.groups for key in read_keys(keys)} if keys else {}
+    return asyncio.run(_replayed(policies, log, groups))
 
 
-async def _replayed(policies: Policies, log: str) -> PolicyCheck:
+async def _replayed(policies: Policies, log: str, groups: Mapping[str, tuple[str, ...]]) -> PolicyCheck:
     tally = _Tally()
     sessions: dict[tuple[str, str], Session] = defaultdict(lambda: Session(""))
     asked = 0
     for call in sorted(to_calls(calls(log)), key=lambda call: call.started):
         if call.client != CANARY:
             asked += 1
-            await _one(policies, call, sessions[call.client, call.session], tally)
+            client = Client(name=call.client or "anonymous", groups=groups.get(call.client, ()))
+            await _one(policies, client, call, sessions[call.client, call.session], tally)
     names = {rule.name for rule in policies.given}
     never = [RulePlace(name=r.name, file=r.file, line=r.line) for r in policies.given if not policies.fired[r.name]]
     return PolicyCheck(
@@ -98,7 +103,7 @@ class _Tally:
             self.decided[word.partition(":")[0]] += 1
 
 
-async def _one(policies: Policies, call: Call, session: Session, tally: _Tally) -> None:
+async def _one(policies: Policies, client: Client, call: Call, session: Session, tally: _Tally) -> None:
     async def allowed(*asked: object) -> bool:
         return True
 
@@ -106,7 +111,7 @@ async def _one(policies: Policies, call: Call, session: Session, tally: _Tally) 
 
     facts = ModelFacts(call.model, call.model_digest, "declared" if call.model_digest else "unknown", "unknown", None)
     judge = Judge(
-        policies, Client(name=call.client or "anonymous"), facts, session, common_context("", {"user": call.user}),
+        policies, client, facts, session, common_context("", {"user": call.user}),
         note=tally.note, hold=allowed, mark=mark, second=allowed,
     )  # fmt: skip
     judge.model()

@@ -1,7 +1,6 @@
 """Start a gateway: settings checked, model server up, workers forked."""
 
 import contextlib
-import importlib
 import os
 import shutil
 import socket
@@ -13,9 +12,11 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from molehunt.errors import GatewayError
+from molehunt.gateway.served import Ledger as LedgerReader
 from molehunt.gateway.settings import GatewaySettings, UpstreamSettings
 from molehunt.gateway.supervising import ModelServer, Supervisor, bound, metrics_folder, url_of
+from molehunt.provenance.keys import load_public_key
+from molehunt.provenance.ledger import Ledger
 
 _GRACE = 8
 _HEAD = 2**16
@@ -70,7 +71,7 @@ def check(settings: GatewaySettings) -> None:
 
     load_policies(settings.policy)
     Keys(settings.keys)
-    open_ledger(settings.ledger)
+    open_ledger(settings.ledger, settings.ledger_owner)
     for one in (*settings.upstreams, *([settings.base] if settings.base else [])):
         read_audit(one.audit)
         key_of(one.key_env)
@@ -84,7 +85,7 @@ def work(settings: GatewaySettings, number: int, place: socket.socket) -> None:
     from molehunt.logs.writing import LogWriter
 
     recorder = LogWriter(settings.log, f"gateway-{number}")
-    service = Service(settings, recorder, open_ledger(settings.ledger), is_first=number == 0)
+    service = Service(settings, recorder, open_ledger(settings.ledger, settings.ledger_owner), is_first=number == 0)
     _server(make_app(service), settings).run([place])
 
 
@@ -98,17 +99,13 @@ def _server(app: Any, settings: GatewaySettings) -> _Server:
     return _Server(config)
 
 
-def open_ledger(folder: Path | None) -> Any:
-    """The approval ledger; None without one. Raises GatewayError if it cannot be read."""
-    if folder is None:
-        return None
-    try:
-        module = importlib.import_module("molehunt.provenance.ledger")
-    except ImportError:
-        raise GatewayError(
-            "--ledger", wanted="a ledger of approvals", got="a Molehunt without one", do="leave it out"
-        ) from None
-    return module.Ledger.open(folder)
+def open_ledger(folder: Path | None, owner: Path | None) -> LedgerReader | None:
+    """The approval ledger; None without one.
+
+    Raises:
+        LedgerError: if it is none, or not the owner's.
+    """
+    return Ledger.open(folder, load_public_key(owner) if owner else None) if folder else None
 
 
 @contextmanager

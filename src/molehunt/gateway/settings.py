@@ -80,6 +80,8 @@ class GatewaySettings(Record):
     keys: Path | None = None
     workers: int = Field(1, ge=1, le=64)
     ledger: Path | None = None
+    ledger_owner: Path | None = None
+    """Public key of who must have signed the ledger's roles."""
     fail_open: bool = False
     """Answer although the log cannot be written."""
     rehash: float = Field(300.0, gt=0)

@@ -32,6 +32,8 @@ from molehunt.models.serve_writing import Desk, Written
 
 MAX_BODY = 2**20
 """Bytes of a request that we read."""
+RENDERED = "x-molehunt-rendered"
+"""A request with this header is told the prompt that the model read, under `molehunt` in its answer."""
 _GRACE = 5
 """Seconds that answers under way get when the server is told to stop."""
 _HOURS = 3600.0
@@ -86,20 +88,29 @@ class _Door:
 
     async def chat(self, request: Request) -> Response:
         asked: ChatRequest = await self._asked(request, ChatRequest)
-        return await self._answer("chat.completion", chat_ask(asked, self.loaded), chat_choices)
+        ask = chat_ask(asked, self.loaded)
+        return await self._answer("chat.completion", ask, chat_choices, self._told(request, ask))
 
     async def complete(self, request: Request) -> Response:
         asked: CompletionRequest = await self._asked(request, CompletionRequest)
-        return await self._answer("text_completion", completion_ask(asked, self.loaded), text_choices)
+        ask = completion_ask(asked, self.loaded)
+        return await self._answer("text_completion", ask, text_choices, self._told(request, ask))
 
-    async def _answer(self, kind: str, ask: Ask, choices_of: Choices) -> Response:
+    def _told(self, request: Request, ask: Ask) -> dict[str, Any]:
+        """The prompts as the model reads them, for who asks by a header: a gateway that logs them."""
+        if RENDERED not in request.headers:
+            return {}
+        prompts = [self.loaded.tokenizer.decode(prompt) for prompt in ask.prompts]
+        return {"molehunt": {"prompts": prompts, "template_digest": self.loaded.chat.digest}}
+
+    async def _answer(self, kind: str, ask: Ask, choices_of: Choices, told: dict[str, Any]) -> Response:
         written = await self.desk.write(ask)
         choices, used = choices_of(ask, written, self.desk.spelled), usage(ask, written)
         opening = head(kind, self.name)
         if ask.stream:
-            stream = events(opening, choices, used if ask.stream_usage else None)
+            stream = events(opening, choices, used if ask.stream_usage else None, told)
             return StreamingResponse(stream, media_type="text/event-stream")
-        return JSONResponse({**opening, "choices": choices, "usage": used})
+        return JSONResponse({**opening, **told, "choices": choices, "usage": used})
 
     async def _asked(self, request: Request, kind: type[Any]) -> Any:
         self._check_key(request)

@@ -50,13 +50,17 @@ def text_choices(ask: Ask, written: Sequence[Written], spell: Spell) -> list[dic
     ]
 
 
-def events(opening: dict[str, Any], choices: Sequence[dict[str, Any]], used: dict[str, int] | None) -> Iterator[str]:
+def events(
+    opening: dict[str, Any], choices: Sequence[dict[str, Any]], used: dict[str, int] | None, told: dict[str, Any]
+) -> Iterator[str]:
     """The same choices as server-sent events.
 
     A reply is cut into its words after it was written: a stream shows no token sooner than an answer in one piece would.
     """
     is_chat = opening["object"] == "chat.completion"
     opening = {**opening, "object": "chat.completion.chunk" if is_chat else "text_completion"}
+    if told:
+        yield _event({**opening, **told}, [])
     for choice in choices:
         text = choice["message"]["content"] if is_chat else choice["text"]
         words = _WORDS.findall(text) or [""]
