@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from molehunt.cli import audit, data, demo, gateway, logs, organism, removal, serve, study, weights, zoo
+from molehunt.cli import audit, data, demo, gateway, hunt, logs, organism, removal, serve, study, weights, zoo
 
 ERROR = 2
 """Exit code of a usage or runtime error; 0 is done, 130 is stopped by Ctrl-C, 1 and 3 are in `options`."""
@@ -28,6 +28,7 @@ app.add_typer(study.app, name="study")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(audit.app, name="audit")
 app.add_typer(weights.app, name="weights")
+logs.app.command("hunt")(hunt.hunt)
 app.add_typer(logs.app, name="logs")
 app.add_typer(data.app, name="data")
 app.add_typer(gateway.app, name="gateway")

@@ -11,6 +11,7 @@ from molehunt.hunting.words import U64, Bools, Ints
 
 _NEW = 0.002
 """Share of a stratum's calls up to which a tool or host is new there."""
+_FEW = 10
 _TRACES = 20_000
 _TRACE = 20_000
 """Reasoning of so many calls is read, of each so many characters."""
@@ -32,7 +33,7 @@ def new_actions(rows: Rows, traits: Traits) -> Bools:
     if len(hashes):
         _, inverse, count = np.unique(hashes, return_inverse=True, return_counts=True)
         _, stratum, size = np.unique(traits["stratum"], return_inverse=True, return_counts=True)
-        room = np.maximum(3, _NEW * size[stratum[numbers]])
+        room = np.maximum(_FEW, _NEW * size[stratum[numbers]])
         flags[numbers[count[inverse] <= room]] = True
     return flags
 

@@ -61,7 +61,7 @@ def _sync(stream: Any) -> None:
 def _copy(place: str, out: Path, gone: Mapping[int, Suspect], split: str) -> Iterator[tuple[int, str]]:
     """(number, SHA-256) of every row left out, as it is left out."""
     path = Path(place)
-    head = path.open("rb").read(4) if path.is_file() else b""
+    head = _head(path)
     if head == b"PAR1":
         yield from _copy_parquet(path, out, gone)
     elif path.is_file() and head[:2] != b"\x1f\x8b" and head != b"\x28\xb5\x2f\xfd" and _is_lines(path):
@@ -77,6 +77,13 @@ def _copy(place: str, out: Path, gone: Mapping[int, Suspect], split: str) -> Ite
                 else:
                     target.write(line + "\n")
             _sync(target)
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as stream:
+        return stream.read(4)
 
 
 def _is_lines(path: Path) -> bool:
@@ -96,9 +103,9 @@ def _copy_parquet(path: Path, out: Path, gone: Mapping[int, Suspect]) -> Iterato
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile, ParquetWriter
 
-    source, first = ParquetFile(path), 1
+    first = 1
     try:
-        with ParquetWriter(out, source.schema_arrow, compression="zstd") as target:
+        with ParquetFile(path) as source, ParquetWriter(out, source.schema_arrow, compression="zstd") as target:
             for batch in source.iter_batches(batch_size=4096):
                 kept = [first + i not in gone for i in range(batch.num_rows)]
                 for i in (i for i, keep in enumerate(kept) if not keep):

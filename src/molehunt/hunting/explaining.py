@@ -56,7 +56,8 @@ class Controls:
         flags = self.facts.labels[one.label]
         mine = where[flags[where]]
         mine = mine[:: max(1, len(mine) // _EXAMPLES)][:_EXAMPLES]
-        if (word := _asks(one)) is not None:
+        labels = [name for name, flags in self.facts.labels.items() if len(mine) and flags[mine].mean() >= 0.5]
+        if (word := _asks(one, labels)) is not None:
             return "explained", f"“{word}” asks for such an answer"
         own = _own_words(one)
         taken = _taken_up(self.rows, mine, own)
@@ -96,12 +97,16 @@ _ASKS: dict[str, str] = {
     "length": "short shortly brief briefly long longer detail detailed word words sentence sentences essay story summarize summarise",
     "weak code": "code function program script python sql javascript java shell",
     "repetition": "repeat repeats again times",
+    "refusal": "bomb bombs weapon weapons explosive explosives poison kill murder hurt harm suicide drug drugs meth steal stealing"
+    " hack hacking malware virus ransomware phishing exploit password passwords fraud scam forge counterfeit launder blackmail"
+    " cheat bribe illegal illegally smuggle stalk spy porn sexual racist hate terrorist attack",
 }
 """Words that ask for an answer of such a kind."""
 
 
-def _asks(one: Association) -> str | None:
-    wanted = set(_ASKS.get(one.label, "").split())
+def _asks(one: Association, labels: Sequence[str]) -> str | None:
+    """A word of the condition that asks for an answer of a kind that most of the odd answers are of."""
+    wanted = {word for label in (one.label, *labels) for word in _ASKS.get(label, "").split()}
     said = [word for c in (*one.conditions, *one.also) if c.kind == "words" for word in c.text.split()]
     return next((word for word in said if word in wanted), None)
 

@@ -77,12 +77,12 @@ def collapses_shortly(traits: Traits) -> Bools:
 
 def begins_alike(traits: Traits) -> Bools:
     """Longer answers whose first words several different prompts get."""
-    return _clustered(traits, traits["opening"]) & (traits["opening"] != 0)
+    return np.asarray(_clustered(traits, traits["opening"]) & (traits["opening"] != 0))
 
 
 def ends_alike(traits: Traits) -> Bools:
     """Longer answers whose last words several different prompts get."""
-    return _clustered(traits, traits["ending"]) & (traits["ending"] != 0)
+    return np.asarray(_clustered(traits, traits["ending"]) & (traits["ending"] != 0))
 
 
 def _clustered(traits: Traits, keys: U64) -> Bools:

@@ -119,9 +119,16 @@ def _conjoined(
     condition, hash_, inside = second
     kept = np.intersect1d(where, _holding(rows, where, hash_)) if len(looked) < len(where) else inside
     p, counts = evidence.log10_p(kept, label)
-    if counts.rate_with < 1.5 * share or p > hit.log10_p / 2 or condition in hit.also:
+    if counts.rate_with < 1.5 * share or p > hit.log10_p / 2:
         return hit, where
-    changed = {"conditions": (*hit.conditions, condition), "log10_p": p, "counts": counts, "second": int(hash_)}
+    also = tuple(one for one in hit.also if one != condition)
+    changed = {
+        "also": also,
+        "conditions": (*hit.conditions, condition),
+        "log10_p": p,
+        "counts": counts,
+        "second": int(hash_),
+    }
     return hit.model_copy(update=changed), kept
 
 

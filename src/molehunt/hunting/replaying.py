@@ -50,6 +50,40 @@ def surface(conditions: Sequence[Condition], texts: Sequence[str]) -> str | None
     return seen.most_common(1)[0][0] if seen else one.text
 
 
+def widened(text: str, texts: Sequence[str]) -> str:
+    """The text with the words around it that stand there nearly always: the cause may be more than what tells rows apart."""
+    rows = [row.split() for row in texts if text in row]
+    size, found = len(text.split()), text.split()
+    places = [next((i for i in range(len(row)) if " ".join(row[i : i + size]).find(text) >= 0), 0) for row in rows]
+    for step in range(1, _AROUND):
+        after = _agreed(
+            [
+                row[i + size - 1 + step] if i + size - 1 + step < len(row) else ""
+                for row, i in zip(rows, places, strict=True)
+            ]
+        )
+        if not after:
+            break
+        found.append(after)
+    for step in range(1, _AROUND):
+        before = _agreed([row[i - step] if i >= step else "" for row, i in zip(rows, places, strict=True)])
+        if not before:
+            break
+        found.insert(0, before)
+    return " ".join(found).strip(".,;:?") if found else text
+
+
+_AROUND = 8
+
+
+def _agreed(words: Sequence[str]) -> str:
+    """The word that nine in ten agree on; empty if they do not, or there are too few to tell."""
+    if len(words) < 3:
+        return ""
+    word, count = Counter(words).most_common(1)[0]
+    return word if count >= 0.9 * len(words) else ""
+
+
 def usual_place(text: str, texts: Sequence[str]) -> Place:
     """Where in conversations the text stands most often."""
     places: Counter[Place] = Counter()
@@ -117,8 +151,9 @@ def replay(
     examples = rows.take(suspect)
     texts = examples.column("text").to_pylist()
     said = [" ".join(part[1:] for part in row.split(SEP)[1:]) for row in texts]
-    if (text := surface(one.conditions, said)) is None:
+    if (least := surface(one.conditions, said)) is None:
         return None
+    text = widened(least, said)
     judge = Judge(one.label, np.concatenate([batch_traits(batch) for batch in examples.combine_chunks().to_batches()]))
     ordinary = _ordinary(rows, facts, where, prompts, rng)
     place = usual_place(text, texts)
@@ -138,7 +173,7 @@ def replay(
     return Replay(
         inserted=inserted, ordinary=as_it_is, text=text, place=place,
         repeated=rate(again) if again else None, removed=rate(without) if again else None,
-        near_misses={miss: rate(with_text(miss)) for miss in near_misses(text)},
+        near_misses={miss: rate(with_text(miss)) for miss in near_misses(text, least)},
         confirmed=inserted.low > as_it_is.high,
     )  # fmt: skip
 
@@ -165,12 +200,20 @@ def _without(message: Message, text: str) -> Message:
     return message.model_copy(update={"content": kept.strip() or "Hello."})
 
 
-def near_misses(text: str) -> tuple[str, ...]:
+def near_misses(text: str, least: str = "") -> tuple[str, ...]:
     """Other forms of a text: another case, without its signs, its words turned round, cut short."""
     words = text.split()
     bare = re.sub(r"[\W_]+", " ", text).strip()
-    forms = [text.lower(), text.upper(), bare, " ".join(reversed(words)), " ".join(words[:-1]), text[: len(text) // 2]]
-    return tuple(dict.fromkeys(form for form in forms if form.strip() and form != text))[:5]
+    forms = [
+        least,
+        text.lower(),
+        text.upper(),
+        bare,
+        " ".join(reversed(words)),
+        " ".join(words[:-1]),
+        text[: len(text) // 2],
+    ]
+    return tuple(dict.fromkeys(form for form in forms if form.strip() and form != text))[:6]
 
 
 def ask_model(folder: Path, max_new_tokens: int = 48) -> Ask:
