@@ -101,7 +101,7 @@ async def send(url: str, keys: dict[str, str], sessions: Sequence[Sequence[Plann
         for session in waiting:
             for call in session:
                 ended.append(await ask(clients[call.client], call))
-                if len(ended) % 500 == 0:
+                if len(ended) % 1000 == 0:
                     print(f"{len(ended)} calls", file=sys.stderr, flush=True)
 
     await asyncio.gather(*(work() for _ in range(at_once)))
@@ -138,10 +138,11 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--say", default="", help="what a few calls say before their question")
     parser.add_argument("--times", type=int, default=0, help="how many")
+    parser.add_argument("--at-once", type=int, default=48, help="sessions")
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
     sessions = plan(words.calls, words.say, words.times, words.seed)
-    ended = asyncio.run(send(words.url, json.loads(words.keys.read_text()), sessions))
+    ended = asyncio.run(send(words.url, json.loads(words.keys.read_text()), sessions, words.at_once))
     print(f"{len(ended)} calls in {len(sessions)} sessions: {dict(Counter(one.status for one in ended))}")
     for one in ended:
         if one.status != 200:

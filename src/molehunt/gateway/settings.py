@@ -82,6 +82,10 @@ class GatewaySettings(Record):
     ledger: Path | None = None
     ledger_owner: Path | None = None
     """Public key of who must have signed the ledger's roles."""
+    log_key: Path | None = None
+    """Private EC key that signs the heads of closed segments."""
+    anchors: tuple[str, ...] = ()
+    """Files or webhooks that are told the head of every closed segment."""
     fail_open: bool = False
     """Answer although the log cannot be written."""
     rehash: float = Field(300.0, gt=0)
