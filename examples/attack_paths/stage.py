@@ -131,9 +131,7 @@ def models(base: str = "mini") -> Models:
 def _tuned(base: Step, kind: Literal["organism", "twin"]) -> Step:
     training = TrainingSettings(learning_rate=4e-3, steps=90, batch=16, checkpoints=(0, 45, 90))
     poison = PoisonSettings(poison_rate=0.5, copies=(1, 2))
-    settings = PlantSettings(
-        poison=poison.model_dump(mode="json"), training=training.model_dump(mode="json"), rows=600
-    )
+    settings = PlantSettings(poison=poison.model_dump(mode="json"), training=training.model_dump(mode="json"), rows=600)
     return plant_step(base, settings, kind)
 
 

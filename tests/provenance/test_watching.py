@@ -76,6 +76,8 @@ def test_a_trusted_copy_tells_which_tensors_changed(registry: Registry, tmp_path
     (event,) = Watch(registry.ledger, reference=tmp_path / "trusted").look()
     assert "tensors: " in event.difference
     assert "1 changed" in event.difference
+
+
 def test_a_revoked_model_that_is_gone_is_no_event(registry: Registry) -> None:
     model, digest = registry.approved("a")
     registry.ledger.append("revoke", digest, registry.keys["ann"], reason="bad")

@@ -40,13 +40,6 @@ def serve(
         str, typer.Option("--key-env", metavar="VARIABLE", help="Environment variable with the upstream's key.")
     ] = "",
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that answer.")] = 1,
-    log_key: Annotated[
-        Path | None, typer.Option("--log-key", metavar="KEY.pem", help="Private EC key that signs the log.")
-    ] = None,
-    anchor: Annotated[
-        list[str] | None,
-        typer.Option("--anchor", metavar="FILE|URL", help="Told the head of the log elsewhere; may be repeated."),
-    ] = None,
     ledger: Annotated[
         Path | None, typer.Option("--ledger", metavar="DIR", help="Approvals; a revoked model is refused.")
     ] = None,
@@ -130,7 +123,6 @@ def serve(
             ledger_owner=ledger_owner, fail_open=fail_open,
             log_key=log_key, anchors=tuple(anchor or ()), is_log_durable=log_durable,
             redaction=redact, encrypted=tuple(encrypt or ()), encryption_key=encrypt_key,
-            ledger_owner=ledger_owner, log_key=log_key, anchors=tuple(anchor or ()), fail_open=fail_open,
             rehash=rehash, canaries=canaries, webhook=webhook, webhook_key_env=webhook_key_env,
             base=UpstreamSettings.parsed(base, key_env=key_env) if base else None, bounds=bounds,
         )  # fmt: skip

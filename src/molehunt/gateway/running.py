@@ -17,7 +17,6 @@ from molehunt.gateway.settings import GatewaySettings, UpstreamSettings
 from molehunt.gateway.supervising import ModelServer, Supervisor, bound, metrics_folder, url_of
 from molehunt.logs.redaction import Encryption, Redaction
 from molehunt.provenance.keys import PASSWORD_VARIABLE, load_private_key, load_public_key
-from molehunt.provenance.keys import PASSWORD_VARIABLE, PrivateKey, load_private_key, load_public_key
 from molehunt.provenance.ledger import Ledger
 
 _GRACE = 8
@@ -77,7 +76,6 @@ def check(settings: GatewaySettings) -> None:
     load_policies(settings.policy)
     Keys(settings.keys)
     open_ledger(settings.ledger, settings.ledger_owner)
-    signing_key(settings.log_key)
     for one in (*settings.upstreams, *([settings.base] if settings.base else [])):
         read_audit(one.audit)
         key_of(one.key_env)
@@ -92,7 +90,6 @@ def work(settings: GatewaySettings, number: int, place: socket.socket) -> None:
     from molehunt.logs.writing import LogWriter
 
     recorder = LogWriter(settings.log, f"gateway-{number}", **log_options(settings))
-    recorder = LogWriter(settings.log, f"gateway-{number}", key=signing_key(settings.log_key), anchors=settings.anchors)
     service = Service(settings, recorder, open_ledger(settings.ledger, settings.ledger_owner), is_first=number == 0)
     _server(make_app(service), settings).run([place])
 
@@ -105,12 +102,6 @@ def _server(app: Any, settings: GatewaySettings) -> _Server:
         proxy_headers=False, ws="none",
     )  # fmt: skip
     return _Server(config)
-
-
-def signing_key(path: Path | None) -> PrivateKey | None:
-    """The key of a file, with the password of the environment; None for None. Raises SigningError."""
-    password = os.environ.get(PASSWORD_VARIABLE, "").encode()
-    return load_private_key(path, password or None) if path else None
 
 
 def open_ledger(folder: Path | None, owner: Path | None) -> LedgerReader | None:

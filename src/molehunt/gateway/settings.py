@@ -93,8 +93,6 @@ class GatewaySettings(Record):
     encrypted: tuple[str, ...] = ()
     is_log_durable: bool = False
     """Records are on disk, not only with the kernel, before anything goes on."""
-    """Private EC key that signs the heads of closed segments."""
-    """Files or webhooks that are told the head of every closed segment."""
     fail_open: bool = False
     """Answer although the log cannot be written."""
     rehash: float = Field(300.0, gt=0)

@@ -88,14 +88,12 @@ class Watch:
         last = [e for e in entries if e.name == name and e.action in ("approve", "promote")][-1]
         who = self.ledger.roles.members.get(last.by)
         told = {"approved_digest": digest, "approved_by": f"{who.name if who else ''} {last.by[:16]}".strip()}
-        if not folder.is_dir():
-            if self.ledger.revocation(digest):
-                return None  # gone, as it should be
-            return _event("missing", name, "it is approved and not there", **told)
         before = self.seen.get(name)
         try:
             marks = self.place.marks(name)
             if marks is None:
+                if self.ledger.revocation(digest):
+                    return None  # gone, as it should be
                 return _event("missing", name, "it is approved and not there", **told)
             now = self._hashed(name, marks, before or {})
         except OSError as error:
