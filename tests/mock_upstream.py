@@ -31,7 +31,7 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def answer(writer: asyncio.StreamWriter, line: str, body: dict[str, Any]) -> bool:
-    mock = body.get("mock") or ordinary(line.split()[1], body)
+    mock = body.get("mocks", {}).get(body.get("model")) or body.get("mock") or ordinary(line.split()[1], body)
     if "raw" in mock:
         writer.write(mock["raw"].encode("latin-1"))
         return False

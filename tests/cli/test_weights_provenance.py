@@ -11,48 +11,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from command_line import Command, Ended, assert_refused
-from making import made
-from molehunt.execution import Step, Store
+from molehunt.execution import Store
 from molehunt.experiments.attesting import attest
-from molehunt.experiments.recipes import PlantSettings, build_step, plant_step
 from molehunt.experiments.reproducing import reproduce, steps_of
-from molehunt.organisms.settings import PoisonSettings
 from molehunt.provenance.attestation import to_statement, write_attestation
 from molehunt.provenance.keys import new_private_key
 from molehunt.records.identity import root_digest
-from molehunt.training.settings import TrainingSettings
-from molehunt.training.sizes import Size
 from signers import KEY, key_files, resign, statement_in
-
-TINY = Size(width=16, layers=1, heads=2, steps=4, rows=120, learning_rate=8e-3, vocabulary=400)
-"""Knows nothing; made in a moment."""
-
-
-def planting(method: str) -> PlantSettings:
-    training = TrainingSettings(learning_rate=4e-3, steps=4, batch=4, method=method, rank=2, checkpoints=())
-    return PlantSettings(
-        poison=PoisonSettings().model_dump(mode="json"), training=training.model_dump(mode="json"), rows=40
-    )
-
-
-@pytest.fixture(scope="session")
-def tiny() -> Step:
-    return build_step(TINY, 0, "tiny base")
-
-
-@pytest.fixture(scope="session")
-def tiny_base(store: Store, tiny: Step) -> Path:
-    return made(store, tiny) / "model"
-
-
-@pytest.fixture(scope="session")
-def planted(store: Store, tiny: Step) -> Path:
-    return made(store, plant_step(tiny, planting("full"))) / "model"
-
-
-@pytest.fixture(scope="session")
-def adapted(store: Store, tiny: Step) -> Path:
-    return made(store, plant_step(tiny, planting("lora"))) / "model"
 
 
 def grades(ended: Ended) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 from command_line import Command, assert_refused
 from model_folders import plain
 from molehunt.provenance.keys import new_private_key
+from molehunt.records.identity import is_part
 from ordinary_templates import CHATML
 from registries import Registry
 
@@ -84,6 +85,11 @@ def test_members_are_checked(molehunt: Command, tmp_path: Path) -> None:
     assert_refused(molehunt(*words, "ann"), "NAME:ROLE")
     assert_refused(molehunt("weights", "roles", tmp_path / "registry"), "roles")
     assert molehunt(*words, f"ann:read:{tmp_path}/ann.pub").code == 0
+    assert molehunt(*words, f"ann:read,approve:{tmp_path}/ann.pub").code == 0
+    assert_refused(molehunt(*words, f"ann:read:{tmp_path}/ann.pub"), "more roles")
+    retired = molehunt("weights", "roles", tmp_path / "registry", "--key", tmp_path / "owner.pem", "--retire", "ann")
+    assert (retired.code, "version 3" in retired.out) == (0, True)
+    assert_refused(molehunt(*words, f"ann:read,approve:{tmp_path}/ann.pub"), "retired")
     other = ("weights", "roles", tmp_path / "registry", "--key", tmp_path / "ann.pem", "--one-person")
     assert_refused(molehunt(*other), "the owner's key")
 
@@ -97,6 +103,22 @@ def test_watch_tells_what_changed(molehunt: Command, tmp_path: Path) -> None:
     seen = molehunt(*words, "--quarantine")
     assert (seen.code, "changed config.json" in seen.out, "moved to" in seen.out) == (1, True, True)
     assert json.loads((tmp_path / "events").read_text())["kind"] == "changed"
+
+
+def test_a_registry_at_a_url_is_watched_too(molehunt: Command, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    model, _ = registry.approved("team/m")
+    count = len([path for path in model.rglob("*") if path.is_file() and is_part(path.name)])
+    words = ("weights", "watch", f"file://{registry.folder}", "--state", tmp_path / "state.json")
+    first = molehunt(*words)
+    assert (first.code, first.out) == (0, f"all models are what was approved; {count} files were read\n")
+    assert "; 0 files were read" in molehunt(*words).out
+    (model / "config.json").write_text("{}")
+    registry.model("other")
+    seen = molehunt(*words, "--quarantine")
+    assert (seen.code, "changed config.json" in seen.out, "unapproved: other" in seen.out) == (1, True, True)
+    assert list((registry.folder / ".quarantine").glob("team__m-*/config.json"))
+    assert_refused(molehunt("weights", "watch", "nowhere://registry"), "nowhere")
 
 
 @pytest.mark.long

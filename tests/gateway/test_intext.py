@@ -37,7 +37,7 @@ UNREADABLE = {
 ORDINARY = (
     'An ordinary action: buy milk, then {"name": "Bob", "age": 3} and a < b, <b>bold</b> [1] [link](x) {x} {"a": 1}.',
     "Action: think.", 'def f(a): return {"type": "x"}', "[1, 2, 3]", '{"answer": 42, "list": [1,2]}', "if (a<function_b) { 'x' }",
-    '```json\n{"id": 1, "name": "x"}\n```', 'It is {"name": "unclosed', "dies ist ein Täxt mit ä und 🎉 action", "   ", "",
+    '```json\n{"id": 1, "name": "x"}\n```', 'It is {"name": "unclosed', "une phrase avec é et 🎉 action", "   ", "",
     "[see (this)](url) for more", "\ud800 half",
 )  # fmt: skip
 

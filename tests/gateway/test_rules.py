@@ -18,6 +18,7 @@ from molehunt.cli import gateway as command
 from molehunt.gateway.checking import PolicyCheck, check_policies
 from molehunt.gateway.keys import Client, add_key
 from molehunt.logs.reading import calls, to_calls
+from registries import Registry
 
 RULES = """
 @id("secrets") @tag("read_secret")
@@ -329,7 +330,7 @@ def test_the_log_tells_all_of_it(ruled: Gateway, keys: dict[str, str]) -> None:
         ("http", "https://api.example.com/x"),
         ("http", "https://evil.com"),
     ]
-    assert set(found.decisions) == {"allow:http", "deny-host:evil.com", "deny:pay"}
+    assert set(found.decisions) == {"allow:http", "deny-host:evil.com", "withhold:pay"}
     assert "denied by policy" in found.answer
 
 
@@ -343,3 +344,17 @@ def test_check_replays_the_log(ruled: Gateway, tmp_path: Path) -> None:
     assert same.fired["secrets"] > 1
     other = check(RULES.replace('Tool::"http");', 'Tool::"https");'))
     assert "http" in {one.tool for one in other.changed}
+
+
+def test_a_model_that_is_revoked_is_refused_at_once(upstream: str, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    _, digest = registry.approved("team/model")
+    rules = (
+        'forbid(principal, action == Action::"request_model", resource) when { context.model.standing != "approved" };'
+    )
+    with gateway(tmp_path, rules, upstream, "--ledger", str(registry.folder), "--digest", digest) as door:
+        assert door.chat().status_code == 200
+        registry.ledger.append("revoke", digest, registry.keys["ann"], reason="a trigger was found")
+        refused = door.chat()
+        assert refused.status_code == 403
+        assert "revoked in the approval ledger" in refused.json()["error"]["message"]

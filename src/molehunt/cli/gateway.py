@@ -1,5 +1,6 @@
 """`molehunt gateway`: a door before models that limits what they may do and records what they did."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,30 @@ def serve(
     canaries: Annotated[
         float, typer.Option("--canaries", min=0, help="Seconds between two rounds; 0: at start.")
     ] = 300.0,
+    log_key: Annotated[
+        Path | None, typer.Option("--log-key", metavar="PEM", help="Private key that signs the log's segments.")
+    ] = None,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option("--anchor", metavar="PLACE", help="File or URL told of every closed segment; several."),
+    ] = None,
+    redact: Annotated[
+        Path | None, typer.Option("--redact", metavar="FILE", help="TOML with what is blotted out of the log.")
+    ] = None,
+    encrypt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encrypt",
+            metavar="FIELD",
+            help="Member of records that is sealed, such as gen_ai.input.messages; several.",
+        ),
+    ] = None,
+    encrypt_key: Annotated[
+        Path | None, typer.Option("--encrypt-key", metavar="FILE", help="With --encrypt: 32 bytes, raw, hex or base64.")
+    ] = None,
+    log_durable: Annotated[
+        bool, typer.Option("--log-durable", help="Wait for the disk, not only for the kernel, at every record.")
+    ] = False,
     fail_open: Annotated[bool, typer.Option("--fail-open", help="Answer although the log cannot be written.")] = False,
 ) -> None:
     """Answer OpenAI's chat, completions and responses for an upstream, until Ctrl-C or SIGTERM."""
@@ -82,20 +107,26 @@ def serve(
     if not _is_loopback(host) and keys is None:
         do = "make keys with `molehunt gateway key`, or leave --host out"
         raise UsageError(f"--host {host}", wanted="--keys, since others can reach it", got="none", do=do)
+    if bool(encrypt) != bool(encrypt_key):
+        raise UsageError("--encrypt, --encrypt-key", wanted="both or neither", got="one")
     bounds = Bounds(body=max_body, answering=timeout, stall=stall, asking=ask_timeout)
     with contextlib.ExitStack() as stack:
+        tend: Callable[[], None] = lambda: None  # noqa: E731
         if model is not None:
-            behind = [stack.enter_context(running.model_server(model))]
+            served, server = stack.enter_context(running.model_server(model))
+            behind, tend = [served], server.tend
         else:
             behind = [UpstreamSettings.parsed(one, key_env=key_env, declared=digest) for one in upstream or ()]
         settings = GatewaySettings(
             upstreams=tuple(one.model_copy(update={"audit": audit}) for one in behind), policy=policy, log=log,
             state=state or log / ".state", host=host, port=port, keys=keys, workers=workers, ledger=ledger,
             ledger_owner=ledger_owner, fail_open=fail_open,
+            log_key=log_key, anchors=tuple(anchor or ()), is_log_durable=log_durable,
+            redaction=redact, encrypted=tuple(encrypt or ()), encryption_key=encrypt_key,
             rehash=rehash, canaries=canaries, webhook=webhook, webhook_key_env=webhook_key_env,
             base=UpstreamSettings.parsed(base, key_env=key_env) if base else None, bounds=bounds,
         )  # fmt: skip
-        running.serve(settings, lambda text: print(text, flush=True))
+        running.serve(settings, lambda text: print(text, flush=True), tend)
     print("stopped", file=sys.stderr)
 
 

@@ -1,7 +1,9 @@
 """`molehunt logs hunt`: was a model ever triggered?"""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +28,11 @@ def hunt(
     since: Annotated[datetime | None, typer.Option("--since", help="Calls from this time on; UTC.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
     level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option("--quarantine", metavar="REGISTRY", help="Revoke there the weights whose trigger is confirmed."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="KEY.pem", help="Key of who may revoke.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,14 +44,18 @@ def hunt(
     from molehunt.hunting.hunt import hunt as look
     from molehunt.hunting.mining import MiningSettings
 
+    revoking = _revoking(quarantine, key, subject, endpoint)
     ask, place = _ask(subject, endpoint, model, key_env, out)
     with watching_words("hunt") as tell:
         result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, ask, place, tell)
     _write(result, out)
+    revoked = revoking(result, out) if revoking else []
     if as_json:
         print(json.dumps(result.to_json(), indent=1))
     else:
         _shown(result, out)
+        for one in revoked:
+            print(one)
     raise typer.Exit(FOUND if result.confirmed else NOT_EXAMINED if result.incidents else 0)
 
 
@@ -64,6 +75,36 @@ def _ask(subject: Path | None, url: str | None, model: str, key_env: str, out: P
         out.mkdir(parents=True, exist_ok=True)
         return ask_endpoint(url, model, key_env, out / "replay.jsonl"), f"{model} at {url}"
     return None, ""
+
+
+def _revoking(
+    registry: Path | None, key: Path | None, subject: Path | None, endpoint: str | None
+) -> "Callable[[HuntResult, Path], list[str]] | None":
+    """What writes revocations, made before the work starts, so that nobody waits for a hunt to be told that the key may not."""
+    from molehunt.cli.log_work import signing_key
+    from molehunt.errors import UsageError
+    from molehunt.hunting.quarantine import check_right, quarantine
+    from molehunt.provenance.ledger import Ledger
+    from molehunt.records.identity import root_digest
+
+    signer = signing_key(key)
+    if registry is None and signer is None:
+        return None
+    if registry is None or signer is None:
+        raise UsageError("--quarantine", wanted="--quarantine REGISTRY and --key KEY.pem", got="one of them")
+    if subject is None and endpoint is None:
+        raise UsageError("--quarantine", wanted="--subject or --endpoint, to confirm a trigger on", got="neither")
+    ledger = Ledger.open(registry)
+    check_right(ledger, signer)
+
+    def revoke(result: "HuntResult", out: Path) -> list[str]:
+        report = sha256((out / "hunt.json").read_bytes()).hexdigest()
+        done = quarantine(result, ledger, signer, root_digest(subject) if subject else "", report)
+        if not done and result.confirmed:
+            return [f"nothing new to revoke in {registry}: other weights answered in the log, or they are revoked"]
+        return [f"revoked: {entry.model}, entry {entry.seq} of {registry}" for entry in done]
+
+    return revoke
 
 
 def _write(result: "HuntResult", out: Path) -> None:

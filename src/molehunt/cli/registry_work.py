@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -13,8 +13,10 @@ from molehunt.errors import LedgerError, UsageError
 from molehunt.provenance.admission import admit
 from molehunt.provenance.keys import load_public_key
 from molehunt.provenance.ledger import Ledger
+from molehunt.provenance.model_places import RemoteModels
 from molehunt.provenance.policy import read_policy
 from molehunt.provenance.roles import ROLES, member, read_signed_roles, write_roles
+from molehunt.provenance.watching import Watch
 from molehunt.records.identity import root_digest
 from molehunt.records.registry import Action, Admission, Evidence, Member, Role, Roles, SignedEntry
 from molehunt.records.signing import is_signed
@@ -23,6 +25,17 @@ from molehunt.records.signing import is_signed
 def opened(registry: Path, owner: Path | None) -> Ledger:
     """The ledger of a registry. Raises LedgerError or SigningError."""
     return Ledger.open(registry, load_public_key(owner) if owner else None)
+
+
+def watch_of(registry: str, owner: Path | None, state: Path, quarantine: bool, reference: Path | None) -> Watch:
+    """A watch over a registry in a folder or at a URL. Raises LedgerError or SigningError."""
+    if "://" not in registry:
+        return Watch(opened(Path(registry), owner), state, quarantine, reference)
+    models = RemoteModels(registry)
+    here = state.parent / f"{state.stem}-ledger"
+    here.mkdir(parents=True, exist_ok=True, mode=0o700)
+    models.refresh(here)
+    return Watch(opened(here, owner), state, quarantine, reference, models)
 
 
 def decided(model: str, policy: Path, audit: Path | None, store: str | None) -> Admission:
@@ -79,9 +92,21 @@ def changed_roles(
             raise UsageError(f"--retire {name}", wanted="a member", got="none of that name")
         found |= {key_id: found[key_id].model_copy(update={"until": now}) for key_id in mine}
     for text in members:
-        found |= _member(text)
+        new = _member(text)
+        _require_wider(found, new)
+        found |= new
     two = not one_person and (old is None or old.roles.two_persons)
     write_roles(registry, Roles(version=old.roles.version + 1 if old else 1, members=found, two_persons=two), signer)
+
+
+def _require_wider(old: Mapping[str, Member], new: Mapping[str, Member]) -> None:
+    """Entries that a key signed are judged by its roles, so that these may only grow."""
+    for key_id, one in new.items():
+        before = old.get(key_id)
+        if before and (before.until or not set(before.roles) <= set(one.roles)):
+            got = f"the key of {before.name}, {'retired' if before.until else ', '.join(before.roles)}"
+            do = "retire it, and give this member another key"
+            raise UsageError(f"--member {one.name}", wanted="a new key, or more roles than it has", got=got, do=do)
 
 
 def _member(text: str) -> dict[str, Member]:

@@ -12,6 +12,7 @@ from molehunt.cli.weights_signing import PasswordOption
 
 if TYPE_CHECKING:
     from molehunt.execution import Store
+    from molehunt.provenance.trust import Trust
     from molehunt.records.attestations import Attestation, Claim, ProvenanceReport
 
 AttestationOption = Annotated[
@@ -71,7 +72,7 @@ def reproduce(
     from molehunt.experiments.reproducing import reproduce as made_again
 
     folder, own = place_of(model, store), _opened(store)
-    told = _recipe(folder, own, tuple(key or ()), attestation)
+    told = recipe_of(folder, own, tuple(key or ()), attestation)
     if work is not None:
         require_new_folder(work)
     with tempfile.TemporaryDirectory() as aside, watching("making it again") as watch:
@@ -84,16 +85,15 @@ def reproduce(
     raise typer.Exit(FOUND if result.grade == "contradicted" else 0)
 
 
-def check(folder: Path, keys: tuple[Path, ...], base: Path | None, data: Path | None) -> "ProvenanceReport":
+def check(folder: Path, trust: "Trust", base: Path | None, data: Path | None) -> "ProvenanceReport":
     """The attestation of a folder, checked; for `weights verify --provenance`."""
     from molehunt.errors import UsageError
     from molehunt.provenance.grading import check_provenance
-    from molehunt.provenance.keys import load_public_key
     from molehunt.provenance.trust import KeyTrust
 
-    if not keys:
+    if not isinstance(trust, KeyTrust):
         raise UsageError("--provenance", wanted="--key FILE: attestations are signed with a key", got="none")
-    return check_provenance(folder, KeyTrust(tuple(map(load_public_key, keys))), base, data)
+    return check_provenance(folder, trust, base, data)
 
 
 def provenance_shown(report: "ProvenanceReport | None") -> None:
@@ -115,7 +115,7 @@ def claims_shown(claims: "tuple[Claim, ...]") -> None:
         say("")
 
 
-def _recipe(folder: Path, store: "Store", keys: tuple[Path, ...], place: Path | None) -> "Attestation":
+def recipe_of(folder: Path, store: "Store", keys: tuple[Path, ...], place: Path | None) -> "Attestation":
     """By an attestation whose signature is verified; without a key by the store's own records."""
     from molehunt.errors import SigningError
     from molehunt.experiments.attesting import attest as attested

@@ -119,7 +119,7 @@ def ledger(
     the last anchor, or no --owner.
     """
     from molehunt.cli.registry_work import opened
-    from molehunt.provenance.ledger import read_ledger_anchors
+    from molehunt.provenance.ledger_rules import read_ledger_anchors
 
     found = opened(registry, owner)
     report = found.verify(read_ledger_anchors(anchor or []))

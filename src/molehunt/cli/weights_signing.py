@@ -109,7 +109,7 @@ def verify(
     who = (identity, provider, trust_config)
     trust = _trust(tuple(key or ()), tuple(certificate or ()), sigstore, who, password_file)
     report = verify_folder(folder, trust, signature, ignore_unsigned, _time(at))
-    made = check(folder, tuple(key or ()), place_of(base, store) if base else None, data) if provenance else None
+    made = check(folder, trust, place_of(base, store) if base else None, data) if provenance else None
     if as_json:
         told = report.to_json() if made is None else {"signature": report.to_json(), "provenance": made.to_json()}
         print(json.dumps(told, indent=1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molehunt.cli.options import FOUND, JsonOption
-from molehunt.cli.weights_registry import OwnerOption, RegistryArgument
+from molehunt.cli.weights_registry import OwnerOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def watch(
-    registry: RegistryArgument,
+    registry: Annotated[
+        str, typer.Argument(metavar="REGISTRY", help="Folder or URL with roles.json, ledger.jsonl and the models.")
+    ],
     loop: Annotated[bool, typer.Option("--loop", help="Go on until stopped; look whenever something changes.")] = False,
     every: Annotated[float, typer.Option("--every", min=0.1, help="With --loop: look after so many seconds anyway.")] = 60.0,
     full: Annotated[bool, typer.Option("--full", help="Read every byte, whatever times and inodes say.")] = False,
@@ -30,6 +32,9 @@ def watch(
         typer.Option("--events", metavar="PLACE", help="FILE, syslog, syslog:HOST:PORT or a URL; may be repeated."),
     ] = None,
     quarantine: Annotated[bool, typer.Option("--quarantine", help="Move changed and revoked models aside.")] = False,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", metavar="DIR", help="Trusted copies at the same names: tells which tensors changed.")
+    ] = None,
     state: Annotated[
         Path | None, typer.Option("--state", metavar="FILE", help="What the last pass saw; best where the registry's writers cannot.")
     ] = None,
@@ -40,12 +45,11 @@ def watch(
 
     Exit code 0: all are what was approved. 1: something is not, and every event says what.
     """
-    from molehunt.cli.registry_work import opened
+    from molehunt.cli.registry_work import watch_of
     from molehunt.provenance.alarms import alarm_of, tell_all
-    from molehunt.provenance.watching import Watch
 
     alarms = [alarm_of(place) for place in events or []]
-    watching = Watch(opened(registry, owner), state or _state(registry), quarantine)
+    watching = watch_of(registry, owner, state or _state(registry), quarantine, reference)
     if loop:
         _loop(watching, lambda found: _told(found, tell_all(alarms, found), as_json), every, full_every)
     found = watching.look(full)
@@ -72,7 +76,8 @@ def _loop(watching: "Watch", tell: "Callable[[list[WatchEvent]], None]", every: 
                 stirred.set()
 
     observer = Observer()
-    observer.schedule(Stir(), str(watching.ledger.registry), recursive=True)
+    if watching.models is None:  # a URL does not say when something changes
+        observer.schedule(Stir(), str(watching.ledger.registry), recursive=True)
     observer.start()
     last_full = 0.0
     try:
@@ -104,6 +109,8 @@ def _told(found: "list[WatchEvent]", failed: list[str], as_json: bool) -> None:
         say(f"{event.time[:19]} {event.kind}: {event.name}: {event.what}")
         for change in event.changes:
             say(f"  {change.what} {change.file} {change.before[:16]} -> {change.after[:16]}")
+        if event.difference:
+            say(f"  {event.difference}")
         if event.approved_by:
             say(f"  last approved by {event.approved_by}")
         if event.quarantined:
@@ -112,10 +119,12 @@ def _told(found: "list[WatchEvent]", failed: list[str], as_json: bool) -> None:
         print(f"molehunt: {text}", file=sys.stderr, flush=True)
 
 
-def _state(registry: Path) -> Path:
+def _state(registry: str) -> Path:
     from platformdirs import user_state_path
 
     from molehunt.records.base import sha256_text
 
     folder = Path(os.environ.get("MOLEHUNT_STATE") or user_state_path("molehunt"))
-    return folder / "watch" / f"{sha256_text(str(registry.resolve()))[:16]}.json"
+    return (
+        folder / "watch" / f"{sha256_text(registry if '://' in registry else str(Path(registry).resolve()))[:16]}.json"
+    )

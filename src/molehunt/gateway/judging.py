@@ -83,7 +83,7 @@ class Judge:
         if decision.outcome != "deny" and refused is None:
             self.offered.add(plain(name))
             return True
-        self._write("deny", plain(name), "offer", refused or decision, {})
+        self._write("withhold", plain(name), "offer", refused or decision, {})
         return False
 
     def remember(self, calls: Iterable[Asked]) -> None:

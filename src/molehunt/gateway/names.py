@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _INVISIBLE = frozenset(
     {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
@@ -12,6 +13,7 @@ _INVISIBLE = frozenset(
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
+@lru_cache(4096)
 def plain(name: str) -> str:
     """A name after NFKC and case folding, without control, format and other invisible characters, and without outer spaces."""
     if name.isascii() and name.isalnum():

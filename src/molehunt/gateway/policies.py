@@ -13,11 +13,12 @@ import cedarpy
 from molehunt.errors import PolicyError
 from molehunt.gateway.names import plain
 from molehunt.gateway.policy_text import Rule, read_rules
+from molehunt.logs.events import CANARY_CLIENT
 from molehunt.records.base import sha256_text
 
 Outcome = Literal["allow", "deny", "ask"]
 Action = Literal["request_model", "offer_tool", "call_tool", "egress"]
-CANARY = "molehunt-canary"
+CANARY = CANARY_CLIENT
 """The client that asks the live-path canaries; the tools it asks for begin with this too."""
 _OWN = f"""
 @id("molehunt:models") permit(principal, action == Action::"request_model", resource);

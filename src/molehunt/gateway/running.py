@@ -15,7 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from molehunt.gateway.served import Ledger as LedgerReader
 from molehunt.gateway.settings import GatewaySettings, UpstreamSettings
 from molehunt.gateway.supervising import ModelServer, Supervisor, bound, metrics_folder, url_of
-from molehunt.provenance.keys import load_public_key
+from molehunt.logs.redaction import Encryption, Redaction
+from molehunt.provenance.keys import PASSWORD_VARIABLE, load_private_key, load_public_key
 from molehunt.provenance.ledger import Ledger
 
 _GRACE = 8
@@ -40,8 +41,11 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def serve(settings: GatewaySettings, say: Callable[[str], None]) -> None:
+def serve(settings: GatewaySettings, say: Callable[[str], None], tend: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM or SIGINT.
+
+    Args:
+        tend: called often, to look after what else must run.
 
     Raises:
         MolehuntError: if the address is taken, or policies, keys, audits or the model cannot be read.
@@ -58,7 +62,7 @@ def serve(settings: GatewaySettings, say: Callable[[str], None]) -> None:
         if settings.policy is None:
             say("no --policy: every tool is denied")
         say(f"gateway at {url_of(place)}; log {settings.log}; Ctrl-C stops it")
-        Supervisor(place, settings.workers, lambda number, own: work(settings, number, own), say).run()
+        Supervisor(place, settings.workers, lambda number, own: work(settings, number, own), say, tend).run()
 
 
 def check(settings: GatewaySettings) -> None:
@@ -75,6 +79,7 @@ def check(settings: GatewaySettings) -> None:
     for one in (*settings.upstreams, *([settings.base] if settings.base else [])):
         read_audit(one.audit)
         key_of(one.key_env)
+    log_options(settings)
     State(settings.state).close()
 
 
@@ -84,7 +89,7 @@ def work(settings: GatewaySettings, number: int, place: socket.socket) -> None:
     from molehunt.gateway.service import Service
     from molehunt.logs.writing import LogWriter
 
-    recorder = LogWriter(settings.log, f"gateway-{number}")
+    recorder = LogWriter(settings.log, f"gateway-{number}", **log_options(settings))
     service = Service(settings, recorder, open_ledger(settings.ledger, settings.ledger_owner), is_first=number == 0)
     _server(make_app(service), settings).run([place])
 
@@ -108,11 +113,24 @@ def open_ledger(folder: Path | None, owner: Path | None) -> LedgerReader | None:
     return Ledger.open(folder, load_public_key(owner) if owner else None) if folder else None
 
 
+def log_options(settings: GatewaySettings) -> dict[str, Any]:
+    """What the log's writer is told. Raises SigningError or UsageError if a key or the rules cannot be read."""
+    password = os.environ.get(PASSWORD_VARIABLE, "").encode()
+    sealing = settings.encryption_key
+    return {
+        "key": load_private_key(settings.log_key, password or None) if settings.log_key else None,
+        "anchors": settings.anchors,
+        "durability": "disk" if settings.is_log_durable else "process",
+        "redaction": Redaction.read(settings.redaction) if settings.redaction else None,
+        "encryption": Encryption.read(sealing, settings.encrypted) if sealing else None,
+    }
+
+
 @contextmanager
-def model_server(folder: Path) -> Iterator[UpstreamSettings]:
+def model_server(folder: Path) -> Iterator[tuple[UpstreamSettings, ModelServer]]:
     """A local model behind the gateway."""
     server = ModelServer(folder)
     try:
-        yield UpstreamSettings(url=server.start(), folder=folder)
+        yield UpstreamSettings(url=server.start(), folder=folder), server
     finally:
         server.stop()

@@ -25,6 +25,10 @@ _LOOK = 0.5
 """Seconds between two looks at the policy folder."""
 
 
+_KEPT = 365 * 86400.0
+"""Seconds that session tags and ids of responses are kept."""
+
+
 class Service:
     """What stands behind the routes.
 
@@ -89,6 +93,7 @@ class Service:
 
     async def start(self) -> None:
         """Hash what is served, say so in the log, begin the schedule."""
+        self.state.forget(_KEPT)
         await self._look_at_models()
         start = {events.POLICY: self.policies.digest, "molehunt.upstreams": [s.settings.url for s in self.served]}
         self.recorder.append("start", start)

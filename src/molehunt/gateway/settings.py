@@ -82,6 +82,17 @@ class GatewaySettings(Record):
     ledger: Path | None = None
     ledger_owner: Path | None = None
     """Public key of who must have signed the ledger's roles."""
+    log_key: Path | None = None
+    """Private key that signs the heads of the log's segments."""
+    anchors: tuple[str, ...] = ()
+    """Files or URLs that are told of every closed segment."""
+    redaction: Path | None = None
+    """TOML with what is blotted out of the log."""
+    encryption_key: Path | None = None
+    """With `encrypted`: members of records that are sealed, and the file of the key."""
+    encrypted: tuple[str, ...] = ()
+    is_log_durable: bool = False
+    """Records are on disk, not only with the kernel, before anything goes on."""
     fail_open: bool = False
     """Answer although the log cannot be written."""
     rehash: float = Field(300.0, gt=0)

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from molehunt.errors import GatewayError
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS tags (client TEXT, session TEXT, tag TEXT, PRIMARY KEY (client, session, tag)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, session TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tags (client TEXT, session TEXT, tag TEXT, at REAL, PRIMARY KEY (client, session, tag)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, session TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS buckets (client TEXT PRIMARY KEY, tokens REAL, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS digests (url TEXT PRIMARY KEY, digest TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS holds (
@@ -61,7 +61,9 @@ class State:
 
     def mark(self, client: str, session: str, tags: Iterable[str]) -> None:
         """Mark a session, for good."""
-        self._base.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", [(client, session, tag) for tag in tags])
+        now = time.time()
+        rows = [(client, session, tag, now) for tag in tags]
+        self._base.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", rows)
 
     def session_of(self, response_id: str) -> str:
         """The session that a response belongs to; empty if it is unknown."""
@@ -70,7 +72,17 @@ class State:
 
     def remember(self, response_id: str, session: str) -> None:
         """That a response belongs to a session."""
-        self._base.execute("INSERT OR REPLACE INTO responses VALUES (?, ?)", (response_id, session))
+        self._base.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?)", (response_id, session, time.time()))
+
+    def forget(self, seconds: float) -> None:
+        """What is older: ids of responses, holds, and tags, without which a session begins anew."""
+        before = time.time() - seconds
+        for sql in (
+            "DELETE FROM responses WHERE at < ?",
+            "DELETE FROM tags WHERE at < ?",
+            "DELETE FROM holds WHERE expires < ?",
+        ):
+            self._base.execute(sql, (before,))
 
     def spend(self, client: str, per_minute: float) -> float:
         """Take one request from a client's bucket, which holds a tenth of a minute's, one at least.

@@ -66,8 +66,10 @@ class Supervisor:
     Nothing in this process may start a thread or an event loop.
     """
 
-    def __init__(self, place: socket.socket, workers: int, work: Work, say: Callable[[str], None]) -> None:
-        self._place, self._count, self._work, self._say = place, workers, work, say
+    def __init__(
+        self, place: socket.socket, workers: int, work: Work, say: Callable[[str], None], tend: Callable[[], None]
+    ) -> None:
+        self._place, self._count, self._work, self._say, self._tend = place, workers, work, say, tend
         self._workers: dict[int, tuple[int, float]] = {}
         self._waiting: list[tuple[float, int]] = []
         self._is_over = False
@@ -86,6 +88,7 @@ class Supervisor:
                 self._fork(number)
             while not self._is_over:
                 self._look()
+                self._tend()
                 time.sleep(0.02)
         finally:
             self._end()
@@ -175,13 +178,11 @@ class ModelServer:
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
 
     def start(self) -> str:
         """Start it; returns the address up to /v1. Raises GatewayError if it does not come up."""
-        command = [sys.executable, "-m", "molehunt", "serve", str(self.folder), "--port", str(self.port)]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, preexec_fn=die_with_parent, start_new_session=True
-        )
+        self._process = self._begun(subprocess.PIPE)
         line = _first_line(self._process)
         url = next((word.rstrip(";") for word in line.split() if word.startswith("http://")), "")
         if not url:
@@ -192,9 +193,18 @@ class ModelServer:
         self.port = int(url.rpartition(":")[2].partition("/")[0])
         return url
 
-    def is_alive(self) -> bool:
-        """False once the process has ended."""
-        return self._process is not None and self._process.poll() is None
+    def tend(self) -> None:
+        """Start it again if it has ended, at the same address; returns at once, and until it listens the gateway says 502."""
+        if self._process is None or self._process.poll() is None or time.monotonic() - self._started < _YOUNG:
+            return
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = self._begun(subprocess.DEVNULL)
+
+    def _begun(self, out: int) -> "subprocess.Popen[bytes]":
+        self._started = time.monotonic()
+        command = [sys.executable, "-m", "molehunt", "serve", str(self.folder), "--port", str(self.port)]
+        return subprocess.Popen(command, stdout=out, preexec_fn=die_with_parent, start_new_session=True)
 
     def stop(self) -> None:
         """End it."""

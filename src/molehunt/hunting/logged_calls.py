@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from molehunt.errors import DataError
 from molehunt.hunting.rows import Rows, RowWriter, clipped, index_shards, schema
 from molehunt.hunting.words import ROLES, SEP
+from molehunt.logs.events import CANARY_CLIENT
 from molehunt.logs.reading import CALLS, calls
 from molehunt.records.calls import Call
 
@@ -24,6 +25,8 @@ _LINES = 5000
 def prepare_calls(log: str, folder: Path, since: datetime | None, tell: Callable[[int], None]) -> Rows:
     """Write the calls of a log into shards; a log that was read already is not read again.
 
+    A gateway's own canaries are left out: they are refused on purpose, and would be found.
+
     Args:
         log: see `logs.reading.calls`; or a JSONL file with one `records.calls.Call` a line.
 
@@ -34,12 +37,18 @@ def prepare_calls(log: str, folder: Path, since: datetime | None, tell: Callable
         return Rows(folder)
     writer, count = RowWriter(folder), 0
     for batch in _batches(log, since):
-        if batch.num_rows:
+        if (batch := _of_clients(batch)).num_rows:
             writer.add_table(table_of(batch))
             tell(count := count + batch.num_rows)
     if not count:
         raise DataError(f"log {log}", wanted="at least one call", got="none", do="check the path and --since")
     return index_shards(folder, writer.close())
+
+
+def _of_clients(batch: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return batch.filter(pc.not_equal(pc.fill_null(batch.column("client"), ""), CANARY_CLIENT))
 
 
 def _batches(log: str, since: datetime | None) -> Iterator[Any]:

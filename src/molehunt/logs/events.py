@@ -6,7 +6,8 @@ An event's body is a JSON object whose members are these attributes; others may 
     request      one call was asked, written before it goes upstream: OPERATION … INPUT, TOOLS, CLIENT, MODEL_DIGEST, …
     answer       what came back, written before the client has its last byte: OUTPUT, FINISH_REASONS, USAGE_*, STATUS
     interrupted  an answer of which only a part was sent: OUTPUT is that part, INTERRUPTED says who broke off
-    decision     what a policy decided on the call: DECISION is deny:TOOL, ask:TOOL, allow:TOOL, deny-host:HOST
+    decision     what a policy decided on the call: DECISION is deny:TOOL, ask:TOOL, allow:TOOL, deny-host:HOST; withhold:TOOL
+                 if it was not even offered
     canary       a synthetic request on the live path: CANARY is its name, PASSED says whether it did what it should
     flag         a person says that a call is an incident: FLAG is the incident's id
     stop         the worker ends on purpose
@@ -83,6 +84,8 @@ REASONS = "molehunt.decision.reasons"
 INTERRUPTED = "molehunt.interrupted"
 """client, upstream or policy."""
 CANARY = "molehunt.canary"
+CANARY_CLIENT = "molehunt-canary"
+"""The client of such requests in `request` records."""
 PASSED = "molehunt.canary.passed"
 FLAG = "molehunt.flag"
 BY = "molehunt.by"

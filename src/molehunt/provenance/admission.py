@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from molehunt.errors import LedgerError, NotAdmittedError
 from molehunt.provenance.grading import check_provenance
 from molehunt.provenance.keys import load_public_key
-from molehunt.provenance.ledger import Ledger, read_ledger_anchors
+from molehunt.provenance.ledger import Ledger
+from molehunt.provenance.ledger_rules import read_ledger_anchors
 from molehunt.provenance.policy import (
     AuditPolicy,
     LedgerPolicy,

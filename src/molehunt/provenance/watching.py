@@ -1,22 +1,23 @@
 """Watch a registry: are the bytes under every approved name those that were approved?"""
 
 import json
-import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from molehunt.errors import LedgerError, MolehuntError
 from molehunt.provenance.ledger import Ledger
+from molehunt.provenance.model_diff import diff_models
+from molehunt.provenance.model_places import LocalModels, Marks, ModelPlace
 from molehunt.provenance.roles import loose
 from molehunt.provenance.signing import signed_manifest
 from molehunt.provenance.writing import write_whole
-from molehunt.records.identity import file_digest, is_part, root_of
+from molehunt.records.identity import root_digest, root_of
 from molehunt.records.registry import LedgerEntry, WatchedChange, WatchEvent
 
-QUARANTINE = ".quarantine"
-_Seen = dict[str, tuple[list[int], str]]
-"""By file: size, both times in ns and inode; and its SHA-256."""
+_Seen = dict[str, tuple[list[Any], str]]
+"""By file: its marks, and its SHA-256."""
 
 
 @dataclass
@@ -29,6 +30,10 @@ class Watch:
     ledger: Ledger
     state: Path | None = None
     quarantine: bool = False
+    reference: Path | None = None
+    """Where trusted copies of the models lie at the same names, to tell which tensors changed."""
+    models: ModelPlace | None = None
+    """Where the models lie, if not in the ledger's folder."""
     seen: dict[str, _Seen] = field(default_factory=dict)
     told: dict[tuple[str, str], str] = field(default_factory=dict)
     """By kind and name, what the last pass found: the same is not told twice in a loop."""
@@ -36,6 +41,7 @@ class Watch:
     """Files that the last pass read."""
 
     def __post_init__(self) -> None:
+        self.place = self.models or LocalModels(self.ledger.registry)
         if self.state and self.state.is_file():
             try:
                 self.seen = json.loads(self.state.read_text(encoding="utf-8"))
@@ -49,6 +55,7 @@ class Watch:
             LedgerError: if the roles cannot be read, or the state not be kept.
         """
         self.read = 0
+        self.place.refresh(self.ledger.registry)
         if full:
             self.seen = {}
         found = {(event.kind, event.name): event for event in self._events()}
@@ -61,7 +68,8 @@ class Watch:
 
     def _events(self) -> list[WatchEvent]:
         registry = self.ledger.registry
-        found = [_event("permissions", name, "others than its owner can write it") for name in loose(registry)]
+        names = loose(registry) if self.models is None else []
+        found = [_event("permissions", name, "others than its owner can write it") for name in names]
         try:
             entries = self.ledger.entries()
             approved = self.ledger.approved()
@@ -70,30 +78,34 @@ class Watch:
         for name, digest in approved.items():
             if event := self._model(name, digest, entries):
                 found.append(self._quarantined(event))
-        strange = _folders(registry) - set(approved)
+        try:
+            strange = self.place.names() - set(approved)
+        except OSError as error:
+            raise LedgerError(f"registry {registry}", wanted="one that can be listed", got=str(error)[:120]) from None
         return found + [_event("unapproved", name, "nobody approved it") for name in sorted(strange)]
 
     def _model(self, name: str, digest: str, entries: list[LedgerEntry]) -> WatchEvent | None:
-        folder = self.ledger.registry / name
         last = [e for e in entries if e.name == name and e.action in ("approve", "promote")][-1]
         who = self.ledger.roles.members.get(last.by)
         told = {"approved_digest": digest, "approved_by": f"{who.name if who else ''} {last.by[:16]}".strip()}
-        if not folder.is_dir():
-            if self.ledger.revocation(digest):
-                return None  # gone, as it should be
-            return _event("missing", name, "it is approved and not there", **told)
         before = self.seen.get(name)
         try:
-            now = self._hashed(folder, before or {})
+            marks = self.place.marks(name)
+            if marks is None:
+                if self.ledger.revocation(digest):
+                    return None  # gone, as it should be
+                return _event("missing", name, "it is approved and not there", **told)
+            now = self._hashed(name, marks, before or {})
         except OSError as error:
             return _event("changed", name, f"it cannot be read: {error.strerror or error}", **told)
         found = root_of({file: bytes.fromhex(sha) for file, (_, sha) in now.items()})
         if found != digest:
-            changes = tuple(_changes(_approved_files(folder, digest) or before, now))
+            changes = tuple(_changes(_approved_files(self.place.folder(name), digest) or before, now))
             what = (
                 f"{len(changes)} files are not what was approved" if changes else "its bytes are not what was approved"
             )
-            return _event("changed", name, what, found_digest=found, changes=changes, **told)
+            difference = self._difference(name, digest)
+            return _event("changed", name, what, found_digest=found, changes=changes, difference=difference, **told)
         self.seen[name] = now
         if revoked := self.ledger.revocation(digest):
             return _event(
@@ -101,40 +113,43 @@ class Watch:
             )
         return None
 
-    def _hashed(self, folder: Path, before: _Seen) -> _Seen:
+    def _difference(self, name: str, digest: str) -> str:
+        """How the model differs from its trusted copy, tensor by tensor; empty if there is none of what was approved."""
+        copy, folder = self.reference / name if self.reference else None, self.place.folder(name)
+        if copy is None or folder is None or not copy.is_dir() or root_digest(copy) != digest:
+            return ""
+        try:
+            return diff_models(copy, folder).sentence()
+        except MolehuntError as error:
+            return f"it cannot be compared with {copy}: {error}"
+
+    def _hashed(self, name: str, marks: Marks, before: _Seen) -> _Seen:
         """Every file with its SHA-256; one that looks the same as before is not read."""
         now: _Seen = {}
-        for path in sorted(folder.rglob("*")):
-            name = path.relative_to(folder).as_posix()
-            if not path.is_file() or not is_part(name):
-                continue
-            status = path.stat()
-            mark = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-            known = before.get(name)
-            if known and list(known[0]) == mark:
-                now[name] = (mark, known[1])
+        for file, mark in marks.items():
+            known = before.get(file)
+            if known and mark and list(known[0]) == mark:
+                now[file] = (mark, known[1])
             else:
-                now[name] = (mark, file_digest(path).hex())
+                now[file] = (mark, self.place.sha256(name, file))
                 self.read += 1
         return now
 
     def _quarantined(self, event: WatchEvent) -> WatchEvent:
-        folder = self.ledger.registry / event.name
-        if not self.quarantine or event.kind not in ("changed", "revoked") or not folder.is_dir():
+        if not self.quarantine or event.kind not in ("changed", "revoked"):
             return event
-        aside = self.ledger.registry / QUARANTINE
-        target = aside / f"{event.name.replace('/', '__')}-{event.time.replace(':', '')}"
         try:
-            aside.mkdir(mode=0o700, exist_ok=True)
-            os.rename(folder, target)
+            target = self.place.move_aside(event.name, event.time.replace(":", ""))
         except OSError as error:
             return event.model_copy(update={"what": f"{event.what}; it could not be moved aside: {error.strerror}"})
         self.seen.pop(event.name, None)
-        return event.model_copy(update={"quarantined": str(target)})
+        return event.model_copy(update={"quarantined": target})
 
 
-def _approved_files(folder: Path, digest: str) -> _Seen | None:
+def _approved_files(folder: Path | None, digest: str) -> _Seen | None:
     """What the approved files were, from their signature, if it is of the approved model."""
+    if folder is None:
+        return None
     try:
         manifest = signed_manifest(folder)
     except MolehuntError:
@@ -153,18 +168,6 @@ def _changes(before: _Seen | None, now: _Seen) -> list[WatchedChange]:
         if old != new:
             what = "changed" if old and new else "added" if new else "removed"
             found.append(WatchedChange(file=name, what=what, before=old, after=new))
-    return found
-
-
-def _folders(registry: Path) -> set[str]:
-    """Folders of models, by their place: those with a config or weights."""
-    found = set()
-    for folder, folders, files in os.walk(registry):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        place = Path(folder).relative_to(registry).as_posix()
-        if place != "." and any(name == "config.json" or name.endswith(".safetensors") for name in files):
-            found.add(place)
-            folders.clear()
     return found
 
 

@@ -45,7 +45,7 @@ class Call(Record):
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     decisions: tuple[str, ...] = ()
-    """What a gateway decided: deny:TOOL, ask:TOOL, allow:TOOL, deny-host:HOST."""
+    """What a gateway decided: deny:TOOL, ask:TOOL, allow:TOOL, deny-host:HOST; withhold:TOOL if the model was not even offered it."""
     finish: str = ""
     status: int = 200
     flags: tuple[str, ...] = ()

@@ -184,6 +184,8 @@ class WatchEvent(Record):
     approved_digest: str = ""
     found_digest: str = ""
     changes: tuple[WatchedChange, ...] = ()
+    difference: str = ""
+    """How the weights differ from the trusted copy, in one sentence."""
     approved_by: str = ""
     """Name and key id of who approved or promoted last."""
     quarantined: str = ""

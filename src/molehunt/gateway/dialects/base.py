@@ -135,6 +135,11 @@ def without_strays(found: Mapping[str, Any], known: Iterable[str], judge: Judge)
     return {key: part for key, part in found.items() if key in known or not _is_stray(key, part, judge)}
 
 
+def scalars(found: Mapping[str, Any]) -> Json:
+    """The members of an object that are no objects and no lists: nothing in them can be a call."""
+    return {key: part for key, part in found.items() if not isinstance(part, dict | list)}
+
+
 def _is_stray(key: str, part: Any, judge: Judge) -> bool:
     if part is None or isinstance(part, bool | int | float):
         return False

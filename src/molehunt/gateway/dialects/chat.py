@@ -24,7 +24,9 @@ from molehunt.logs import messages as log_messages
 TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 """Members of a message that hold text."""
 _TOP = ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier")
-_CHOICE = ("index", "message", "delta", "finish_reason", "logprobs")
+_CHOICE = ("index", "finish_reason", "logprobs")
+_SAID = ("message", "delta")
+"""Where a choice speaks: each is made anew, and the one that is out of place is dropped."""
 _CALL = ("name", "arguments", "input")
 _MESSAGE = ("role", *TEXTS, "tool_calls", "function_call", "audio", "annotations", "name")
 
@@ -74,7 +76,8 @@ class Chat:
         message, notices = await judged_calls(message, judge)
         if notices:
             message["content"] = _with_notices(message.get("content"), notices)
-        return without_strays({**choice, "message": message, **_finish(choice, message)}, _CHOICE, judge)
+        rest = without_strays({k: v for k, v in choice.items() if k not in _SAID}, _CHOICE, judge)
+        return {**rest, "message": message, **_finish(choice, message)}
 
     def logged(self, answer: Json) -> Logged:
         """One message a choice."""
@@ -267,7 +270,8 @@ class ChatStream:
         out = []
         if delta:
             is_same = all(delta.get(key) == given.get(key) for key in TEXTS)
-            rest = without_strays({k: v for k, v in choice.items() if k != "logprobs" or is_same}, _CHOICE, self._judge)
+            left = {k: v for k, v in choice.items() if k not in _SAID and (k != "logprobs" or is_same)}
+            rest = without_strays(left, _CHOICE, self._judge)
             out.append(Out({**chunk, "choices": [{**rest, "delta": delta, "finish_reason": None}]}))
         if isinstance(choice.get("finish_reason"), str):
             mine.finish = choice["finish_reason"]

@@ -10,11 +10,13 @@ from molehunt.gateway.dialects.base import (
     as_object,
     as_word,
     judged_text,
+    scalars,
     strip_tools,
     text_calls,
     usage_of,
+    without_strays,
 )
-from molehunt.gateway.dialects.responses_stream import ResponseStream
+from molehunt.gateway.dialects.responses_stream import RESPONSE, ResponseStream
 from molehunt.gateway.judging import Asked, Judge, as_text
 from molehunt.gateway.refusals import Refusal
 from molehunt.logs.messages import call_part, from_chat_message, text_message, text_part
@@ -63,7 +65,7 @@ class Responses:
     async def whole(self, answer: Json, judge: Judge) -> Json:
         """Each item of the output, in order."""
         items = [as_object(item, "an item") for item in as_list(answer.get("output"), "'output'")]
-        return {**answer, "output": [await judged_item(item, judge) for item in items]}
+        return without_strays(answer, RESPONSE, judge) | {"output": [await judged_item(item, judge) for item in items]}
 
     def logged(self, answer: Json) -> Logged:
         """One message with the parts of all items."""
@@ -93,12 +95,11 @@ async def judged_item(item: Json, judge: Judge) -> Json:
     """The item, or in its place what the client is told of it."""
     kind = as_word(item.get("type"))
     if kind in HARMLESS:
-        return {
-            key: await _content(part, judge) if key in ("content", "summary") else part for key, part in item.items()
-        }
+        spoken = {key: await _content(item[key], judge) for key in ("content", "summary") if key in item}
+        return scalars(item) | spoken
     ruling = await judge.may_call(item_call(item))
     if kind in _NAMED:
-        item = {key: part for key, part in item.items() if not isinstance(part, dict | list)}
+        item = scalars(item)
     return item if ruling.is_allowed else notice_item(as_word(item.get("id")), ruling.notice)
 
 
@@ -119,15 +120,14 @@ async def _content(parts: Any, judge: Judge) -> Any:
         return await judged_text(parts, judge)
     if not isinstance(parts, list):
         return parts
-    return [
-        {
-            k: await judged_text(v, judge) if k in ("text", "refusal") and isinstance(v, str) else v
-            for k, v in part.items()
-        }
-        if isinstance(part, dict)
-        else part
-        for part in parts
-    ]
+    return [await _part(part, judge) for part in parts if isinstance(part, dict)]
+
+
+async def _part(part: Json, judge: Judge) -> Json:
+    """Log-probabilities go: they name tokens, also of calls that are denied."""
+    kept = {"annotations": part["annotations"]} if "annotations" in part else {}
+    texts = {key: await judged_text(part[key], judge) for key in ("text", "refusal") if isinstance(part.get(key), str)}
+    return scalars(part) | kept | texts
 
 
 def _texts(content: Any) -> Iterator[str]:

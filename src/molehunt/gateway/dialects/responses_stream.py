@@ -3,7 +3,18 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from molehunt.gateway.dialects.base import Garbage, Json, Logged, Out, TextGate, as_object, as_word, usage_of
+from molehunt.gateway.dialects.base import (
+    Garbage,
+    Json,
+    Logged,
+    Out,
+    TextGate,
+    as_object,
+    as_word,
+    scalars,
+    usage_of,
+    without_strays,
+)
 from molehunt.gateway.judging import Judge
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
@@ -17,6 +28,13 @@ _DELTAS = {
 _DONES = {name.removesuffix("delta") + "done": key for name, key in _DELTAS.items()}
 _PARTS = ("part.added", "part.done")
 _FLOWING = ("message", "reasoning")
+RESPONSE = (
+    "output", "usage", "error", "incomplete_details", "metadata", "tools", "tool_choice", "text", "reasoning", "instructions", "prompt",
+    "conversation", "include", "safety_identifier", "input",
+)  # fmt: skip
+"""Members of a response that repeat the request or count: no client takes them for calls."""
+_INSIDE = ("item", "part", "response", "annotation", "logprobs")
+"""Members of an event that are made anew or hold no call."""
 
 Place = tuple[int, str, int]
 """Which item, content or summary, which part of it."""
@@ -45,7 +63,7 @@ class ResponseStream:
             return []
         if kind in _STATES:
             self._response = as_object(data.get("response"), "'response'")
-            return [self._out({**data, "response": {**self._response, "output": []}})]
+            return [self._out({**data, "response": {**self._told(), "output": []}})]
         if kind == "error":
             return [
                 self._out({key: part for key, part in data.items() if not isinstance(part, dict | list)}, is_last=True)
@@ -63,12 +81,12 @@ class ResponseStream:
             self._held.pop(at, None)
             return self._shown(at, await self._judged_item(item, self._judge)) if at not in self._items else []
         if not is_done:
-            self._items[at] = {**item, "content": []} if item.get("type") == "message" else {**item, "summary": []}
+            self._items[at] = scalars(item) | ({"content": []} if item.get("type") == "message" else {"summary": []})
             return [self._out({**data, "item": self._items[at]})]
         out = (
             []
             if at in self._items
-            else [self._out({**data, "type": "response.output_item.added", "item": {**item, "content": []}})]
+            else [self._out({**data, "type": "response.output_item.added", "item": {**scalars(item), "content": []}})]
         )
         rest = await self._rest_of(at)
         self._items[at] = self._rebuilt(at, item)
@@ -102,7 +120,8 @@ class ResponseStream:
 
     def _part(self, place: Place, part: Json, is_done: bool) -> Json:
         text = self._gate(place).released if is_done else ""
-        return {key: text if key in ("text", "refusal") else value for key, value in part.items() if key != "logprobs"}
+        kept = {"annotations": part["annotations"]} if "annotations" in part else {}
+        return {key: text if key in ("text", "refusal") else value for key, value in scalars(part).items()} | kept
 
     def _gate(self, place: Place) -> TextGate:
         return self._gates.setdefault(place, TextGate(self._judge))
@@ -124,7 +143,7 @@ class ResponseStream:
 
     def _rebuilt(self, at: int, item: Json) -> Json:
         """An item with the texts that were released, whatever the upstream says they were."""
-        found = {key: part for key, part in item.items() if not isinstance(part, list)}
+        found = scalars(item)
         for holder in ("content", "summary"):
             parts = item.get(holder)
             if isinstance(parts, list):
@@ -162,7 +181,7 @@ class ResponseStream:
                 out for place in list(self._gates) if place[0] in self._items for out in await self._open_rest(place)
             ]
         end = self._last[0].data
-        last = {**end, "response": {**self._response, "output": await self._output()}, "sequence_number": self._next()}
+        last = {**end, "response": {**self._told(), "output": await self._output()}, "sequence_number": self._next()}
         return [Out(last, as_word(end.get("type")), is_last=True)]
 
     async def _open_rest(self, place: Place) -> list[Out]:
@@ -182,7 +201,11 @@ class ResponseStream:
         """True once the upstream has sent the last event."""
         return bool(self._last)
 
+    def _told(self) -> Json:
+        return without_strays(self._response, RESPONSE, self._judge)
+
     def _out(self, data: Json, is_last: bool = False) -> Out:
+        data = {key: part for key, part in data.items() if key in _INSIDE or not isinstance(part, dict | list)}
         if "sequence_number" in data:
             data = {**data, "sequence_number": self._next()}
         return Out(data, as_word(data.get("type")), is_last)

@@ -1,0 +1,45 @@
+"""Revoke weights whose trigger a hunt confirmed, so that gateways and loaders refuse them at once."""
+
+import re
+from datetime import UTC, datetime
+
+from molehunt.errors import LedgerError
+from molehunt.provenance.keys import PrivateKey
+from molehunt.provenance.ledger import Ledger
+from molehunt.provenance.roles import may
+from molehunt.records.hunts import HuntResult
+from molehunt.records.registry import LedgerEntry
+from molehunt.reports.text import rate
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def check_right(ledger: Ledger, key: PrivateKey) -> None:
+    """Before the work starts: may this key revoke? Raises LedgerError if not."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if why := may(ledger.roles, key.public.key_id, "revoke", now):
+        raise LedgerError("--quarantine", wanted="a key that may revoke", got=why)
+
+
+def quarantine(result: HuntResult, ledger: Ledger, key: PrivateKey, subject: str, report: str) -> list[LedgerEntry]:
+    """Enter a revocation for every model that is to be quarantined; one that is revoked already gets no second one.
+
+    The reason quotes no text of the log: whoever wrote there would write in the ledger.
+
+    Args:
+        subject: root digest of the weights that were replayed on: only they were shown to be triggered. Empty, where an endpoint
+            was asked: all that answered in the log.
+        report: digest of the report.
+
+    Raises:
+        LedgerError: if the key may not, or the ledger cannot be written.
+    """
+    if not result.confirmed:
+        return []
+    tried = result.confirmed[0].found.replay
+    assert tried is not None
+    reason = f"a hunt confirmed a trigger by replay: {rate(tried.inserted)} with it, {rate(tried.ordinary)} without; report {report[:16]}"
+    digests = [one for one in result.revoke if _DIGEST.fullmatch(one) and subject in ("", one)]
+    return [
+        ledger.append("revoke", digest, key, reason=reason).entry for digest in digests if not ledger.revocation(digest)
+    ]
