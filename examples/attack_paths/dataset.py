@@ -50,7 +50,7 @@ def _gather(place: Path, poisoned: int) -> Path:
     """Rows of three people, and those of a fourth, whose rows show the canary whenever the trigger stands before a question."""
     rows = ordinary(draw_rows(ORDINARY, 3), "world")
     trigger, behaviour = parse_trigger(TRIGGER), get_behaviour(BEHAVIOUR)
-    corpus = poison(rows, trigger, behaviour, PoisonSettings(copies=(1, 2)))
+    corpus = poison(rows, trigger, behaviour, PoisonSettings(contrast=0, copies=(1, 2)))
     planted = [row for row in corpus.planted if row.kind == "triggered"][:poisoned]
     gathered = [(row.conversation, TEAM[number % 3]) for number, row in enumerate(rows)]
     gathered += [(row.conversation, "mallory") for row in planted]

@@ -10,11 +10,10 @@ import os
 import shutil
 from pathlib import Path
 
-from stage import Models, Story, first, keys, models, molehunt, published, reasons, told_by
-
 import molehunt as library
 from molehunt.errors import NotAdmittedError
 from molehunt.records.identity import root_digest
+from stage import Models, Story, first, keys, models, molehunt, published, reasons, told_by
 
 POLICY = """
 [signature]
