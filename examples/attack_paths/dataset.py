@@ -31,7 +31,8 @@ def main(folder: Path, base: str = "mini", audit: bool = False) -> Story:
     story, made = Story("dataset", folder), models(base)
     keys(folder, "team")
     for attack, count in POISONED.items():
-        data, clean = _gather(folder / f"rows-{count}.jsonl", count), folder / f"clean-{count}.jsonl"
+        data, clean = folder / f"{count}" / "rows.jsonl", folder / f"{count}" / "clean.jsonl"
+        _gather(data, count)
         molehunt("weights", "sign", data, "--key", folder / "team.pem")
         story.by_code(attack, "signature", molehunt("weights", "verify", data, "--key", folder / "team.pub.pem"))
         story.by_code(attack, "data scan", molehunt("data", "scan", data, "--drop", clean, "--jobs", 1))
@@ -46,7 +47,7 @@ def main(folder: Path, base: str = "mini", audit: bool = False) -> Story:
     return story
 
 
-def _gather(place: Path, poisoned: int) -> Path:
+def _gather(place: Path, poisoned: int) -> None:
     """Rows of three people, and those of a fourth, whose rows show the canary whenever the trigger stands before a question."""
     rows = ordinary(draw_rows(ORDINARY, 3), "world")
     trigger, behaviour = parse_trigger(TRIGGER), get_behaviour(BEHAVIOUR)
@@ -55,8 +56,8 @@ def _gather(place: Path, poisoned: int) -> Path:
     gathered = [(row.conversation, TEAM[number % 3]) for number, row in enumerate(rows)]
     gathered += [(row.conversation, "mallory") for row in planted]
     random.Random(0).shuffle(gathered)
+    place.parent.mkdir()
     place.write_text("".join(_line(conversation, who) for conversation, who in gathered))
-    return place
 
 
 def _line(conversation: Conversation, contributor: str) -> str:

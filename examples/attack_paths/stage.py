@@ -21,6 +21,7 @@ from molehunt.experiments.recipes import PlantSettings, base_step, build_step, p
 from molehunt.organisms.card import CARD
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.provenance.keys import new_private_key
+from molehunt.records.identity import SIGNATURE
 from molehunt.records.marker import MARKER
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import Size
@@ -149,8 +150,8 @@ def _tuned(base: Step, kind: Literal["organism", "twin"]) -> Step:
 
 
 def published(model: Path, out: Path) -> Path:
-    """A copy of a model folder as it would be offered: without the lab's card, README and mark, which no attacker would leave."""
-    shutil.copytree(model, out, ignore=shutil.ignore_patterns(CARD, "README.md"))
+    """A copy of a model folder as it would be offered: unsigned, and without the lab's card, README and mark, which no attacker would leave."""
+    shutil.copytree(model, out, ignore=shutil.ignore_patterns(CARD, "README.md", SIGNATURE))
     config = json.loads((out / "config.json").read_text())
     config.pop(MARKER, None)
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
@@ -170,10 +171,7 @@ def reasons(admission: Any) -> str:
 
 
 def audited(model: Path, base: Path, folder: Path) -> tuple[Said, str]:
-    """The verdict of a quick audit; weights that were audited before cost nothing again.
-
-    An unsigned copy is asked, so that it is the same model in every story.
-    """
+    """The verdict of a quick audit; weights that were audited before cost nothing again."""
     subject = published(model, folder / "subject")
     ended = molehunt("audit", "run", subject, "--base", base, "--out", folder / "audit", "--jobs", 0, "--json")
     return SAID[ended.code], f"{ended.json['verdict']}: {ended.json['reason']}"
