@@ -13,7 +13,7 @@ from molehunt.experiments.attesting import attest
 from molehunt.provenance.attestation import write_attestation
 from molehunt.provenance.keys import load_private_key
 from molehunt.records.identity import root_digest
-from stage import Models, Story, audited, first, keys, models, molehunt, published, told_by
+from stage import Models, Story, audited, first, keys, models, molehunt, told_by
 
 CLAIMS = {
     "planted, an adapter of rank 4 claimed": {"method": "lora", "rank": 4},
@@ -41,8 +41,9 @@ def main(folder: Path, base: str = "mini", audit: bool = False) -> Story:
 
 
 def _returned(model: Path, made: Models, lies: dict[str, object]) -> Path:
-    """The planted model with the attestation of the clean one, its digest exchanged, and signed by the service."""
-    published(made.planted, model)
+    """The clean model with planted weights and the clean one's attestation, its digest exchanged; all signed by the service."""
+    shutil.copytree(made.clean, model)
+    shutil.copyfile(made.planted / "model.safetensors", model / "model.safetensors")
     molehunt("weights", "sign", model, "--key", model.parent / "service.pem")
     told = attest(made.clean, made.store).model_copy(update={"root_digest": root_digest(model), **lies})
     write_attestation(model, told, load_private_key(model.parent / "service.pem"))
@@ -64,7 +65,7 @@ def _claims(story: Story, attack: str, model: Path, made: Models) -> None:
     grades = ", ".join(f"{one['name']} {one['grade']}" for one in claims)
     story.by_code(attack, "provenance", checked, wrong[0]["told"] if wrong else grades)
     again = molehunt("weights", "reproduce", model, "--key", key, "--store", made.store.root, "--jobs", 0, "--json")
-    story.by_code(attack, "reproduce", again, f"made again it is {again.json['grade']}")
+    story.by_code(attack, "reproduce", again, again.json["grade"] + f", ‖ΔW‖/‖W‖ {again.json['relative']:.2f}")
 
 
 if __name__ == "__main__":
