@@ -6,7 +6,11 @@ import pytest
 
 import molehunt
 
+<<<<<<< HEAD
 ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "gateway")
+=======
+ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "hunting")
+>>>>>>> guard-hunt
 HERE = Path(molehunt.__file__).parent
 
 

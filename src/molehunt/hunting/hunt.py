@@ -1,5 +1,6 @@
 """`logs hunt`: was a model ever triggered? Label, mine, replay, sweep; one record of all."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -28,8 +29,9 @@ _TRIED = 8
 """Candidates that are replayed."""
 _TOLD = 30
 """Candidates that are told."""
-Revoke = Callable[[str, str], None]
-"""Told (root digest, why): what `--quarantine` does with each."""
+Revoke = Callable[[str, str], object]
+"""Told (root digest, why)."""
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def hunt(
@@ -117,6 +119,17 @@ def _incidents(
         places = tuple(exhibit.where for exhibit in shown)
         found.append(Incident(found=Found(association=told, replay=tried, rows=places), sweep=swept, exhibits=shown))
     return tuple(sorted(found, key=lambda one: not one.confirmed))
+
+
+def quarantine(result: HuntResult, revoke: Revoke) -> tuple[str, ...]:
+    """Have the weights that answered confirmed triggers revoked; gives their root digests.
+
+    What the log names without a root digest cannot be revoked and is not among them.
+    """
+    known = tuple(name for name in result.revoke if _DIGEST.fullmatch(name))
+    for digest in known:
+        revoke(digest, f"hunt {result.digest()[:16]}: {result.sentence()}"[:500])
+    return known
 
 
 def _to_revoke(incidents: Sequence[Incident]) -> tuple[str, ...]:
