@@ -10,29 +10,27 @@ import os
 import shutil
 from pathlib import Path
 
-from stage import Models, Story, first, keys, models, molehunt, published, reasons, told_by
-
 import molehunt as library
 from molehunt.errors import NotAdmittedError
 from molehunt.records.identity import root_digest
+from stage import Models, Story, first, keys, models, molehunt, published, reasons, told_by
 
 POLICY = """
 [signature]
 keys = ["ann.pub.pem"]
-[scan]
 [ledger]
 registry = "registry"
 owner = "owner.pub.pem"
 anchors = ["anchors.jsonl"]
 """
-OLD, NAME = "team/helper-1", "team/helper-2"
+REVOKED, OLDER, NAME = "team/helper-1", "team/helper-2", "team/helper-3"
 
 
 def main(folder: Path, base: str = "mini", audit: bool = False) -> Story:
     """Approve a model, let it and the ledger be changed in four ways, and put each to the controls.
 
     Args:
-        audit: nothing more is asked: what was approved was audited, and what was not approved is not loaded.
+        audit: asks nothing more here: audits come before an approval.
     """
     story, made = Story("registry", folder), models(base)
     approved = _approved(folder, made)
@@ -41,7 +39,7 @@ def main(folder: Path, base: str = "mini", audit: bool = False) -> Story:
     kept = shutil.copytree(folder / "registry", folder / "kept")
     attacks = {
         "weights replaced, times and size as before": _replace,
-        "a revoked version put back": _roll_back,
+        "an older approved version put back": _roll_back,
         "weights replaced, the ledger rewritten": _rewrite,
         "a revoked version put back, its revocation cut off": _cut,
     }
@@ -54,21 +52,22 @@ def main(folder: Path, base: str = "mini", audit: bool = False) -> Story:
 
 
 def _approved(folder: Path, made: Models) -> Path:
-    """A registry in which an old version was revoked and a newer one is approved; what was entered is anchored elsewhere."""
+    """A registry with a revoked version, an older and the present one; what was entered is anchored elsewhere."""
     keys(folder, "owner", "ann")
     registry = folder / "registry"
     registry.mkdir(mode=0o700)
     ann = f"ann:read,propose,approve:{folder / 'ann.pub.pem'}"
     molehunt("weights", "roles", registry, "--key", folder / "owner.pem", "--member", ann)
-    old, model = published(made.base, registry / OLD), published(made.clean, registry / NAME)
     signed = ("--registry", registry, "--key", folder / "ann.pem", "--anchor", folder / "anchors.jsonl")
-    for each, name in ((old, OLD), (model, NAME)):
-        molehunt("weights", "sign", each, "--key", folder / "ann.pem")
-        molehunt("weights", "approve", each, *signed, "--name", name)
-    molehunt("weights", "revoke", old, *signed, "--reason", "answers too little")
-    old.rename(folder / "old")
+    for name, model in ((REVOKED, made.base), (OLDER, made.base), (NAME, made.clean)):
+        place = published(model, registry / name)
+        (place / "generation_config.json").write_text(json.dumps({"max_new_tokens": 48, "version": name}))
+        molehunt("weights", "sign", place, "--key", folder / "ann.pem")
+        molehunt("weights", "approve", place, *signed, "--name", name)
+    molehunt("weights", "revoke", registry / REVOKED, *signed, "--reason", "it answers too little")
+    (registry / REVOKED).rename(folder / "revoked")
     (folder / "policy.toml").write_text(POLICY)
-    return model
+    return registry / NAME
 
 
 def _replace(folder: Path, made: Models) -> None:
@@ -79,8 +78,12 @@ def _replace(folder: Path, made: Models) -> None:
 
 
 def _roll_back(folder: Path, made: Models) -> None:
-    shutil.rmtree(folder / "registry" / NAME)
-    shutil.copytree(folder / "old", folder / "registry" / NAME)
+    _put(folder / "registry" / OLDER, folder / "registry" / NAME)
+
+
+def _put(model: Path, place: Path) -> None:
+    shutil.rmtree(place)
+    shutil.copytree(model, place)
 
 
 def _rewrite(folder: Path, made: Models) -> None:
@@ -93,7 +96,7 @@ def _rewrite(folder: Path, made: Models) -> None:
 
 def _cut(folder: Path, made: Models) -> None:
     """The revoked version put back, and the line that revoked it cut off."""
-    _roll_back(folder, made)
+    _put(folder / "revoked", folder / "registry" / NAME)
     ledger = folder / "registry" / "ledger.jsonl"
     ledger.write_text("".join(line for line in ledger.read_text().splitlines(True) if '"revoke"' not in line))
 

@@ -9,12 +9,11 @@ its signature holds whatever it did: what can be checked are its claims.
 import shutil
 from pathlib import Path
 
-from stage import Models, Story, audited, first, keys, models, molehunt, published, told_by
-
 from molehunt.experiments.attesting import attest
 from molehunt.provenance.attestation import write_attestation
 from molehunt.provenance.keys import load_private_key
 from molehunt.records.identity import root_digest
+from stage import Models, Story, audited, first, keys, models, molehunt, published, told_by
 
 CLAIMS = {
     "planted, an adapter of rank 4 claimed": {"method": "lora", "rank": 4},
