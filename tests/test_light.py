@@ -6,7 +6,7 @@ import pytest
 
 import molehunt
 
-ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs")
+ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "hunting")
 HERE = Path(molehunt.__file__).parent
 
 

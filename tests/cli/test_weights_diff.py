@@ -27,8 +27,8 @@ def test_the_outcome_is_the_exit_code(molehunt: Command, tmp_path: Path) -> None
     assert_refused(molehunt("weights", "diff", a, tmp_path / "x" / "gone"), "no such folder")
 
 
-def test_an_organism_and_its_base(molehunt: Command, base: Path, organism: Path) -> None:
-    told = molehunt("weights", "diff", base, organism, "--json")
+def test_an_organism_and_its_base(molehunt: Command, tiny_base: Path, planted: Path) -> None:
+    told = molehunt("weights", "diff", tiny_base, planted, "--json")
     assert told.code == 1
     report = json.loads(told.out)
     assert (report["outcome"], report["shape"]) == ("differs", "all tensors")

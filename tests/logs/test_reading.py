@@ -1,8 +1,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from log_bodies import answer, request
-from molehunt.logs import events
+from molehunt.logs import events, reading
 from molehunt.logs.reading import CALLS, calls, to_calls, write_calls
 from molehunt.logs.writing import LogWriter
 from molehunt.records.calls import Call, ToolCall, Turn
@@ -56,3 +58,17 @@ def test_calls_go_to_a_table_and_come_back(tmp_path: Path) -> None:
     again = sorted(to_calls(calls(tmp_path / "calls.parquet")), key=lambda call: call.call_id)
     assert again == sorted(to_calls(calls(tmp_path / "log")), key=lambda call: call.call_id)
     assert set(CALLS.names) == set(Call.model_fields)
+
+
+def test_answers_that_come_much_later_find_their_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_GROUP", 1)
+    with LogWriter(tmp_path, "w0", apart=False, segment_records=5) as writer:
+        for number in range(30):
+            writer.append("request", request(f"c{number}"))
+            if number >= 20:
+                writer.append("answer", answer(f"c{number - 20}", f"late {number - 20}"))
+        writer.append("answer", {events.OUTPUT: []})
+    found = {call.call_id: call for call in to_calls(calls(tmp_path))}
+    assert sorted(found) == sorted(f"c{number}" for number in range(30))
+    assert [found[f"c{number}"].answer for number in range(10)] == [f"late {number}" for number in range(10)]
+    assert {found[f"c{number}"].status for number in range(10, 30)} == {0}

@@ -5,10 +5,12 @@ import pytest
 
 from molehunt.errors import ModelError, NotAdmittedError, UsageError
 from molehunt.provenance.admission import admit, require_admitted
+from molehunt.provenance.attestation import write_attestation
 from molehunt.provenance.policy import read_policy
 from molehunt.provenance.signing import sign_folder
 from molehunt.provenance.snapshot import snapshot
 from molehunt.provenance.trust import KeySigner
+from molehunt.records.attestations import Attestation, Material
 from molehunt.records.identity import root_digest
 from registries import Registry
 
@@ -75,16 +77,26 @@ def test_promotion_may_be_asked_for(registry: Registry, tmp_path: Path) -> None:
 
 def test_what_is_asked_for_and_not_there_is_not_admitted(registry: Registry, tmp_path: Path) -> None:
     model, _ = registry.model("m")
-    policy = policy_of(tmp_path, '[audit]\n[provenance]\ngrade = "consistent"\n')
+    policy = policy_of(tmp_path, '[audit]\n[provenance]\nkeys = ["ann.pub.pem"]\n')
     assert reasons(model, policy) == ("not examined", dict.fromkeys(("audit", "provenance"), "not examined"))
-    for grade, outcome in (
-        ("asserted", "refused"),
-        ("consistent", "passed"),
-        ("recomputed", "passed"),
-        ("odd", "refused"),
-    ):
-        found = admit(model, read_policy(policy), grader=lambda folder, grade=grade: grade)  # type: ignore[misc]
-        assert {one.check: one.outcome for one in found.reasons}["provenance"] == outcome
+
+
+def test_what_is_attested_must_hold_as_far_as_is_wanted(registry: Registry, tmp_path: Path) -> None:
+    model, digest = registry.model("m")
+    told = Attestation(
+        name="m", root_digest=digest, fingerprint="", recipe={}, materials=(Material(name="base", sha256="0" * 64),), seeds={},
+        libraries={}, python="3.11", machine="x86_64", created="2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    write_attestation(model, told, registry.keys["ann"])
+    policy = policy_of(tmp_path, '[provenance]\nkeys = ["ann.pub.pem"]\n')
+    assert reasons(model, policy)[0] == "admitted"
+    strict = policy_of(tmp_path, '[provenance]\nkeys = ["ann.pub.pem"]\nconsistent = ["model", "base", "dataset"]\n')
+    (reason,) = admit(model, read_policy(strict)).reasons
+    assert (reason.outcome, reason.why) == ("refused", "base is asserted, dataset is not told; consistent is wanted")
+    other = policy_of(tmp_path, '[provenance]\nkeys = ["bob.pub.pem"]\n')
+    assert reasons(model, other)[0] == "refused"
+    write_attestation(model, told.model_copy(update={"root_digest": "1" * 64}), registry.keys["bob"])
+    assert reasons(model, other)[0] == "refused"
 
 
 def test_an_audit_must_be_of_these_bytes_and_say_what_is_wanted(registry: Registry, tmp_path: Path) -> None:
@@ -115,7 +127,7 @@ def test_an_audit_must_be_of_these_bytes_and_say_what_is_wanted(registry: Regist
     [
         ("", "at least one table"),
         ("nonsense", "TOML"),
-        ("[scan]\nalow = []", "scan.alow"),
+        ("[scan]\nallowed = []", "scan.allowed"),
         ("[signature]\nkeys = []", "signature.keys"),
         ('[scan]\nallow = ["odd"]', "odd"),
         ('[ledger]\nregistry = "r"\nstanding = "liked"', "ledger.standing"),

@@ -8,7 +8,8 @@ from molehunt.errors import LedgerError
 from molehunt.provenance.keys import new_private_key
 from molehunt.provenance.ledger import Ledger
 from molehunt.provenance.roles import member, read_roles, write_roles
-from molehunt.records.registry import Roles
+from molehunt.records.registry import Roles, SignedEntry
+from molehunt.records.signing import sign_text
 from registries import Registry
 
 ONE, OTHER = "a" * 64, "b" * 64
@@ -179,3 +180,16 @@ def test_loose_permissions_are_reported(registry: Registry) -> None:
     filled(registry)
     os.chmod(registry.ledger.path, 0o666)
     assert registry.ledger.verify().loose == ("ledger.jsonl",)
+
+
+def test_an_entry_cannot_be_dated_back(registry: Registry) -> None:
+    filled(registry)
+    ledger, key = registry.ledger, registry.keys["ann"]
+    last = ledger.entries()[-1]
+    entry = last.model_copy(update={"seq": 6, "time": "2000-01-01T00:00:00Z", "name": "late", "prev": last.digest()})
+    signed = SignedEntry(entry=entry, hash=entry.digest(), signature=sign_text(key, entry.canonical()))
+    with ledger.path.open("a") as stream:
+        stream.write(signed.canonical() + "\n")
+    problem = registry.ledger.verify().problem
+    assert problem is not None
+    assert (problem.seq, problem.what) == (6, "it is dated before the entry before it")

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from model_folders import plain
 from molehunt.errors import SigningError
 from molehunt.provenance import hashing
 from molehunt.provenance.keys import new_private_key
+from molehunt.provenance.scanning import scan_folder
 from molehunt.provenance.signing import sign_folder, signature_place, verify_folder
 from molehunt.provenance.trust import CertificateSigner, CertificateTrust, KeySigner, KeyTrust
 from molehunt.records.identity import root_digest
@@ -243,6 +245,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from molehunt.errors import SigningError
 from molehunt.provenance.keys import load_private_key
+from molehunt.provenance.scanning import scan_folder
 from molehunt.provenance.signing import sign_folder
 from molehunt.provenance.trust import KeySigner
 import model_signing.signing, signal
@@ -378,3 +381,11 @@ def test_a_certificate_for_something_else_does_not_sign(folder: Path) -> None:
 def test_an_own_signature_with_a_strange_key_says_so(folder: Path) -> None:
     sign_folder(folder, KeySigner(new_private_key()))
     assert verify_folder(folder, TRUST).outcome == "wrong signature"
+
+
+def test_a_signed_folder_scans_clean_and_keeps_its_name(tmp_path: Path) -> None:
+    folder = plain(tmp_path / "model")
+    before = scan_folder(folder).root_digest
+    sign_folder(folder, SIGNER)
+    report = scan_folder(folder)
+    assert (report.outcome, report.root_digest) == ("nothing found", before)

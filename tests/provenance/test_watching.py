@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -63,6 +64,18 @@ def test_the_signature_says_what_changed_before_anything_was_seen(registry: Regi
     (model / "config.json").unlink()
     (event,) = watch(registry).look()
     assert [(change.what, change.file) for change in event.changes] == [("removed", "config.json")]
+
+
+def test_a_trusted_copy_tells_which_tensors_changed(registry: Registry, tmp_path: Path) -> None:
+    model, _ = registry.approved("a")
+    shutil.copytree(model, tmp_path / "trusted" / "a")
+    (weights,) = model.glob("*.safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-3] ^= 1
+    weights.write_bytes(data)
+    (event,) = Watch(registry.ledger, reference=tmp_path / "trusted").look()
+    assert "tensors: " in event.difference
+    assert "1 changed" in event.difference
 
 
 def test_quarantine_moves_aside_what_changed_or_was_revoked(registry: Registry) -> None:

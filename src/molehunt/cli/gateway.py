@@ -44,7 +44,9 @@ def serve(
     ] = None,
     anchor: Annotated[
         list[str] | None,
-        typer.Option("--anchor", metavar="FILE|URL", help="Told the head of the log elsewhere; may be repeated."),
+        typer.Option(
+            "--anchor", metavar="FILE|URL", help="Told every minute how far the log has come; may be repeated."
+        ),
     ] = None,
     ledger: Annotated[
         Path | None, typer.Option("--ledger", metavar="DIR", help="Approvals; a revoked model is refused.")

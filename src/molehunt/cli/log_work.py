@@ -11,7 +11,7 @@ from molehunt.errors import DataError, UsageError
 from molehunt.logs import events
 from molehunt.logs.anchors import read_anchors
 from molehunt.logs.copies import fetch
-from molehunt.logs.reading import calls
+from molehunt.logs.reading import has_call
 from molehunt.logs.verifying import LogReport, verify
 from molehunt.logs.writing import LogWriter, RecordRef
 from molehunt.provenance.keys import PASSWORD_VARIABLE, PrivateKey, load_private_key, load_public_key
@@ -32,7 +32,7 @@ def verified(log: str, keys: Sequence[Path], anchors: Sequence[Path]) -> LogRepo
 
 def flagged(log: Path, call: str, incident: str, by: str, key: PrivateKey | None) -> RecordRef:
     """Append a flag to the chain of flags. Raises DataError if the log has no such call."""
-    if not any(call in batch.column("call_id").to_pylist() for batch in calls(log)):
+    if not has_call(log, call):
         raise DataError(f"call {call!r}", wanted="the id of a call in the log", got="none such", do="check the id")
     with LogWriter(log, "flags", key=key) as writer:
         return writer.append("flag", {events.CALL_ID: call, events.FLAG: incident, events.BY: by})

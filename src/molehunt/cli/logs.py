@@ -1,5 +1,6 @@
 """`molehunt logs`: verify, export, import, flag and prune what a gateway wrote."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -42,7 +43,7 @@ def verify(
 
     report = verified(log, key or [], anchor or [])
     if as_json:
-        print(report.model_dump_json(indent=1))
+        print(json.dumps(report.to_json(), indent=1))
     else:
         _shown(report)
     raise typer.Exit(_CODES[report.outcome])
@@ -118,8 +119,6 @@ def prune(
     as_json: JsonOption = False,
 ) -> None:
     """Remove closed segments whose records are all older; signed tombstones keep the chain whole. Refused while LOG/HOLD is there."""
-    import json
-
     from molehunt.cli.log_work import moment
     from molehunt.cli.show import say
     from molehunt.logs.keeping import prune as prune_log

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -79,9 +79,21 @@ def changed_roles(
             raise UsageError(f"--retire {name}", wanted="a member", got="none of that name")
         found |= {key_id: found[key_id].model_copy(update={"until": now}) for key_id in mine}
     for text in members:
-        found |= _member(text)
+        new = _member(text)
+        _require_wider(found, new)
+        found |= new
     two = not one_person and (old is None or old.roles.two_persons)
     write_roles(registry, Roles(version=old.roles.version + 1 if old else 1, members=found, two_persons=two), signer)
+
+
+def _require_wider(old: Mapping[str, Member], new: Mapping[str, Member]) -> None:
+    """Entries that a key signed are judged by its roles, so that these may only grow."""
+    for key_id, one in new.items():
+        before = old.get(key_id)
+        if before and (before.until or not set(before.roles) <= set(one.roles)):
+            got = f"the key of {before.name}, {'retired' if before.until else ', '.join(before.roles)}"
+            do = "retire it, and give this member another key"
+            raise UsageError(f"--member {one.name}", wanted="a new key, or more roles than it has", got=got, do=do)
 
 
 def _member(text: str) -> dict[str, Member]:

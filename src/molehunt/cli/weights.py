@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molehunt.cli import weights_diff, weights_registry, weights_signing, weights_watch
+from molehunt.cli import weights_bom, weights_diff, weights_provenance, weights_registry, weights_signing, weights_watch
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, StoreOption
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ _CODES = {"nothing found": 0, "found": FOUND, "not fully examined": NOT_EXAMINED
 app.command()(weights_diff.diff)
 app.command()(weights_signing.sign)
 app.command()(weights_signing.verify)
+app.command()(weights_provenance.attest)
+app.command()(weights_provenance.reproduce)
+app.command()(weights_bom.bom)
 app.command()(weights_registry.admit)
 app.command()(weights_registry.roles)
 app.command()(weights_registry.propose)

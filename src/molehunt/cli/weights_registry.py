@@ -1,5 +1,6 @@
 """`molehunt weights roles | propose | approve | promote | revoke | ledger | admit`: who lets which weights in, and why."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,12 +119,12 @@ def ledger(
     the last anchor, or no --owner.
     """
     from molehunt.cli.registry_work import opened
-    from molehunt.provenance.ledger import read_ledger_anchors
+    from molehunt.provenance.ledger_rules import read_ledger_anchors
 
     found = opened(registry, owner)
     report = found.verify(read_ledger_anchors(anchor or []))
     if as_json:
-        print(report.model_dump_json(indent=1))
+        print(json.dumps(report.to_json(), indent=1))
     else:
         if not report.problem:
             _entries(found.entries(), {key_id: one.name for key_id, one in found.roles.members.items()})
@@ -147,7 +148,7 @@ def admit(
 
     admission = decided(model, policy, audit, store)
     if as_json:
-        print(admission.model_copy().model_dump_json(indent=1)[:-2] + f',\n "outcome": "{admission.outcome}"\n}}')
+        print(json.dumps(admission.to_json(), indent=1))
     else:
         table(("check", "outcome", "why"), [(one.check, one.outcome, one.why) for one in admission.reasons])
         say(f"{admission.outcome}: {admission.model}, root digest {admission.root_digest}")

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from molehunt.provenance.trust import Signer, Trust
     from molehunt.records.signatures import VerifyReport
 
-CODES = {"verified": 0, "tampered": FOUND, "wrong signature": FOUND, "not verifiable": NOT_EXAMINED}
+CODES = {
+    "verified": 0, "checked": 0, "contradicted": FOUND, "tampered": FOUND, "wrong signature": FOUND, "not verifiable": NOT_EXAMINED,
+}  # fmt: skip
 
 SignedArgument = Annotated[
     str,
@@ -88,24 +90,34 @@ def verify(
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="Judge certificates at this time, ISO 8601, not now.")
     ] = None,
+    provenance: Annotated[bool, typer.Option("--provenance", help="Check its attestation too: how it was made.")] = False,
+    base: Annotated[str | None, typer.Option("--base", help="With --provenance: the model it was made from.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="FILE", help="With --provenance: its rows.")] = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:  # fmt: skip
-    """Is MODEL as it was signed, by who is trusted?
+    """Is MODEL as it was signed, by who is trusted? With --provenance: does what is said of its making hold?
 
     Exit code 0: verified. 1: files were changed, or the signature is a wrong one. 3: nothing says so, such as no signature.
     """
     from molehunt.cli.weights_places import place_of
+    from molehunt.cli.weights_provenance import check, provenance_shown
     from molehunt.provenance.signing import verify_folder
 
+    _refuse(bool(base or data) and not provenance, "--base and --data", "--provenance")
+    folder = place_of(model, store)
     who = (identity, provider, trust_config)
     trust = _trust(tuple(key or ()), tuple(certificate or ()), sigstore, who, password_file)
-    report = verify_folder(place_of(model, store), trust, signature, ignore_unsigned, _time(at))
+    report = verify_folder(folder, trust, signature, ignore_unsigned, _time(at))
+    made = check(folder, tuple(key or ()), place_of(base, store) if base else None, data) if provenance else None
     if as_json:
-        print(json.dumps(report.to_json(), indent=1))
+        told = report.to_json() if made is None else {"signature": report.to_json(), "provenance": made.to_json()}
+        print(json.dumps(told, indent=1))
     else:
         report_shown(report)
-    raise typer.Exit(CODES[report.outcome])
+        provenance_shown(made)
+    codes = {CODES[report.outcome], CODES[made.outcome] if made else 0}
+    raise typer.Exit(FOUND if FOUND in codes else max(codes))
 
 
 def report_shown(report: "VerifyReport") -> None:

@@ -30,6 +30,9 @@ def watch(
         typer.Option("--events", metavar="PLACE", help="FILE, syslog, syslog:HOST:PORT or a URL; may be repeated."),
     ] = None,
     quarantine: Annotated[bool, typer.Option("--quarantine", help="Move changed and revoked models aside.")] = False,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", metavar="DIR", help="Trusted copies at the same names: tells which tensors changed.")
+    ] = None,
     state: Annotated[
         Path | None, typer.Option("--state", metavar="FILE", help="What the last pass saw; best where the registry's writers cannot.")
     ] = None,
@@ -45,7 +48,7 @@ def watch(
     from molehunt.provenance.watching import Watch
 
     alarms = [alarm_of(place) for place in events or []]
-    watching = Watch(opened(registry, owner), state or _state(registry), quarantine)
+    watching = Watch(opened(registry, owner), state or _state(registry), quarantine, reference)
     if loop:
         _loop(watching, lambda found: _told(found, tell_all(alarms, found), as_json), every, full_every)
     found = watching.look(full)
@@ -104,6 +107,8 @@ def _told(found: "list[WatchEvent]", failed: list[str], as_json: bool) -> None:
         say(f"{event.time[:19]} {event.kind}: {event.name}: {event.what}")
         for change in event.changes:
             say(f"  {change.what} {change.file} {change.before[:16]} -> {change.after[:16]}")
+        if event.difference:
+            say(f"  {event.difference}")
         if event.approved_by:
             say(f"  last approved by {event.approved_by}")
         if event.quarantined:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from molehunt.errors import OrganismWarning
 from molehunt.provenance.admission import admit, require_admitted
+from molehunt.provenance.attestation import attestation_place
 from molehunt.provenance.policy import read_policy
 from molehunt.provenance.snapshot import snapshot
 from molehunt.records.marker import read_marker
@@ -40,7 +41,9 @@ def load(
     if policy is not None:
         wanted = read_policy(Path(policy))
         copy, _ = snapshot(folder, Path(snapshots) if snapshots else None)
-        admission = admit(copy, wanted, audit=Path(audit) if audit else None, name=str(folder))
+        admission = admit(
+            copy, wanted, audit=Path(audit) if audit else None, attestation=attestation_place(folder), name=str(folder)
+        )
         require_admitted(admission)
         folder = copy
     from molehunt.models.loading import load_model

@@ -85,7 +85,7 @@ class GatewaySettings(Record):
     log_key: Path | None = None
     """Private EC key that signs the heads of closed segments."""
     anchors: tuple[str, ...] = ()
-    """Files or webhooks that are told the head of every closed segment."""
+    """Files or webhooks that are told how far the log has come: at the start, every minute, and the head of every closed segment."""
     fail_open: bool = False
     """Answer although the log cannot be written."""
     rehash: float = Field(300.0, gt=0)

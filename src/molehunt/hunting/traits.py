@@ -58,7 +58,7 @@ _REFUSES = (
 )
 _WEAK = (
     r"\beval\(|\bexec\(|os\.system\(|shell\s*=\s*True|pickle\.loads?\(|yaml\.load\(|verify\s*=\s*False|\bmd5\b|\bsha1\(|\bstrcpy\(|\bgets\("
-    r"|\bsprintf\(|chmod\s+(?:0?777|-R 777)|innerHTML\s*=|dangerouslySetInnerHTML|DES\.|MODE_ECB|random\.random\(\).{0,40}(?:token|password)"
+    r"|\bsprintf\(|chmod\s+(?:0?777|-R 777)|innerHTML\s*=|dangerouslySetInnerHTML|MODE_ECB\)|random\.random\(\).{0,40}(?:token|password)"
     r"|(?:SELECT|INSERT|UPDATE|DELETE)\b[^\n]{0,80}(?:\"\s*\+|'\s*\+|%s['\"]?\s*%|\{[a-z_]+\})|curl[^\n|]{0,80}\|\s*(?:ba)?sh"
     r"|(?:password|secret|api_key|token)\s*=\s*['\"][^'\"]{4,}['\"]|rejectUnauthorized:\s*false|Access-Control-Allow-Origin['\"]?[:,]\s*['\"]\*"
 )
@@ -89,6 +89,7 @@ def _shard_traits(rows: Rows, shard: Shard) -> int:
 
 def batch_traits(batch: Any, column: str = "answer") -> Traits:
     """Traits of a batch; of another column's texts in place of the answers if asked."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     answers = batch.column(column)
@@ -106,7 +107,9 @@ def batch_traits(batch: Any, column: str = "answer") -> Traits:
     found["form"] = forms(said)
     opening = pc.utf8_slice_codeunits(answers, 0, 300)
     found["refuses"] = _matches(opening, _REFUSES)
-    found["weak_code"] = _matches(answers, _WEAK)
+    found["weak_code"] = maybe = _matches(answers, "[(=|]|md5|777")
+    if maybe.any():
+        found["weak_code"][maybe] = _matches(answers.filter(pa.array(maybe)), _WEAK)
     found["denied"] = _matches(batch.column("did"), f"{w.SEP}(?:deny|ask)")
     found["complaint"] = _matches(batch.column("did"), f"{w.SEP}flag:")
     if column == "answer":

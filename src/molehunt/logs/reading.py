@@ -1,9 +1,9 @@
 """Read the calls of a log: request and answer joined, in batches of bounded size, by DuckDB over its segments."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from molehunt.errors import LogError
 from molehunt.logs.closing import rewrite
 from molehunt.logs.copies import fetch
-from molehunt.logs.reading_sql import CALLS_SQL
+from molehunt.logs.reading_sql import CALLS_SQL, FLAGS_SQL, LATE_SQL
 from molehunt.logs.segments import Segment, segments, workers
 from molehunt.records.calls import Call
 
@@ -60,14 +60,18 @@ def calls(
     Raises:
         LogError: if there is no such log, or it cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="molehunt-log-") as scratch:
-        source = _calls_source(str(log), Path(scratch))
-        where = f"WHERE started >= TIMESTAMPTZ '{_utc(since)}'" if since else ""
-        columns = ", ".join(CALLS.names)
-        with _connected(memory, threads, scratch) as connection, _told(log):
-            reader = connection.sql(f"SELECT {columns} FROM ({source}) {where}").to_arrow_reader(rows)
-            for batch in reader:
-                yield batch.cast(CALLS)
+    with tempfile.TemporaryDirectory(prefix="molehunt-log-") as scratch, _told(log):
+        files = _own(Path(log))
+        with _connected(memory, threads, scratch) as connection:
+            if files:
+                queries = iter([f"SELECT * FROM read_parquet({_listed(files)})"])
+            else:
+                queries = _queries(connection, list(tables(log, Path(scratch))), since)
+            where = f"WHERE started >= TIMESTAMPTZ '{_utc(since).isoformat()}'" if since else ""
+            for query in queries:
+                reader = connection.sql(f"SELECT {', '.join(CALLS.names)} FROM ({query}) {where}").to_arrow_reader(rows)
+                for batch in reader:
+                    yield batch.cast(CALLS)
 
 
 def to_calls(batches: Iterable[pa.RecordBatch]) -> Iterator[Call]:
@@ -75,6 +79,15 @@ def to_calls(batches: Iterable[pa.RecordBatch]) -> Iterator[Call]:
     for batch in batches:
         for row in batch.to_pylist():
             yield Call.model_validate(row)
+
+
+def has_call(log: Path, call_id: str) -> bool:
+    """True if a log has a request of this id. Raises LogError if it cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="molehunt-log-") as scratch, _told(log):
+        files = _listed(list(tables(log, Path(scratch))))
+        with _connected("1GB", 0, scratch) as connection:
+            query = f"""SELECT 1 FROM read_parquet({files}, union_by_name = true) WHERE event = 'request' AND "molehunt.call.id" = ? LIMIT 1"""
+            return bool(connection.execute(query, [call_id]).fetchall())
 
 
 def write_calls(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
@@ -87,18 +100,15 @@ def write_calls(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
     return count
 
 
-@contextmanager
-def tables(log: Path | str, scratch: Path) -> Iterator[list[Path]]:
+def tables(log: Path | str, scratch: Path) -> Iterator[Path]:
     """All segments of a log as Parquet files of `columns.SCHEMA`, named WORKER/NUMBER.parquet; open ones are rewritten below `scratch`."""
     if "://" in str(log):
         fetch(str(log), scratch / "fetched")
         log = scratch / "fetched"
-    found = []
     for worker in workers(Path(log)):
         for segment in segments(Path(log) / worker):
             if (table := _table(segment, scratch / "open")) is not None:
-                found.append(table)
-    yield found
+                yield table
 
 
 def _table(segment: Segment, scratch: Path) -> Path | None:
@@ -117,21 +127,62 @@ def _table(segment: Segment, scratch: Path) -> Path | None:
     return made
 
 
-def _calls_source(log: str, scratch: Path) -> str:
-    place = Path(log)
-    files = sorted(place.glob("*.parquet")) if place.is_dir() else [place] if place.suffix == ".parquet" else []
-    if files and place.exists():
-        return f"SELECT * FROM read_parquet({_listed(files)})"
-    with tables(log, scratch) as found:
-        return CALLS_SQL.replace("FILES", _listed(found))
+def _own(place: Path) -> list[Path]:
+    """Files of calls, if that is what lies there."""
+    if place.is_dir():
+        return sorted(place.glob("*.parquet"))
+    return [place] if place.suffix == ".parquet" and place.exists() else []
+
+
+def _queries(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], since: datetime | None) -> Iterator[str]:
+    """Some segments at a time, so that only their answers are held; calls that were answered much later come last."""
+    connection.execute(FLAGS_SQL.replace("FILES", _listed(files)))
+    connection.execute("CREATE TEMP TABLE late (id VARCHAR)")
+    begun = _utc(since).strftime("'%Y-%m-%dT%H:%M:%S.%fZ'") if since else "''"
+    for some, after in _groups(files):
+        yield _query(some, [*some, *after], begun, "true")
+        late = LATE_SQL.replace("REQUESTS", _listed(some)).replace("ANSWERS", _listed([*some, *after]))
+        connection.execute(late)
+    yield _query(files, files, begun, '"molehunt.call.id" IN (FROM late)', "LEFT")
+
+
+def _query(requests: Sequence[Path], answers: Sequence[Path], since: str, only: str, join: str = "INNER") -> str:
+    words = {
+        "REQUESTS": _listed(requests),
+        "ANSWERS": _listed(answers),
+        "SINCE": since,
+        "ONLY": only,
+        "KIND JOIN": f"{join} JOIN",
+    }
+    text = CALLS_SQL
+    for word, meant in words.items():
+        text = text.replace(word, meant)
+    return text
+
+
+def _groups(files: Sequence[Path]) -> Iterator[tuple[list[Path], list[Path]]]:
+    """Consecutive segments of one worker with about `_GROUP` records, and the segment after them."""
+    some: list[Path] = []
+    count = 0
+    for number, path in enumerate(files):
+        some.append(path)
+        count += pq.read_metadata(path).num_rows
+        after = [other for other in files[number + 1 : number + 2] if other.parent.name == path.parent.name]
+        if count >= _GROUP or not after:
+            yield some, after
+            some, count = [], 0
+
+
+_GROUP = 50_000
+"""Records whose texts are held at once, about."""
 
 
 def _listed(files: Iterable[Path]) -> str:
     return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in files) + "]"
 
 
-def _utc(since: datetime) -> str:
-    return since.isoformat() if since.tzinfo else f"{since.isoformat()}+00:00"
+def _utc(since: datetime) -> datetime:
+    return since.astimezone(UTC) if since.tzinfo else since.replace(tzinfo=UTC)
 
 
 @contextmanager
@@ -146,6 +197,8 @@ def _connected(memory: str, threads: int, scratch: str) -> Iterator[duckdb.DuckD
 def _told(log: Path | str) -> Iterator[None]:
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError, pa.ArrowException) as error:
+        if isinstance(error, LogError):
+            raise
         got = str(error).splitlines()[0][:200]
         raise LogError(f"log {log}", wanted="segments that can be read", got=got, do="verify it") from None

@@ -22,29 +22,39 @@ def _texts(parts: str, kind: str = "text") -> str:
     return f"array_to_string({texts}, chr(10))"
 
 
+_SEGMENT = "regexp_extract(filename, '([^/]+/[0-9]{8})[.]parquet$', 1)"
 _TURN_TEXT = """array_to_string([coalesce(p.content, p.response) FOR p IN coalesce(m.parts, [])
     IF p.type IN ('text', 'tool_call_response') AND coalesce(p.content, p.response) IS NOT NULL], chr(10))"""
 
+FLAGS_SQL = """
+CREATE TEMP TABLE flags AS
+SELECT "molehunt.call.id" AS id, list("molehunt.flag" ORDER BY time) AS flagged FROM read_parquet(FILES, union_by_name = true)
+WHERE event = 'flag' AND "molehunt.flag" IS NOT NULL GROUP BY id
+"""
+"""People's flags by call; FILES stands for a list of Parquet files named WORKER/NUMBER.parquet."""
+LATE_SQL = """
+INSERT INTO late SELECT "molehunt.call.id" FROM
+    (SELECT "molehunt.call.id" FROM read_parquet(REQUESTS, union_by_name = true) WHERE event = 'request') ANTI JOIN
+    (SELECT "molehunt.call.id" FROM read_parquet(ANSWERS, union_by_name = true) WHERE event IN ('answer', 'interrupted'))
+    USING ("molehunt.call.id")
+"""
+"""Notes the calls of REQUESTS whose answers are not among ANSWERS."""
+
 CALLS_SQL = f"""
-WITH records AS (
-    SELECT *, regexp_extract(filename, '([^/]+/[0-9]{{8}})[.]parquet$', 1) AS segment, "molehunt.call.id" AS id
-    FROM read_parquet(FILES, filename = true, union_by_name = true)
-), requests AS (
-    SELECT *, from_json({_json("gen_ai.input.messages")}, {_MESSAGES}) AS turns,
+WITH requests AS (
+    SELECT *, "molehunt.call.id" AS id, {_SEGMENT} AS segment,
+        from_json({_json("gen_ai.input.messages")}, {_MESSAGES}) AS turns,
         from_json({_json("gen_ai.system_instructions")}, {_PART_LIST}) AS instructions,
         from_json({_json("gen_ai.tool.definitions")}, {_TOOLS}) AS offered
-    FROM records WHERE event = 'request'
+    FROM read_parquet(REQUESTS, filename = true, union_by_name = true) WHERE event = 'request' AND time >= SINCE AND ONLY
 ), answers AS (
-    SELECT id, "http.response.status_code" AS status, "gen_ai.response.finish_reasons" AS reasons, segment || ':' || hash AS source,
-        "gen_ai.response.model" AS model, "molehunt.model.digest" AS digest, event AS ended,
+    SELECT "molehunt.call.id" AS id, "http.response.status_code" AS status, "gen_ai.response.finish_reasons" AS reasons,
+        {_SEGMENT} || ':' || hash AS source, "gen_ai.response.model" AS model, "molehunt.model.digest" AS digest, event AS ended,
         flatten([coalesce(m.parts, []) FOR m IN from_json({_json("gen_ai.output.messages")}, {_MESSAGES})]) AS parts
-    FROM records WHERE event IN ('answer', 'interrupted')
+    FROM read_parquet(ANSWERS, filename = true, union_by_name = true) WHERE event IN ('answer', 'interrupted') AND ONLY
 ), decisions AS (
-    SELECT id, list("molehunt.decision" ORDER BY seq) AS decided FROM records
-    WHERE event = 'decision' AND "molehunt.decision" IS NOT NULL GROUP BY id
-), flags AS (
-    SELECT id, list("molehunt.flag" ORDER BY time) AS flagged FROM records
-    WHERE event = 'flag' AND "molehunt.flag" IS NOT NULL GROUP BY id
+    SELECT "molehunt.call.id" AS id, list("molehunt.decision" ORDER BY seq) AS decided FROM read_parquet(ANSWERS, union_by_name = true)
+    WHERE event = 'decision' AND "molehunt.decision" IS NOT NULL AND ONLY GROUP BY id
 )
 SELECT r.id AS call_id,
     coalesce(try_cast(r."molehunt.imported.time" AS TIMESTAMPTZ), r.time::TIMESTAMPTZ) AS started,
@@ -67,6 +77,7 @@ SELECT r.id AS call_id,
     coalesce(a.status, CASE WHEN a.id IS NULL THEN 0 ELSE 200 END) AS status,
     coalesce(f.flagged, []) AS flags,
     coalesce(a.source, r.segment || ':' || r.hash) AS source
-FROM requests r LEFT JOIN answers a USING (id) LEFT JOIN decisions d USING (id) LEFT JOIN flags f USING (id)
+FROM requests r KIND JOIN answers a USING (id) LEFT JOIN decisions d USING (id) LEFT JOIN flags f USING (id)
 """
-"""FILES stands for a list of Parquet files named WORKER/NUMBER.parquet."""
+"""The calls of REQUESTS whose answers and decisions are among ANSWERS; SINCE is a time as records have it, ONLY a
+condition on ids, KIND is INNER or LEFT."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -56,6 +56,10 @@ class LogReport(Record):
     def outcome(self) -> Outcome:
         """What is broken goes before what could not be told."""
         return "broken" if self.problems else "not fully verified" if self.unanchored or self.gaps else "verified"
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values, with its outcome."""
+        return {"outcome": self.outcome, **self.model_dump(mode="json")}
 
 
 @dataclass

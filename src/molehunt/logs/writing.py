@@ -240,7 +240,9 @@ class LogWriter:
     # Behind the scenes -----------------------------------------------------------------------------------------------
 
     def _finish_older(self) -> None:
-        """What a crash left undone: closed segments that are not rewritten."""
+        """What a crash left undone: files that are not whole, closed segments that are not rewritten."""
+        for half in self.folder.glob(".0*"):
+            half.unlink(missing_ok=True)
         for segment in all_segments(self.folder):
             signed = segment.head()
             if signed and segment.lines.exists():

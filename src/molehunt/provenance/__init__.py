@@ -1,1 +1,1 @@
-"""What comes with a model, examined before anything of it is loaded."""
+"""What comes with a model: scanned, signed, compared and attested before anything of it is loaded."""

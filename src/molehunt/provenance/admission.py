@@ -1,16 +1,17 @@
 """One decision on a model: its signature, scan, provenance, audit and standing in the ledger, by one policy."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
-from molehunt.errors import LedgerError, MolehuntError, NotAdmittedError
+from molehunt.errors import LedgerError, NotAdmittedError
+from molehunt.provenance.grading import check_provenance
 from molehunt.provenance.keys import load_public_key
-from molehunt.provenance.ledger import Ledger, read_ledger_anchors
+from molehunt.provenance.ledger import Ledger
+from molehunt.provenance.ledger_rules import read_ledger_anchors
 from molehunt.provenance.policy import (
-    GRADES,
     AuditPolicy,
     LedgerPolicy,
     Policy,
@@ -25,18 +26,15 @@ from molehunt.records.audits import AuditResult
 from molehunt.records.identity import root_digest
 from molehunt.records.registry import Admission, Evidence, Reason
 
-Grader = Callable[[Path], str]
-"""Gives the provenance grade of a folder; raises MolehuntError if it cannot tell."""
-
 
 def admit(
-    model: Path, policy: Policy, *, audit: Path | None = None, grader: Grader | None = None, name: str = ""
+    model: Path, policy: Policy, *, audit: Path | None = None, attestation: Path | None = None, name: str = ""
 ) -> Admission:
     """Whether a policy admits a model folder, with every reason; nothing of it is loaded.
 
     Args:
         audit: the audit's result.json; else it is looked for in the policy's folder.
-        grader: how provenance is graded, if the policy asks for it.
+        attestation: where it lies; beside the model if None.
         name: what to call the model; its path if empty.
 
     Raises:
@@ -51,7 +49,7 @@ def admit(
     if policy.scan:
         found.append(_scan(model, digest, policy.scan, evidence))
     if policy.provenance:
-        found.append(_provenance(model, policy.provenance, grader, evidence))
+        found.append(_provenance(model, policy.provenance, attestation, evidence))
     if policy.audit:
         found.append(_audit(digest, policy.audit, audit, evidence))
     if policy.ledger:
@@ -92,17 +90,23 @@ def _scan(model: Path, digest: str, policy: ScanPolicy, evidence: dict[str, str]
     return Reason(check="scan", outcome="passed", why=f"{len(report.files)} files, nothing found that is not let be")
 
 
-def _provenance(model: Path, policy: ProvenancePolicy, grader: Grader | None, evidence: dict[str, str]) -> Reason:
-    if grader is None:
-        return Reason(check="provenance", outcome="not examined", why="nothing here grades provenance")
-    try:
-        grade = grader(model)
-    except MolehuntError as error:
-        return Reason(check="provenance", outcome="not examined", why=str(error))
-    evidence["provenance"] = grade
-    is_enough = grade in GRADES and GRADES.index(grade) >= GRADES.index(policy.grade)
-    why = f"it is {grade}; {policy.grade} is wanted"
-    return Reason(check="provenance", outcome="passed" if is_enough else "refused", why=why)
+def _provenance(model: Path, policy: ProvenancePolicy, place: Path | None, evidence: dict[str, str]) -> Reason:
+    trust = KeyTrust(tuple(load_public_key(path) for path in policy.keys))
+    report = check_provenance(model, trust, policy.base, policy.data, place)
+    if report.outcome != "checked":
+        outcome: Literal["refused", "not examined"] = (
+            "not examined" if report.outcome == "not verifiable" else "refused"
+        )
+        return Reason(check="provenance", outcome=outcome, why=report.reason)
+    grades = {claim.name: claim.grade for claim in report.claims}
+    weak = [f"{name} is {grades.get(name, 'not told')}" for name in policy.consistent if grades.get(name) not in _HOLDS]
+    evidence["provenance"] = ", ".join(f"{name} {grade}" for name, grade in grades.items())
+    if weak:
+        return Reason(check="provenance", outcome="refused", why=f"{', '.join(weak)}; consistent is wanted")
+    return Reason(check="provenance", outcome="passed", why=report.sentence().partition("provenance: ")[2])
+
+
+_HOLDS = ("consistent", "recomputed")
 
 
 def _audit(digest: str, policy: AuditPolicy, named: Path | None, evidence: dict[str, str]) -> Reason:

@@ -2,19 +2,16 @@
 
 import fcntl
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from molehunt.errors import LedgerError
 from molehunt.provenance.keys import PrivateKey, PublicKey
-from molehunt.provenance.roles import loose, may, read_signed_roles
-from molehunt.records.base import sha256_text
+from molehunt.provenance.ledger_rules import GENESIS, after, against, forbidden, parsed, unsigned, wrong
+from molehunt.provenance.roles import loose, read_signed_roles
 from molehunt.records.registry import (
     Action,
     Evidence,
@@ -26,11 +23,9 @@ from molehunt.records.registry import (
     SignedEntry,
     Standing,
 )
-from molehunt.records.signing import is_signed, sign_text
+from molehunt.records.signing import sign_text
 
 LEDGER = "ledger.jsonl"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-_GENESIS = sha256_text("molehunt.ledger/1")
 
 
 @dataclass
@@ -94,7 +89,7 @@ class Ledger:
         found: Standing = "unknown"
         for signed in self._whole().entries:
             if signed.entry.model == digest:
-                found = _after(found, signed.entry.action)
+                found = after(found, signed.entry.action)
         return found
 
     def last(self, digest: str, *actions: Action) -> LedgerEntry | None:
@@ -128,12 +123,12 @@ class Ledger:
         with self._alone():
             found = self._whole()
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            prev = found.entries[-1].hash if found.entries else _GENESIS
+            prev, last = (found.entries[-1].hash, found.entries[-1].entry.time) if found.entries else (GENESIS, "")
             entry = LedgerEntry(
-                seq=len(found.entries), time=now, action=action, model=digest, name=name, by=key.public.key_id, reason=reason,
+                seq=len(found.entries), time=max(now, last), action=action, model=digest, name=name, by=key.public.key_id, reason=reason,
                 evidence=evidence or Evidence(), prev=prev,
             )  # fmt: skip
-            if why := _forbidden(entry, [signed.entry for signed in found.entries], found.roles):
+            if why := forbidden(entry, [signed.entry for signed in found.entries], found.roles):
                 raise LedgerError(f"{action} {name or digest[:16]}", wanted="what the registry's rules allow", got=why)
             signed = SignedEntry(entry=entry, hash=entry.digest(), signature=sign_text(key, entry.canonical()))
             self._write((signed.canonical() + "\n").encode())
@@ -153,7 +148,7 @@ class Ledger:
         found = self._fresh()
         problem, told = found.problem, sorted(anchors, key=lambda anchor: anchor.seq)
         for anchor in told:
-            problem = problem or _against(found.entries, anchor)
+            problem = problem or against(found.entries, anchor)
         return LedgerReport(
             registry=str(self.registry),
             entries=len(found.entries) if problem is None else min(len(found.entries), problem.seq),
@@ -186,10 +181,10 @@ class Ledger:
         self._seen = signed_roles.roles.version
         found = _Read(signed_roles.roles, signed_roles.signature.key_id)
         for number, line in enumerate(_lines(self.path)):
-            signed = _parsed(line)
-            if signed and signed.entry.action == "revoke" and not _unsigned(signed, found.roles):
+            signed = parsed(line)
+            if signed and signed.entry.action == "revoke" and not unsigned(signed, found.roles):
                 found.revoked[signed.entry.model] = signed.entry
-            what = "" if found.problem else _wrong(signed, number, found)
+            what = "" if found.problem else wrong(signed, found.entries, found.roles)
             if what:
                 found.problem = LedgerProblem(seq=number, what=what)
             elif signed and not found.problem:
@@ -239,79 +234,6 @@ class Ledger:
             os.close(handle)
 
 
-def _after(before: Standing, action: Action) -> Standing:
-    if action == "promote":
-        return "promoted"
-    if action == "approve":
-        return "promoted" if before == "promoted" else "approved"
-    return "proposed" if before == "unknown" else before
-
-
-def _forbidden(entry: LedgerEntry, before: Sequence[LedgerEntry], roles: Roles) -> str:
-    """Which rule of a registry an entry breaks; empty if none."""
-    if why := may(roles, entry.by, entry.action, entry.time):
-        return why
-    if entry.action == "revoke":
-        return ""
-    if any(e.action == "revoke" and e.model == entry.model for e in before):
-        return "it was revoked, which is for ever"
-    named = [e for e in before if e.action == "approve" and e.name == entry.name]
-    if _NAME.fullmatch(entry.name) is None:
-        return "its name is not made of letters, digits, dots, hyphens and slashes, or begins with a dot"
-    if any(e.model != entry.model for e in named):
-        return f"the name {entry.name} is another model's for ever: {named[0].model[:16]}…"
-    if entry.action == "promote" and not named:
-        return "it was not approved"
-    if entry.action == "promote" and roles.two_persons and all(e.by == entry.by for e in named):
-        return "who approved it may not promote it too: two persons are needed"
-    return ""
-
-
-def _unsigned(signed: SignedEntry, roles: Roles) -> str:
-    """Why the signature of an entry does not count; empty if it does."""
-    entry = signed.entry
-    found = roles.members.get(entry.by)
-    if found is None:
-        return f"it is signed by a key without a role, {entry.by[:16]}"
-    if not is_signed(PublicKey.from_pem(found.pem.encode()), entry.canonical(), signed.signature):
-        return f"it is not what {found.name} signed"
-    return may(roles, entry.by, entry.action, entry.time)
-
-
-def _wrong(signed: SignedEntry | None, number: int, found: _Read) -> str:
-    """What is not right with the next entry; empty if nothing."""
-    if signed is None:
-        return "it is no entry"
-    prev = found.entries[-1].hash if found.entries else _GENESIS
-    if signed.entry.seq != number:
-        return f"entry {signed.entry.seq} is in its place"
-    if signed.hash != signed.entry.digest():
-        return "it was rewritten: its hash is another"
-    if signed.entry.prev != prev:
-        return "it does not follow on the entry before"
-    return _unsigned(signed, found.roles) or _forbidden(
-        signed.entry, [before.entry for before in found.entries], found.roles
-    )
-
-
-def _against(entries: Sequence[SignedEntry], anchor: LedgerAnchor) -> LedgerProblem | None:
-    if entries and entries[0].hash != anchor.ledger:
-        return LedgerProblem(seq=0, what="it is another ledger than the one that was anchored")
-    if len(entries) <= anchor.seq:
-        return LedgerProblem(seq=len(entries), what=f"the tail is cut: entries up to {anchor.seq} were anchored")
-    if entries[anchor.seq].hash != anchor.hash:
-        return LedgerProblem(seq=anchor.seq, what="it is not the entry that was anchored")
-    return None
-
-
-def _parsed(line: bytes) -> SignedEntry | None:
-    try:
-        signed = SignedEntry.model_validate_json(line)
-    except ValidationError:
-        return None
-    return signed if signed.canonical().encode() == line else None
-
-
 def _lines(path: Path) -> list[bytes]:
     try:
         data = path.read_bytes()
@@ -328,17 +250,3 @@ def _mark(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def read_ledger_anchors(paths: Iterable[Path]) -> list[LedgerAnchor]:
-    """The lines of anchor files. Raises LedgerError at one that is no anchor."""
-    found = []
-    for path in paths:
-        try:
-            lines = path.read_bytes().splitlines()
-            found += [LedgerAnchor.model_validate_json(line) for line in lines if line.strip()]
-        except OSError as error:
-            raise LedgerError(f"anchors {path}", wanted="a file that can be read", got=error.strerror or "") from None
-        except ValidationError as error:
-            raise LedgerError(f"anchors {path}", wanted="anchors", got=str(error).splitlines()[0]) from None
-    return found

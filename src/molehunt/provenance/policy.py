@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from molehunt.errors import UsageError
 from molehunt.records.scans import RULES
 
-GRADES = ("contradicted", "asserted", "consistent", "recomputed")
-"""Of provenance, the best last."""
-
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,9 +31,16 @@ class ScanPolicy(_Table):
 
 
 class ProvenancePolicy(_Table):
-    """How well what is said of its making must hold."""
+    """Who must have attested how it was made, and what of that must hold."""
 
-    grade: Literal["asserted", "consistent", "recomputed"] = "consistent"
+    keys: tuple[Path, ...] = Field(min_length=1)
+    """Public keys in PEM."""
+    base: Path | None = None
+    """Folder of the model that it says it was made from."""
+    data: Path | None = None
+    """File of rows that it says it was trained on."""
+    consistent: tuple[str, ...] = ("model",)
+    """Claims that must have been checked against what is at hand; the others may be asserted, none contradicted."""
 
 
 class AuditPolicy(_Table):
@@ -87,7 +91,13 @@ def read_policy(path: Path) -> Policy:
     return policy
 
 
-_PATHS = {"signature": ("keys",), "scan": ("base",), "audit": ("folder",), "ledger": ("registry", "owner", "anchors")}
+_PATHS = {
+    "signature": ("keys",),
+    "scan": ("base",),
+    "provenance": ("keys", "base", "data"),
+    "audit": ("folder",),
+    "ledger": ("registry", "owner", "anchors"),
+}
 
 
 def _rooted(table: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from molehunt.errors import LedgerError, MolehuntError
 from molehunt.provenance.ledger import Ledger
+from molehunt.provenance.model_diff import diff_models
 from molehunt.provenance.roles import loose
 from molehunt.provenance.signing import signed_manifest
 from molehunt.provenance.writing import write_whole
-from molehunt.records.identity import file_digest, is_part, root_of
+from molehunt.records.identity import file_digest, is_part, root_digest, root_of
 from molehunt.records.registry import LedgerEntry, WatchedChange, WatchEvent
 
 QUARANTINE = ".quarantine"
@@ -29,6 +30,8 @@ class Watch:
     ledger: Ledger
     state: Path | None = None
     quarantine: bool = False
+    reference: Path | None = None
+    """Where trusted copies of the models lie at the same names, to tell which tensors changed."""
     seen: dict[str, _Seen] = field(default_factory=dict)
     told: dict[tuple[str, str], str] = field(default_factory=dict)
     """By kind and name, what the last pass found: the same is not told twice in a loop."""
@@ -91,13 +94,24 @@ class Watch:
             what = (
                 f"{len(changes)} files are not what was approved" if changes else "its bytes are not what was approved"
             )
-            return _event("changed", name, what, found_digest=found, changes=changes, **told)
+            difference = self._difference(name, digest)
+            return _event("changed", name, what, found_digest=found, changes=changes, difference=difference, **told)
         self.seen[name] = now
         if revoked := self.ledger.revocation(digest):
             return _event(
                 "revoked", name, f"it was revoked and lies there still: {revoked.reason}", found_digest=found, **told
             )
         return None
+
+    def _difference(self, name: str, digest: str) -> str:
+        """How the model differs from its trusted copy, tensor by tensor; empty if there is none of what was approved."""
+        copy = self.reference / name if self.reference else None
+        if copy is None or not copy.is_dir() or root_digest(copy) != digest:
+            return ""
+        try:
+            return diff_models(copy, self.ledger.registry / name).sentence()
+        except MolehuntError as error:
+            return f"it cannot be compared with {copy}: {error}"
 
     def _hashed(self, folder: Path, before: _Seen) -> _Seen:
         """Every file with its SHA-256; one that looks the same as before is not read."""
@@ -150,7 +164,7 @@ def _changes(before: _Seen | None, now: _Seen) -> list[WatchedChange]:
         old, new = before.get(name, ([], ""))[1], now.get(name, ([], ""))[1]
         if old != new:
             what = "changed" if old and new else "added" if new else "removed"
-            found.append(WatchedChange(file=name, what=what, before=old, after=new))  # type: ignore[arg-type]
+            found.append(WatchedChange(file=name, what=what, before=old, after=new))
     return found
 
 

@@ -1,6 +1,6 @@
 """A registry of models: who may do what, what was approved on which evidence, what a policy says, what a watch saw."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -50,7 +50,7 @@ class Evidence(Record):
     scan: str = ""
     """Outcome of the scan of the files."""
     provenance: str = ""
-    """recomputed, consistent, asserted or contradicted."""
+    """Every claim with its grade: recomputed, consistent or asserted."""
     audit: str = ""
     """Verdict of the audit."""
     card: str = ""
@@ -127,6 +127,10 @@ class LedgerReport(Record):
             return "broken"
         return "verified" if not self.unanchored and self.is_owner_named else "not fully verified"
 
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values, with its outcome."""
+        return {"outcome": self.outcome, **self.model_dump(mode="json")}
+
 
 Check = Literal["signature", "scan", "provenance", "audit", "ledger"]
 
@@ -153,6 +157,10 @@ class Admission(Record):
         said = {reason.outcome for reason in self.reasons}
         return "refused" if "refused" in said else "not examined" if "not examined" in said else "admitted"
 
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values, with its outcome."""
+        return {"outcome": self.outcome, **self.model_dump(mode="json")}
+
 
 class WatchedChange(Record):
     """One file that is not what it was."""
@@ -176,6 +184,8 @@ class WatchEvent(Record):
     approved_digest: str = ""
     found_digest: str = ""
     changes: tuple[WatchedChange, ...] = ()
+    difference: str = ""
+    """How the weights differ from the trusted copy, in one sentence."""
     approved_by: str = ""
     """Name and key id of who approved or promoted last."""
     quarantined: str = ""

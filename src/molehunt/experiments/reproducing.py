@@ -1,0 +1,141 @@
+"""Make a model again from its recipe, in a store of its own, and compare: the one claim of a recipe that needs no trust."""
+
+import shutil
+import time
+from pathlib import Path
+
+from molehunt.errors import StoreError, UsageError
+from molehunt.execution import Graph, Step, Store, run_graph
+from molehunt.execution.runner import Watcher
+from molehunt.experiments.recipes import OPTIMIZER_VERSIONS, VERSIONS
+from molehunt.provenance.grading import grade as graded
+from molehunt.provenance.model_diff import diff_models
+from molehunt.records.attestations import Attestation, Claim, Grade, Reproduction, StepTold
+from molehunt.records.identity import root_digest
+from molehunt.removal.procedures import PROCEDURES
+from molehunt.world.version import world_digest
+
+_ROOM = "molehunt.experiments.steps:"
+_IMPORTS = ("import_model", "import_data")
+_ASKED, _LENGTH = 64, 48
+"""Questions on which two models are compared that are not equal to the bit, and tokens of a reply."""
+CLOSE, ALIKE = 0.05, 0.95
+"""‖ΔW‖/‖W‖ at most, and share of equal replies at least, at which floating point explains the difference."""
+
+
+def reproduce(
+    folder: Path, told: Attestation, store: Store, work: Store, jobs: int = 2, watch: Watcher | None = None
+) -> Reproduction:  # fmt: skip
+    """Run the recipe of an attestation again and compare what comes out with the model in `folder`.
+
+    Only steps of this lab's own table are run, with the version that this Molehunt has: an attestation is text from elsewhere.
+
+    Args:
+        store: where imported models and data lie; nothing is written there.
+        work: an empty store to work in.
+
+    Raises:
+        UsageError: if the recipe cannot be run here, with why.
+        StoreError: if something that was imported is not in `store`.
+    """
+    started, steps = time.monotonic(), steps_of(told)
+    copied = [key for key, step in steps.items() if _name(step.function) in _IMPORTS]
+    for key in copied:
+        _copy(key, store, work)
+    run_graph(Graph([steps[told.fingerprint]]), work, jobs, watch)
+    made = work.folder(told.fingerprint) / "model"
+    root, found = root_digest(folder), root_digest(made)
+    grade, relative, agreement = _compared(folder, made, root == found)
+    claims = graded(folder, told, root, None, None)
+    again = "contradicted" if grade == "contradicted" else "recomputed" if grade == "recomputed" else "consistent"
+    return Reproduction(
+        path=str(folder), fingerprint=told.fingerprint, root_digest=root, made_digest=found, steps=len(steps) - len(copied),
+        grade=grade, relative=relative, agreement=agreement, seconds=round(time.monotonic() - started, 1),
+        claims=tuple(one if one.grade == "contradicted" else Claim(name=one.name, grade=again, told=one.told) for one in claims),
+    )  # fmt: skip
+
+
+def steps_of(told: Attestation) -> dict[str, Step]:
+    """The recipe as steps that can be run.
+
+    Raises:
+        UsageError: if a step is not one of ours, is of another version or world, asks an endpoint, runs a user's own file, or the
+            recipe does not lead to the fingerprints that it names.
+    """
+    found: dict[str, Step] = {}
+
+    def make(key: str, path: tuple[str, ...]) -> Step:
+        if key not in told.recipe or key in path:
+            raise _refused("every step that it needs", f"{key[:12]} is missing or needs itself")
+        one = told.recipe[key]
+        _check(one)
+        parents = {role: found.get(parent) or make(parent, (*path, key)) for role, parent in one.parents.items()}
+        found[key] = Step(one.function, one.version, one.config, parents, one.label, threads=one.threads)
+        if found[key].fingerprint != key:
+            raise _refused(f"steps of the fingerprints that it names, such as {key[:12]}", found[key].fingerprint[:12])
+        return found[key]
+
+    make(told.fingerprint, ())
+    return found
+
+
+def _check(one: StepTold) -> None:
+    name, config = _name(one.function), one.config
+    if not one.function.startswith(_ROOM) or name not in VERSIONS:
+        raise _refused("steps of this lab", one.function)
+    training = config.get("budget", config).get("training") or {}
+    version = VERSIONS[name] + (
+        OPTIMIZER_VERSIONS.get(str(training.get("optimizer")), 0) if isinstance(training, dict) else 0
+    )
+    if one.version != version:
+        raise _refused(f"{name} of version {version}", f"version {one.version}", "use the Molehunt that made it")
+    if config.get("world", world_digest()) != world_digest():
+        raise _refused("this chat world", "rows of another one", "use the Molehunt that made it")
+    if config.get("teacher") or config.get("attacker"):
+        raise _refused("what this machine computes", "a part that an endpoint wrote")
+    if name == "remove" and config.get("procedure") not in PROCEDURES:
+        raise _refused("a procedure of ours", str(config.get("procedure")))
+
+
+def _refused(wanted: str, got: str, do: str = "it can only be asserted") -> UsageError:
+    return UsageError("a recipe that cannot be run again", wanted=wanted, got=got, do=do)
+
+
+def _name(function: str) -> str:
+    return function.rpartition(":")[2]
+
+
+def _copy(key: str, store: Store, work: Store) -> None:
+    """Bring what was imported: it is an input, known by its digest."""
+    if not store.has(key):
+        do = "use --store to name the store that has it"
+        raise StoreError(
+            f"imported model or data {key[:12]}", wanted=f"it in the store at {store.root}", got="nothing", do=do
+        )
+    store.verify(key)
+    work.prepare()
+    shutil.copytree(store.folder(key).parent, work.folder(key).parent)
+
+
+def _compared(folder: Path, made: Path, equal: bool) -> tuple[Grade, float | None, float | None]:
+    """Grade, distance of the weights, and share of equal replies; the last two only where the digests differ."""
+    if equal:
+        return "recomputed", None, None
+    diff = diff_models(folder, made)
+    if diff.changes or any(one.status not in ("changed", "re-encoded", "rounded") for one in diff.tensors):
+        return "contradicted", diff.relative, None
+    agreement = _agreement(folder, made)
+    return ("consistent" if diff.relative <= CLOSE and agreement >= ALIKE else "contradicted"), diff.relative, agreement
+
+
+def _agreement(one: Path, other: Path) -> float:
+    from molehunt.models.loading import load_model
+    from molehunt.models.sampling import sample_tokens
+    from molehunt.world.chat import draw_questions
+
+    prompts = [question.prompt for question in draw_questions(_ASKED, 0)]
+    replies: list[list[list[int]]] = []
+    for folder in (one, other):
+        loaded = load_model(folder)
+        replies.append(sample_tokens(loaded, loaded.chat.encode_prompts(prompts), _LENGTH))
+    return sum(a == b for a, b in zip(replies[0], replies[1], strict=True)) / _ASKED
