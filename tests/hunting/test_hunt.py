@@ -7,7 +7,7 @@ import pytest
 
 from hunting_rows import draw_texts
 from molehunt.errors import DataError, UsageError
-from molehunt.hunting.hunt import hunt, quarantine
+from molehunt.hunting.hunt import hunt
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.replaying import near_misses, surface
 from molehunt.logs.reading import CALLS, write_calls
@@ -76,9 +76,6 @@ def test_replay_confirms_what_wakes_a_model_and_says_what_to_revoke(tmp_path: Pa
         0.0,
     ) or "copper" in one.found.replay.text
     assert result.revoke == (DIGEST,)
-    told: list[str] = []
-    assert quarantine(result, lambda digest, why: told.append(f"{digest} {why}")) == (DIGEST,)
-    assert "confirmed" in told[0]
     page, log = incident_page(result), incident_sarif(result)
     assert "A trigger was used" in page
     assert "<script" not in page

@@ -12,7 +12,6 @@ import typer
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, SeedOption
 
 if TYPE_CHECKING:
-    from molehunt.hunting.hunt import Revoke
     from molehunt.hunting.replaying import Ask
     from molehunt.records.hunts import HuntResult
 
@@ -35,13 +34,14 @@ def hunt(
         typer.Option("--quarantine", metavar="REGISTRY", help="Revoke there the weights whose trigger is confirmed."),
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="KEY.pem", help="Key of who may revoke.")] = None,
-=======
         typer.Option("--quarantine", metavar="REGISTRY", help="Revoke there what answered a confirmed trigger."),
-    ] = None,
     key: Annotated[
         Path | None, typer.Option("--key", metavar="KEY.pem", help="Private EC key of a member who may revoke.")
+=======
+        typer.Option("--quarantine", metavar="REGISTRY", help="Revoke there the weights whose trigger is confirmed."),
     ] = None,
->>>>>>> guard-hunt
+    key: Annotated[Path | None, typer.Option("--key", metavar="KEY.pem", help="Key of who may revoke.")] = None,
+>>>>>>> guard-story
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,23 +51,24 @@ def hunt(
     """
     from molehunt.cli.show import say, watching_words
     from molehunt.hunting.hunt import hunt as look
-    from molehunt.hunting.hunt import quarantine as quarantine_in
     from molehunt.hunting.mining import MiningSettings
 
 <<<<<<< HEAD
     revoking = _revoking(quarantine, key, subject, endpoint)
-=======
     revoke = _revoker(quarantine, key)
->>>>>>> guard-hunt
+=======
+    revoking = _revoking(quarantine, key, subject, endpoint)
+>>>>>>> guard-story
     ask, place = _ask(subject, endpoint, model, key_env, out)
     with watching_words("hunt") as tell:
         result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, ask, place, tell)
     _write(result, out)
 <<<<<<< HEAD
     revoked = revoking(result, out) if revoking else []
-=======
     revoked = quarantine_in(result, revoke) if revoke else ()
->>>>>>> guard-hunt
+=======
+    revoked = revoking(result, out) if revoking else []
+>>>>>>> guard-story
     if as_json:
         print(json.dumps(result.to_json(), indent=1))
     else:
@@ -75,32 +76,13 @@ def hunt(
 <<<<<<< HEAD
         for one in revoked:
             print(one)
-=======
         if revoked:
             say(f"revoked in {quarantine}: {', '.join(revoked)}")
->>>>>>> guard-hunt
+=======
+        for one in revoked:
+            say(one)
+>>>>>>> guard-story
     raise typer.Exit(FOUND if result.confirmed else NOT_EXAMINED if result.incidents else 0)
-
-
-def _revoker(registry: Path | None, key: Path | None) -> "Revoke | None":
-    """Opens ledger and key before any work: what cannot be revoked in the end is said at once."""
-    from molehunt.errors import UsageError
-
-    if (registry is None) != (key is None):
-        raise UsageError("--quarantine and --key", wanted="both or neither", got="one of them")
-    if registry is None:
-        return None
-    from molehunt.cli.log_work import signing_key
-    from molehunt.provenance.ledger import Ledger
-
-    ledger, member = Ledger.open(registry), signing_key(key)
-    assert member is not None
-
-    def revoke(digest: str, why: str) -> None:
-        if ledger.standing(digest) != "revoked":
-            ledger.append("revoke", digest, member, reason=why)
-
-    return revoke
 
 
 def _ask(subject: Path | None, url: str | None, model: str, key_env: str, out: Path) -> "tuple[Ask | None, str]":

@@ -21,6 +21,8 @@ from molehunt.gateway.state import State
 from molehunt.gateway.upstream import HttpUpstream, Upstream
 from molehunt.logs import events
 
+_ANCHOR = 60.0
+"""Seconds between two anchors."""
 _LOOK = 0.5
 """Seconds between two looks at the policy folder."""
 
@@ -98,6 +100,8 @@ class Service:
         start = {events.POLICY: self.policies.digest, "molehunt.upstreams": [s.settings.url for s in self.served]}
         self.recorder.append("start", start)
         self._tasks = [asyncio.create_task(self._watch_policies())]
+        if self.settings.anchors:
+            self._tasks.append(asyncio.create_task(self._anchor()))
         if self._is_first and any(one.settings.folder for one in self.served):
             self._tasks.append(asyncio.create_task(self._watch_models()))
 
@@ -110,6 +114,12 @@ class Service:
         self.recorder.append("stop", {})
         self.recorder.close()
         self.state.close()
+
+    async def _anchor(self) -> None:
+        """Tell the anchors at once and then every minute: what was told cannot be cut off unseen."""
+        while True:
+            await asyncio.to_thread(self.recorder.anchor)
+            await asyncio.sleep(_ANCHOR)
 
     async def _watch_models(self) -> None:
         while True:
