@@ -6,11 +6,7 @@ import pytest
 
 import molehunt
 
-<<<<<<< HEAD
-ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "gateway")
-=======
-ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "hunting")
->>>>>>> guard-hunt
+ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "gateway", "hunting")
 HERE = Path(molehunt.__file__).parent
 
 

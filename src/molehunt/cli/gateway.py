@@ -40,14 +40,6 @@ def serve(
         str, typer.Option("--key-env", metavar="VARIABLE", help="Environment variable with the upstream's key.")
     ] = "",
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that answer.")] = 1,
-    log_key: Annotated[
-        Path | None, typer.Option("--log-key", metavar="KEY.pem", help="Private EC key that signs the log.")
-    ] = None,
-    anchor: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--anchor", metavar="FILE|URL", help="Told every minute how far the log has come; may be repeated."
-        ),
     ledger: Annotated[
         Path | None, typer.Option("--ledger", metavar="DIR", help="Approvals; a revoked model is refused.")
     ] = None,

@@ -93,7 +93,6 @@ class GatewaySettings(Record):
     encrypted: tuple[str, ...] = ()
     is_log_durable: bool = False
     """Records are on disk, not only with the kernel, before anything goes on."""
-    """Files or webhooks that are told how far the log has come: at the start, every minute, and the head of every closed segment."""
     fail_open: bool = False
     """Answer although the log cannot be written."""
     rehash: float = Field(300.0, gt=0)
