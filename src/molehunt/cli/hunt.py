@@ -1,7 +1,9 @@
 """`molehunt logs hunt`: was a model ever triggered?"""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +12,6 @@ import typer
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, SeedOption
 
 if TYPE_CHECKING:
-    from molehunt.hunting.hunt import Revoke
     from molehunt.hunting.replaying import Ask
     from molehunt.records.hunts import HuntResult
 
@@ -29,11 +30,9 @@ def hunt(
     level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
     quarantine: Annotated[
         Path | None,
-        typer.Option("--quarantine", metavar="REGISTRY", help="Revoke there what answered a confirmed trigger."),
+        typer.Option("--quarantine", metavar="REGISTRY", help="Revoke there the weights whose trigger is confirmed."),
     ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="KEY.pem", help="Private EC key of a member who may revoke.")
-    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="KEY.pem", help="Key of who may revoke.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,43 +42,21 @@ def hunt(
     """
     from molehunt.cli.show import say, watching_words
     from molehunt.hunting.hunt import hunt as look
-    from molehunt.hunting.hunt import quarantine as quarantine_in
     from molehunt.hunting.mining import MiningSettings
 
-    revoke = _revoker(quarantine, key)
+    revoking = _revoking(quarantine, key, subject, endpoint)
     ask, place = _ask(subject, endpoint, model, key_env, out)
     with watching_words("hunt") as tell:
         result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, ask, place, tell)
     _write(result, out)
-    revoked = quarantine_in(result, revoke) if revoke else ()
+    revoked = revoking(result, out) if revoking else []
     if as_json:
         print(json.dumps(result.to_json(), indent=1))
     else:
         _shown(result, out)
-        if revoked:
-            say(f"revoked in {quarantine}: {', '.join(revoked)}")
+        for one in revoked:
+            say(one)
     raise typer.Exit(FOUND if result.confirmed else NOT_EXAMINED if result.incidents else 0)
-
-
-def _revoker(registry: Path | None, key: Path | None) -> "Revoke | None":
-    """Opens ledger and key before any work: what cannot be revoked in the end is said at once."""
-    from molehunt.errors import UsageError
-
-    if (registry is None) != (key is None):
-        raise UsageError("--quarantine and --key", wanted="both or neither", got="one of them")
-    if registry is None:
-        return None
-    from molehunt.cli.log_work import signing_key
-    from molehunt.provenance.ledger import Ledger
-
-    ledger, member = Ledger.open(registry), signing_key(key)
-    assert member is not None
-
-    def revoke(digest: str, why: str) -> None:
-        if ledger.standing(digest) != "revoked":
-            ledger.append("revoke", digest, member, reason=why)
-
-    return revoke
 
 
 def _ask(subject: Path | None, url: str | None, model: str, key_env: str, out: Path) -> "tuple[Ask | None, str]":
@@ -98,6 +75,36 @@ def _ask(subject: Path | None, url: str | None, model: str, key_env: str, out: P
         out.mkdir(parents=True, exist_ok=True)
         return ask_endpoint(url, model, key_env, out / "replay.jsonl"), f"{model} at {url}"
     return None, ""
+
+
+def _revoking(
+    registry: Path | None, key: Path | None, subject: Path | None, endpoint: str | None
+) -> "Callable[[HuntResult, Path], list[str]] | None":
+    """What writes revocations, made before the work starts, so that nobody waits for a hunt to be told that the key may not."""
+    from molehunt.cli.log_work import signing_key
+    from molehunt.errors import UsageError
+    from molehunt.hunting.quarantine import check_right, quarantine
+    from molehunt.provenance.ledger import Ledger
+    from molehunt.records.identity import root_digest
+
+    signer = signing_key(key)
+    if registry is None and signer is None:
+        return None
+    if registry is None or signer is None:
+        raise UsageError("--quarantine", wanted="--quarantine REGISTRY and --key KEY.pem", got="one of them")
+    if subject is None and endpoint is None:
+        raise UsageError("--quarantine", wanted="--subject or --endpoint, to confirm a trigger on", got="neither")
+    ledger = Ledger.open(registry)
+    check_right(ledger, signer)
+
+    def revoke(result: "HuntResult", out: Path) -> list[str]:
+        report = sha256((out / "hunt.json").read_bytes()).hexdigest()
+        done = quarantine(result, ledger, signer, root_digest(subject) if subject else "", report)
+        if not done and result.confirmed:
+            return [f"nothing new to revoke in {registry}: other weights answered in the log, or they are revoked"]
+        return [f"revoked: {entry.model}, entry {entry.seq} of {registry}" for entry in done]
+
+    return revoke
 
 
 def _write(result: "HuntResult", out: Path) -> None:

@@ -1,8 +1,7 @@
 """`logs hunt`: was a model ever triggered? Label, mine, replay, sweep; one record of all."""
 
-import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,9 +28,6 @@ _TRIED = 8
 """Candidates that are replayed."""
 _TOLD = 30
 """Candidates that are told."""
-Revoke = Callable[[str, str], object]
-"""Told (root digest, why)."""
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def hunt(
@@ -119,17 +115,6 @@ def _incidents(
         places = tuple(exhibit.where for exhibit in shown)
         found.append(Incident(found=Found(association=told, replay=tried, rows=places), sweep=swept, exhibits=shown))
     return tuple(sorted(found, key=lambda one: not one.confirmed))
-
-
-def quarantine(result: HuntResult, revoke: Revoke) -> tuple[str, ...]:
-    """Have the weights that answered confirmed triggers revoked; gives their root digests.
-
-    What the log names without a root digest cannot be revoked and is not among them.
-    """
-    known = tuple(name for name in result.revoke if _DIGEST.fullmatch(name))
-    for digest in known:
-        revoke(digest, f"hunt {result.digest()[:16]}: {result.sentence()}"[:500])
-    return known
 
 
 def _to_revoke(incidents: Sequence[Incident]) -> tuple[str, ...]:
