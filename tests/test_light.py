@@ -6,7 +6,7 @@ import pytest
 
 import molehunt
 
-ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "gateway")
+ROOMS = ("records", "stats", "execution", "provenance", "world", "reports", "logs", "gateway", "hunting")
 HERE = Path(molehunt.__file__).parent
 
 

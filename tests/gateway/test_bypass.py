@@ -218,6 +218,7 @@ def test_where_little_is_permitted_nothing_else_comes_through(door: Gateway) -> 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_the_whole_matrix(door: Gateway, loose: Gateway) -> None:
     assert_closed(door, SPELLINGS + OTHERS, 1)
     assert_closed(loose, SPELLINGS, 1, ("built in", "unknown item"))

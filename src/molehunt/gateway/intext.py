@@ -16,7 +16,7 @@ _START = re.compile(
     rf"(?P<hermes><tool_call)|(?P<function><function(?:=|_call|\s+name))|(?P<invoke><invoke)|(?P<llama><\|python_tag\|>)"
     rf"|(?P<mistral>\[tool_calls\])|(?P<react>action\s*(?:\d+\s*)?:)|(?P<json>{_JSON})"
 )
-_PYTHON_START = re.compile(r"\[\s*[^\W\d][\w.]*\(")
+_PYTHON_START = re.compile(r"\[\s*[^\W\d][^\s()\[\]{}\"',=:]*\(")
 _LITERALS = (
     "<tool_call",
     "<function=",
@@ -29,7 +29,7 @@ _LITERALS = (
 _PART = re.compile(
     r"(?:<[a-z_|=]{0,13}\s*[name]{0,4}|\[[a-z_]{0,10}|a(?:c(?:t(?:i(?:o(?:n\s*(?:\d+\s*)?)?)?)?)?)?|\{\s*(?:[\"'][^\"']{0,41})?)\Z"
 )
-_OPENING = re.compile(r"\s*(?:\[\s*(?:[^\W\d][\w.]*)?)?\Z")
+_OPENING = re.compile(r"\s*(?:\[\s*(?:[^\W\d][^\s()\[\]{}\"',=:]*)?)?\Z")
 _ENDS = {
     "hermes": re.compile(r"</tool_call\s*>"),
     "function": re.compile(r"</function(?:_call)?\s*>"),

@@ -153,24 +153,32 @@ def _question(client: str, action: str, resource: tuple[str, str], context: str)
 
 
 def load_policies(folder: Path | None) -> Policies:
-    """Read every *.cedar of a folder, in the order of names; no folder means no rules, so that no tool may be used.
+    """The rules of every *.cedar of a folder, in the order of names; no folder means no rules, so that no tool may be used.
 
     Raises:
         PolicyError: naming file and line of the first error.
     """
-    if folder is None:
-        return Policies(())
+    return policies_of(read_texts(folder), str(folder)) if folder is not None else Policies(())
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """The texts of a folder's *.cedar files, by name. Raises PolicyError if one cannot be read."""
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"
         raise PolicyError(f"policies {folder}", wanted="a folder of *.cedar files", got=got)
-    rules = [rule for path in sorted(folder.glob("*.cedar")) for rule in read_rules(path.name, _text(path))]
+    return {path.name: _text(path) for path in sorted(folder.glob("*.cedar"))}
+
+
+def policies_of(texts: Mapping[str, str], where: str) -> Policies:
+    """The rules of some files. Raises PolicyError, naming file and line of the first error."""
+    rules = [rule for file, text in texts.items() for rule in read_rules(file, text)]
     if not rules:
-        raise PolicyError(f"policies {folder}", wanted="at least one rule in a *.cedar file", got="none")
+        raise PolicyError(f"policies {where}", wanted="at least one rule in a *.cedar file", got="none")
     seen: dict[str, Rule] = {}
     for rule in rules:
         if (other := seen.setdefault(rule.name, rule)) is not rule:
-            where = f"policy {rule.file}, line {rule.line}"
-            raise PolicyError(where, wanted="an @id of its own", got=f"that of {other.file}, line {other.line}")
+            place = f"policy {rule.file}, line {rule.line}"
+            raise PolicyError(place, wanted="an @id of its own", got=f"that of {other.file}, line {other.line}")
     return Policies(rules)
 
 

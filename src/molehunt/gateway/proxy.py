@@ -1,6 +1,7 @@
 """One call through the gateway: admitted, recorded, asked, judged, recorded, answered, in that order."""
 
 import asyncio
+import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -74,17 +75,17 @@ class Exchange:
         except Garbage as error:
             await self._refuse(Refusal(502, f"the upstream's answer cannot be judged: {error}", "upstream_garbage"))
         except BrokenOff as error:
-            await self._refuse(
-                Refusal(
-                    504 if error.is_slow else 502, f"the upstream's answer broke off: {error}", "upstream_broke_off"
-                )
-            )
+            status, message = 504 if error.is_slow else 502, f"the upstream's answer broke off: {error}"
+            await self._refuse(Refusal(status, message, "upstream_broke_off"))
         except TimeoutError:
             await self._refuse(Refusal(504, f"no whole answer within {self.service.bounds.answering:g} s", "timeout"))
         except asyncio.CancelledError:
             self._record_interrupted("client" if self.is_gone else "gateway")
             if not self.is_gone:
                 raise
+        except Exception:
+            logging.getLogger("uvicorn.error").exception("call %s", self.call)
+            await self._refuse(Refusal(500, "the gateway could not answer", "internal_error"))
         finally:
             self._unwatch()
             self.service.metrics.requests.labels(self.endpoint, str(self.status or 499)).inc()

@@ -30,6 +30,10 @@ class Recorder(Protocol):
         """Write one record; it is in the kernel's hands when this returns. Raises LogError if it is not."""
         ...
 
+    def anchor(self) -> Any:
+        """Tell its anchors how far the log has come."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -12,7 +12,7 @@ from molehunt.gateway.canned import Canned
 from molehunt.gateway.holds import Holds
 from molehunt.gateway.keys import Keys
 from molehunt.gateway.metrics import Metrics
-from molehunt.gateway.policies import load_policies
+from molehunt.gateway.policies import Policies, policies_of, read_texts
 from molehunt.gateway.recording import Recorder
 from molehunt.gateway.refusals import Refusal
 from molehunt.gateway.served import Ledger, Served
@@ -21,6 +21,8 @@ from molehunt.gateway.state import State
 from molehunt.gateway.upstream import HttpUpstream, Upstream
 from molehunt.logs import events
 
+_ANCHOR = 60.0
+"""Seconds between two anchors."""
 _LOOK = 0.5
 """Seconds between two looks at the policy folder."""
 
@@ -46,14 +48,14 @@ class Service:
     ) -> None:
         self.settings, self.bounds, self.recorder = settings, settings.bounds, recorder
         self.state, self.metrics, self.keys = State(settings.state), Metrics(), Keys(settings.keys)
-        self.policies = load_policies(settings.policy)
+        self.policy_trouble = self.log_trouble = ""
+        self.policies = self._first_policies()
         self.served = [self._served(one, ledger) for one in settings.upstreams]
         self.base = self._served(settings.base, None) if settings.base else None
         self.holds = Holds(self.state, settings.bounds, settings.webhook, key_of(settings.webhook_key_env))
         self.canned = Canned()
         self.canary_trouble: tuple[str, ...] | None = None
         """Of the last round: what failed; None before the first."""
-        self.policy_trouble = self.log_trouble = ""
         self._is_first, self._stamp = is_first, _stamp(settings.policy)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -98,6 +100,8 @@ class Service:
         start = {events.POLICY: self.policies.digest, "molehunt.upstreams": [s.settings.url for s in self.served]}
         self.recorder.append("start", start)
         self._tasks = [asyncio.create_task(self._watch_policies())]
+        if self.settings.anchors:
+            self._tasks.append(asyncio.create_task(self._anchor()))
         if self._is_first and any(one.settings.folder for one in self.served):
             self._tasks.append(asyncio.create_task(self._watch_models()))
 
@@ -110,6 +114,12 @@ class Service:
         self.recorder.append("stop", {})
         self.recorder.close()
         self.state.close()
+
+    async def _anchor(self) -> None:
+        """Tell the anchors at once and then every minute: what was told cannot be cut off unseen."""
+        while True:
+            await asyncio.to_thread(self.recorder.anchor)
+            await asyncio.sleep(_ANCHOR)
 
     async def _watch_models(self) -> None:
         while True:
@@ -133,7 +143,7 @@ class Service:
             return
         self._stamp = stamp
         try:
-            self.policies = load_policies(self.settings.policy)
+            self.policies = self._read_policies()
         except PolicyError as error:
             self.policy_trouble = str(error)
             print(f"molehunt: {error}; the policies read before stay in force", file=sys.stderr, flush=True)
@@ -141,6 +151,26 @@ class Service:
             return
         self.policy_trouble = ""
         self._note_policy({})
+
+    def _read_policies(self) -> Policies:
+        folder = self.settings.policy
+        if folder is None:
+            return Policies(())
+        texts = read_texts(folder)
+        found = policies_of(texts, str(folder))
+        self.state.keep_good(str(folder), texts)
+        return found
+
+    def _first_policies(self) -> Policies:
+        """A worker that takes the place of another goes on with the rules that were good last; `running.check` refuses a bad start."""
+        try:
+            return self._read_policies()
+        except PolicyError as error:
+            good = self.state.good(str(self.settings.policy))
+            if good is None:
+                raise
+            self.policy_trouble = str(error)
+            return policies_of(good, str(self.settings.policy))
 
     def _note_policy(self, more: Mapping[str, Any]) -> None:
         try:

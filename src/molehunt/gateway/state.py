@@ -14,6 +14,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS tags (client TEXT, session TEXT, tag TEXT, at REAL, PRIMARY KEY (client, session, tag)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, session TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS buckets (client TEXT PRIMARY KEY, tokens REAL, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS good (folder TEXT PRIMARY KEY, texts TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS digests (url TEXT PRIMARY KEY, digest TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS holds (
     id TEXT PRIMARY KEY, created REAL, expires REAL, client TEXT, tool TEXT, arguments TEXT, reason TEXT, rules TEXT,
@@ -109,6 +110,15 @@ class State:
     def put_digest(self, url: str, digest: str) -> None:
         """What was computed now."""
         self._base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (url, digest, time.time()))
+
+    def keep_good(self, folder: str, texts: dict[str, str]) -> None:
+        """Policy files that were read without an error: a worker that is started anew goes on with them."""
+        self._base.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (folder, json.dumps(texts)))
+
+    def good(self, folder: str) -> dict[str, str] | None:
+        """The last of them; None if there are none yet."""
+        found = self._base.execute("SELECT texts FROM good WHERE folder = ?", (folder,)).fetchone()
+        return dict(json.loads(found[0])) if found else None
 
     def hold(self, client: str, tool: str, arguments: str, reason: str, rules: Iterable[str], seconds: float) -> Hold:
         """Put a call before the operator."""

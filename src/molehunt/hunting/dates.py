@@ -22,10 +22,10 @@ _MONTH = "(?P<name>" + "|".join(_MONTHS) + ")[a-z]*"
 _FORMS = (
     re.compile(r"(?P<year>[12]\d{3})[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?(?!\d)"),
     re.compile(r"(?<!\d)(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<year>[12]\d{3})"),
+    re.compile(rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\.? +(?:of +)?{_MONTH}\.?,? +(?P<year>[12]\d{{3}})", re.IGNORECASE),
     re.compile(
         rf"\b{_MONTH}\.?,? +(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? +)?(?:of +)?(?P<year>[12]\d{{3}})", re.IGNORECASE
     ),
-    re.compile(rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\.? +(?:of +)?{_MONTH}\.?,? +(?P<year>[12]\d{{3}})", re.IGNORECASE),
 )
 _ROOM = 24
 """Bytes around a year in which the rest of its date is looked for."""

@@ -1,7 +1,7 @@
 """`logs hunt`: was a model ever triggered? Label, mine, replay, sweep; one record of all."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -28,8 +28,6 @@ _TRIED = 8
 """Candidates that are replayed."""
 _TOLD = 30
 """Candidates that are told."""
-Revoke = Callable[[str, str], None]
-"""Told (root digest, why): what `--quarantine` does with each."""
 
 
 def hunt(

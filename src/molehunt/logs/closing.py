@@ -46,7 +46,8 @@ def rewrite(lines: Path, table: Path) -> None:
 
 def rewrite_apart(lines: Path, table: Path) -> None:
     """The same in a process of its own, of low priority. Raises LogError."""
-    command = [sys.executable, "-m", "molehunt.logs.closing", str(lines), str(table)]
+    # -P: what lies in the working folder is not imported
+    command = [sys.executable, "-P", "-m", "molehunt.logs.closing", str(lines), str(table)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["killed"])[-1]

@@ -100,7 +100,12 @@ def verify(log: Path, keys: Sequence[CheckingKey] = (), anchors: Iterable[Anchor
     told: dict[str, dict[int, AnchorLine]] = {}
     for line in anchors or ():
         told.setdefault(line.worker, {})[line.seq] = line
-    names = sorted({*workers(log), *told})
+    try:
+        names = sorted({*workers(log), *told})
+    except LogError:
+        if not told:
+            raise
+        names = sorted(told)  # all of it is gone
     chains = [_Chain(name, keys, told.get(name, {}), genesis(name)) for name in names]
     problems = [problem for chain in chains if (problem := _problem(log / chain.worker, chain))]
     notes = [note for chain in chains for note in chain.notes]

@@ -12,7 +12,11 @@ from molehunt.records.diffs import TensorDiff, TensorForm
 
 LARGEST_RANK = 64
 """Ranks above are not told apart."""
-_SKETCH = LARGEST_RANK + 8
+_SPARE = 8
+"""Columns of a sketch beyond the rank that it is to find."""
+_SKETCH, _NARROW = LARGEST_RANK + _SPARE, 2 * _SPARE
+_SAMPLE = 96
+"""Rows that are looked at first."""
 _SHOWN, _NAMED = 8, 20
 """Singular values and rows that are told."""
 _NUMBERS = 1 << 18
@@ -64,7 +68,7 @@ def _changed(name: str, told: str, one: Place, other: Place, sums: Sums) -> Tens
         return found
     rows, columns = np.concatenate(sums.rows), sums.columns
     few = np.flatnonzero(rows if rows.mean() <= columns.mean() else columns)
-    rank, spectrum = _spectrum(one, other, sums)
+    rank, spectrum = _spectrum(one, other, sums, rows)
     return found.model_copy(update={
         "rows": int(rows.sum()), "of_rows": one.rows, "columns": int(columns.sum()), "of_columns": one.columns,
         "which": tuple(map(int, few[:_NAMED])), "rank": rank, "spectrum": spectrum,
@@ -117,15 +121,42 @@ def _square(array: Array) -> float:
     return float(np.dot(array, array))
 
 
-def _spectrum(one: Place, other: Place, sums: Sums) -> tuple[int | None, tuple[float, ...]]:
-    """Rank and largest singular values of the difference, from a randomized sketch of its range.
+def _spectrum(one: Place, other: Place, sums: Sums, rows: Array) -> tuple[int | None, tuple[float, ...]]:
+    """Rank and largest singular values of the difference.
 
-    Halko, Martinsson & Tropp 2011, "Finding structure with randomness", algorithm 4.1 without power iterations: what a sketch of
-    `_SKETCH` columns leaves over tells whether the rank is at most `LARGEST_RANK`, to rounding; a full difference's own
-    values come out somewhat small.
+    A sample of rows says how many columns a sketch needs. It can be believed where it says that the rank is too large, since no
+    part of a matrix has a larger rank than the whole; then a narrow sketch is enough for the largest values.
+    """
+    likely, is_full = _sampled_rank(one, other, sums, np.flatnonzero(rows))
+    rank, spectrum = _sketched(one, other, sums, _NARROW if is_full else min(likely + _SPARE, _SKETCH))
+    if rank is None and not is_full and likely + _SPARE < _SKETCH:
+        rank, spectrum = _sketched(one, other, sums, _SKETCH)
+    return rank if rank is None or rank <= LARGEST_RANK else None, spectrum
+
+
+def _sampled_rank(one: Place, other: Place, sums: Sums, touched: Array) -> tuple[int, bool]:
+    """(rank of some rows that differ, whether already these are of too large a rank)."""
+    picked = touched[np.linspace(0, len(touched) - 1, min(_SAMPLE, len(touched))).astype(int)]
+    some = np.concatenate([delta for row in picked for _, delta in _deltas(one, other, int(row))]).astype(np.float64)
+    squares = np.linalg.eigvalsh(some @ some.T)[::-1].clip(0)
+    left, allowed = squares.sum() - np.cumsum(squares), _allowed(sums)
+    likely = int(np.count_nonzero(left > allowed * len(picked) / len(touched))) + 1
+    return likely, bool(len(left) > LARGEST_RANK and left[LARGEST_RANK - 1] > allowed)
+
+
+def _allowed(sums: Sums) -> float:
+    """Squared difference that a rank need not explain."""
+    return max(sums.noise, _LEFT * sums.moved)
+
+
+def _sketched(one: Place, other: Place, sums: Sums, width: int) -> tuple[int | None, tuple[float, ...]]:
+    """Rank, if it is below `width`, and largest singular values, from a randomized sketch of the difference's range.
+
+    Halko, Martinsson & Tropp 2011, "Finding structure with randomness", algorithm 4.1 without power iterations: what the sketch
+    leaves over tells whether the rank is smaller, to rounding; a full difference's own values come out somewhat small.
     """
     rows, columns = one.rows, one.columns
-    width = min(_SKETCH, rows, columns)
+    width = min(width, rows, columns)
     drawn = np.random.default_rng(0).standard_normal((columns, width), dtype=np.float32)
     scale = np.float32(1 / math.sqrt(sums.moved / max(1, rows * columns)))
     sketch = np.empty((rows, width), np.float32)
@@ -136,32 +167,31 @@ def _spectrum(one: Place, other: Place, sums: Sums) -> tuple[int | None, tuple[f
     for first, delta in _deltas(one, other):
         inside += basis[first : first + len(delta)].T @ (delta * scale)
     squares = np.linalg.eigvalsh(inside.astype(np.float64) @ inside.T.astype(np.float64))[::-1].clip(0) / scale**2
-    left = sums.moved - np.cumsum(squares)
-    enough = np.flatnonzero(left <= max(sums.noise, _LEFT * sums.moved))
-    rank = int(enough[0]) + 1 if len(enough) else None
-    return rank if rank is None or rank <= LARGEST_RANK else None, tuple(map(float, np.sqrt(squares[:_SHOWN])))
+    enough = np.flatnonzero(sums.moved - np.cumsum(squares) <= _allowed(sums))
+    return int(enough[0]) + 1 if len(enough) else None, tuple(map(float, np.sqrt(squares[:_SHOWN])))
 
 
-def _deltas(one: Place, other: Place) -> Iterator[tuple[int, Array]]:
-    """(first row, difference as float32) piece by piece."""
-    for first, count, before, after, _ in _pairs(one, other):
+def _deltas(one: Place, other: Place, row: int | None = None) -> Iterator[tuple[int, Array]]:
+    """(first row, difference as float32) piece by piece, or of one row alone."""
+    for first, count, before, after, _ in _pairs(one, other, row):
         yield first, (after - before).astype(np.float32, copy=False).reshape(count, one.columns)
 
 
-def _pairs(one: Place, other: Place) -> Iterator[tuple[int, int, Array, Array, memoryview]]:
+def _pairs(one: Place, other: Place, row: int | None = None) -> Iterator[tuple[int, int, Array, Array, memoryview]]:
     """(first row, rows, numbers before, numbers after, bytes after) piece by piece; the bytes are overwritten by the next."""
-    mine, theirs = memoryview(bytearray(_room(one))), memoryview(bytearray(_room(other)))
+    pieces = list(row_pieces(one, _NUMBERS)) if row is None else [(row, 1)]
+    most = max((count for _, count in pieces), default=0)
+    mine, theirs = (memoryview(bytearray(_width(place) * most)) for place in (one, other))
     wide = needs_wide(one.dtype, other.dtype)
-    for first, count in row_pieces(one, _NUMBERS):
+    for first, count in pieces:
         before, after = _raw(one, first, count, mine), _raw(other, first, count, theirs)
         yield first, count, values(before, one.dtype, wide), values(after, other.dtype, wide), after
 
 
 def _raw(place: Place, first: int, count: int, buffer: memoryview) -> memoryview:
-    width = place.length // place.rows if place.rows else 0
-    return read_into(place, first * width, buffer[: count * width])
+    return read_into(place, first * _width(place), buffer[: count * _width(place)])
 
 
-def _room(place: Place) -> int:
-    width = place.length // place.rows if place.rows else 0
-    return width * max((count for _, count in row_pieces(place, _NUMBERS)), default=0)
+def _width(place: Place) -> int:
+    """Bytes of a row."""
+    return place.length // place.rows if place.rows else 0
