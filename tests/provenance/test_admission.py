@@ -75,6 +75,14 @@ def test_promotion_may_be_asked_for(registry: Registry, tmp_path: Path) -> None:
     assert reasons(model, policy)[0] == "admitted"
 
 
+def test_another_approved_model_does_not_pass_under_a_name(registry: Registry, tmp_path: Path) -> None:
+    good, _ = registry.approved("good")
+    other, _ = registry.approved("other", '{"a": 1}')
+    policy = policy_of(tmp_path, '[ledger]\nregistry = "registry"\nname = "good"\n')
+    assert reasons(good, policy)[0] == "admitted"
+    assert reasons(other, policy) == ("refused", {"ledger": "refused"})
+
+
 def test_what_is_asked_for_and_not_there_is_not_admitted(registry: Registry, tmp_path: Path) -> None:
     model, _ = registry.model("m")
     policy = policy_of(tmp_path, '[audit]\n[provenance]\nkeys = ["ann.pub.pem"]\n')

@@ -144,6 +144,8 @@ def _ledger(digest: str, policy: LedgerPolicy) -> Reason:
         return Reason(check="ledger", outcome="refused", why=f"it was revoked: {entry.reason if entry else ''}")
     if problem:
         return Reason(check="ledger", outcome="refused", why=f"entry {problem.seq} of the ledger: {problem.what}")
+    if policy.name and ledger.approved().get(policy.name) != digest:
+        return Reason(check="ledger", outcome="refused", why=f"it was not approved as {policy.name}")
     wanted = {"any": (), "approved": ("approved", "promoted"), "promoted": ("promoted",)}[policy.standing]
     if wanted and standing not in wanted:
         return Reason(check="ledger", outcome="refused", why=f"it is {standing}; {policy.standing} is wanted")

@@ -60,6 +60,8 @@ class LedgerPolicy(_Table):
     owner: Path | None = None
     """Public key that must have signed the roles."""
     standing: Literal["any", "approved", "promoted"] = "approved"
+    name: str = ""
+    """Name under which it must have been approved, so that no other approved model passes in its place; empty for any."""
     anchors: tuple[Path, ...] = ()
 
 
