@@ -38,7 +38,7 @@ def kill(door: Gateway, place: Place, killed: list[int]) -> None:
     for most in range(KILLS):
         while lines(place) < 300 * (most + 1):
             time.sleep(0.02)
-        worker = next(pid for pid in door.workers() if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        worker = next(pid for pid in door.workers() if b"\0gateway\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(worker, signal.SIGKILL)
         killed.append(worker)
 
