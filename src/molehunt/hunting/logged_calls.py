@@ -25,7 +25,8 @@ _LINES = 5000
 def prepare_calls(log: str, folder: Path, since: datetime | None, tell: Callable[[int], None]) -> Rows:
     """Write the calls of a log into shards; a log that was read already is not read again.
 
-    A gateway's own canaries are left out: they are refused on purpose, and would be found.
+    A gateway's own canaries are left out, which are refused on purpose and would be found, and calls that failed or were refused: no
+    model answered them.
 
     Args:
         log: see `logs.reading.calls`; or a JSONL file with one `records.calls.Call` a line.
@@ -37,7 +38,7 @@ def prepare_calls(log: str, folder: Path, since: datetime | None, tell: Callable
         return Rows(folder)
     writer, count = RowWriter(folder), 0
     for batch in _batches(log, since):
-        if (batch := _of_clients(batch)).num_rows:
+        if (batch := _answered(batch)).num_rows:
             writer.add_table(table_of(batch))
             tell(count := count + batch.num_rows)
     if not count:
@@ -45,10 +46,11 @@ def prepare_calls(log: str, folder: Path, since: datetime | None, tell: Callable
     return index_shards(folder, writer.close())
 
 
-def _of_clients(batch: Any) -> Any:
+def _answered(batch: Any) -> Any:
     import pyarrow.compute as pc
 
-    return batch.filter(pc.not_equal(pc.fill_null(batch.column("client"), ""), CANARY_CLIENT))
+    of_clients = pc.not_equal(pc.fill_null(batch.column("client"), ""), CANARY_CLIENT)
+    return batch.filter(pc.and_(of_clients, pc.less(pc.fill_null(batch.column("status"), 200), 400)))
 
 
 def _batches(log: str, since: datetime | None) -> Iterator[Any]:
