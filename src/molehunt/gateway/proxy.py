@@ -249,8 +249,9 @@ class Exchange:
         self._remember(logged.id, session)
         self.stream = None
         await self._push([*last, *(one for one in rest if one.is_last)], is_end=True)
-        async for _ in reply.body:  # the connection can be kept
-            pass
+        with suppress(BrokenOff):  # the client has its answer; a connection that ends well is kept
+            async for _ in reply.body:
+                pass
 
     def _parsed(self, text: str, served: Served) -> Json:
         try:

@@ -25,8 +25,8 @@ _LINES = 5000
 def prepare_calls(log: str, folder: Path, since: datetime | None, tell: Callable[[int], None]) -> Rows:
     """Write the calls of a log into shards; a log that was read already is not read again.
 
-    A gateway's own canaries are left out, which are refused on purpose and would be found, and calls that failed or were refused: no
-    model answered them.
+    A gateway's own canaries are left out, which are refused on purpose and would be found, and calls that failed, broke off or were refused:
+    no model answered them.
 
     Args:
         log: see `logs.reading.calls`; or a JSONL file with one `records.calls.Call` a line.
@@ -50,7 +50,8 @@ def _answered(batch: Any) -> Any:
     import pyarrow.compute as pc
 
     of_clients = pc.not_equal(pc.fill_null(batch.column("client"), ""), CANARY_CLIENT)
-    return batch.filter(pc.and_(of_clients, pc.less(pc.fill_null(batch.column("status"), 200), 400)))
+    status = pc.fill_null(batch.column("status"), 200)
+    return batch.filter(pc.and_(of_clients, pc.and_(pc.greater(status, 0), pc.less(status, 400))))
 
 
 def _batches(log: str, since: datetime | None) -> Iterator[Any]:
