@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact, hypergeom, poisson
 
@@ -25,6 +25,7 @@ def tables(draw: st.DrawFn) -> tuple[int, int, int, int]:
 
 
 @given(tables())
+@example((1, 12, 12, 24))
 @settings(max_examples=60, deadline=None)
 def test_fishers_p_is_that_of_scipy(table: tuple[int, int, int, int]) -> None:
     both, labelled, with_it, everyone = table

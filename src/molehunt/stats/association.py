@@ -64,9 +64,9 @@ def _tilted(logs: Floats, tilt: float) -> tuple[Floats, int, float]:
 
 
 def _tilt(parts: Sequence[Floats], seen: int) -> float:
-    """About the tilt at which `seen` is what is expected; by halving. The result is exact whatever the tilt."""
+    """About the tilt at which `seen` is what is expected; by halving. Never downwards: the upper tail would be what is lost."""
     most = sum(len(logs) - 1 for logs in parts)
-    low, high = -40.0, 40.0
+    low, high = 0.0, 40.0
     if seen >= most:
         return high
     for _ in range(13):
