@@ -53,7 +53,7 @@ def main() -> None:
         _fail(str(error))
     except _Stopped:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is tidied; leaving must not be broken off either
-        _fail("stopped; what was finished is in the store, the same command goes on from there", 130)
+        _fail("stopped; nothing is left half written, and what was finished and kept is not made again", 130)
     except BrokenPipeError:
         os._exit(ERROR)
     except OSError as error:

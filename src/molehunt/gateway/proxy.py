@@ -56,7 +56,7 @@ class Exchange:
         self.call = uuid.uuid4().hex
         self.began = now()
         self.status = 0
-        self.is_recorded = self.is_gone = False
+        self.is_recorded = self.is_gone = self.is_over = False
         self.first: float | None = None
         self.stream: Stream | None = None
         self.rendered: Json = {}
@@ -101,6 +101,7 @@ class Exchange:
 
     def _unwatch(self) -> None:
         """From here on the client has all that it gets."""
+        self.is_over = True
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
@@ -313,7 +314,9 @@ class Exchange:
             await self._push_bytes(b": waiting for an operator\n\n")
 
     async def _refuse(self, refusal: Refusal) -> None:
-        """An error in place of the answer; in a stream that has begun, as its last event."""
+        """An error in place of the answer; in a stream that has begun, as its last event; nothing after a whole answer."""
+        if self.is_over:
+            return
         if self.is_recorded and self.status == 0:
             with suppress(Refusal):
                 record = failed_body(self.call, refusal.status, refusal.code, refusal.message) | rendered_body(
