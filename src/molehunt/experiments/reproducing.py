@@ -7,7 +7,7 @@ from pathlib import Path
 from molehunt.errors import StoreError, UsageError
 from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.execution.runner import Watcher
-from molehunt.experiments.recipes import OPTIMIZER_VERSIONS, VERSIONS
+from molehunt.experiments.recipes import VERSIONS, step_version
 from molehunt.provenance.grading import grade as graded
 from molehunt.provenance.model_diff import diff_models
 from molehunt.records.attestations import Attestation, Claim, Grade, Reproduction, StepTold
@@ -83,10 +83,7 @@ def _check(one: StepTold) -> None:
     name, config = _name(one.function), one.config
     if not one.function.startswith(_ROOM) or name not in VERSIONS:
         raise _refused("steps of this lab", one.function)
-    training = config.get("budget", config).get("training") or {}
-    version = VERSIONS[name] + (
-        OPTIMIZER_VERSIONS.get(str(training.get("optimizer")), 0) if isinstance(training, dict) else 0
-    )
+    version = step_version(name, config)
     if one.version != version:
         raise _refused(f"{name} of version {version}", f"version {one.version}", "use the Molehunt that made it")
     if config.get("world", world_digest()) != world_digest():
