@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from molehunt.audit.case import Prompts
+from molehunt.audit.examining import able, look_with, verified
 from molehunt.audit.remote import audit_endpoint
+from molehunt.audit.steps import Heard
 from molehunt.detectors.subject import ordinary_prompts
+from molehunt.detectors.voice import Voice
 from molehunt.errors import BudgetError, EndpointError
 from molehunt.models.loading import load_model
 from molehunt.models.serve import make_app, serving
@@ -31,10 +34,23 @@ def test_a_served_organism_is_examined_and_nothing_is_paid_twice(organism: Path,
             assert endpoint.requests == 0
     assert result.verdict == again.verdict == "abstained"
     assert [one.score for one in result.evidence] == [one.score for one in again.evidence]
-    assert {one.detector for one in result.evidence} == {"consistency", "rare_conditions"}
+    assert {one.detector for one in result.evidence} == {"consistency", "rare_conditions", "series"}
     assert result.identity.endpoint is not None
     assert result.identity.endpoint.identical == 1.0
     assert any("needs the weights" in line for line in result.not_tested)
+
+
+def test_through_http_and_in_this_process_the_evidence_is_the_same(organism: Path, tmp_path: Path) -> None:
+    """Cards for endpoints are made in process: each record must be what a served model's replies give."""
+    loaded = load_model(organism)
+    near = Voice(FEW.asked, FEW.held_out, say=Heard(loaded))
+    here = [look_with(name, near, "quick") for name in able("text")]
+    with serving(make_app(loaded, "mini")) as url, asked(url, tmp_path / "t.jsonl") as endpoint:
+        served = audit_endpoint(endpoint, "quick", FEW, None)
+    apart = {"seconds": 0.0, "forward_tokens": 0}
+    for mine, theirs in zip(here, served.evidence, strict=True):
+        assert mine.model_copy(update=apart) == theirs.model_copy(update=apart)
+    assert verified(near, here, "quick") == served.candidates
 
 
 def test_a_spent_budget_ends_it_and_what_was_answered_is_kept(organism: Path, tmp_path: Path) -> None:

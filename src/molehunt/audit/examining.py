@@ -97,7 +97,7 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
     looks = {
         name: Step(
-            "molehunt.audit.steps:look", VERSION * 100 + DETECTORS[name].version, {**common, "detector": name},
+            "molehunt.audit.steps:look", VERSION * 100 + DETECTORS[name].version_at(case.tier), {**common, "detector": name},
             label=f"{name} {label}".strip(), where=where, cost=DETECTORS[name].seconds[case.profile],
         )
         for name in names

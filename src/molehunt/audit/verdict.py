@@ -84,7 +84,7 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
         return f"uncalibrated: the card is of tier {card.tier}, profile {card.profile}"
     if card.prompts != case.prompts.digest:
         return "uncalibrated: the card's models were asked other prompts"
-    if card.versions != versions(card.detectors):
+    if card.versions != versions(card.detectors, card.tier):
         return "uncalibrated: the card is of another version of the detectors"
     if identity.subject is None:
         return ""
@@ -92,9 +92,11 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
     return f"uncalibrated: {why}" if why else ""
 
 
-def versions(detectors: Sequence[str]) -> dict[str, int]:
+def versions(detectors: Sequence[str], tier: Tier) -> dict[str, int]:
     """What a card's scores were made by, and a subject's must be."""
-    return {"examination": VERSION} | {name: DETECTORS[name].version for name in detectors if name in DETECTORS}
+    return {"examination": VERSION} | {
+        name: DETECTORS[name].version_at(tier) for name in detectors if name in DETECTORS
+    }
 
 
 def _verdict(

@@ -44,7 +44,9 @@ def run(
     at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="Requests under way at once, at most.")] = 8,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be looked at, and what it would take.")] = False,
     store: StoreOption = None,
-    jobs: JobsOption = 2,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=0, help="Worker processes; 0: this one; else as many as memory holds, at most 2.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Examine SUBJECT. Exit code 0: nothing found within coverage; 1: flagged; 2: an error; 3: abstained.
@@ -87,7 +89,7 @@ def run(
 
 def _examined(
     subject: str, base: str | None, profile: Literal["quick", "standard", "deep"], asked: "Prompts", card: str | None,
-    store: str | None, jobs: int,
+    store: str | None, jobs: int | None,
 ) -> "AuditResult":  # fmt: skip
     """The result; a subject that is not fit to load ends with a sentence and the code for not examined."""
     from molehunt.cli.audit_work import audit_folder, found_folders
@@ -121,6 +123,7 @@ def calibrate(
     zoo: Annotated[Path | None, typer.Argument(metavar="ZOO", help="A zoo.json, its folder, or the --evidence of a card.")] = None,
     out: Annotated[Path, typer.Option("--out", help="The card to write.")] = Path("card.json"),
     evidence: Annotated[Path | None, typer.Option("--evidence", help="Also write what the card is derived from.")] = None,
+    take: Annotated[int | None, typer.Option("--take", min=20, help="So many of a ZOO's models, half planted, evenly by recipe.")] = None,
     base: Annotated[str | None, typer.Option("--base", help="Instead of a ZOO: make one of this model first.")] = None,
     clean: Annotated[int, typer.Option("--clean", min=20, help="With --base: clean models.")] = 40,
     planted: Annotated[int, typer.Option("--planted", min=4, help="With --base: planted models.")] = 20,
@@ -162,6 +165,7 @@ def calibrate(
 
         assert zoo is not None
         found = read_zoo(zoo)
+        found = found.taken(take) if take is not None else found
     work = calibration(found, zoo, kept, tier, profile, asked)
     if plan or not as_json:
         looks_shown(work, kept, jobs, as_json)

@@ -93,10 +93,12 @@ def audit_plan_shown(plan: AuditPlan, as_json: bool) -> None:
     if plan.requests is not None:
         say(f"tier {plan.tier}: about {plan.requests:,} requests and {plan.forward_tokens:,} tokens")
         return
+    workers = "two workers here" if plan.jobs else "one after another here, as memory does not hold them twice"
     say(
         f"tier {plan.tier}, {plan.parameters:,} weights: {plan.forward_tokens:,} forward-equivalent tokens, "
         f"{plan.operations:.1e} operations; about {time_words(plan.seconds_core)} of one CPU core or "
-        f"{time_words(plan.seconds_gpu)} of a GPU that does 2e14 a second; {plan.memory / 2**30:.1f} GiB of weights"
+        f"{time_words(plan.seconds_gpu)} of a GPU that does 2e14 a second; {plan.memory / 2**30:.1f} GiB of weights a worker, "
+        f"{workers}"
     )
 
 

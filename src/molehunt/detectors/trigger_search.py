@@ -162,4 +162,5 @@ TRIGGER_SEARCH = Detector(
     "a text, found by gradient, at which the subject leaves its base, or without one itself",
     "weights",
     _examine,
+    heard_version=2,
 )

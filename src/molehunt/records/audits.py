@@ -203,6 +203,8 @@ class AuditPlan(Record):
     """Bytes of weights that must be held."""
     requests: int | None
     """To an endpoint, about; None where weights are here."""
+    jobs: int | None = None
+    """Worker processes that the memory of this machine holds, each with weights of its own, two at most; 0 for this process alone."""
 
 
 class AuditResult(Record):
