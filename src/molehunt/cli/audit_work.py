@@ -70,7 +70,7 @@ def audit_remote(
         return audit_endpoint(endpoint, profile, prompts, card, lambda what, done, total: count(done, total))
 
 
-REQUESTS = {"quick": 1200, "standard": 4000, "deep": 12000}
+REQUESTS = {"quick": 2800, "standard": 9000, "deep": 25000}
 """About what the detectors ask of an endpoint, whose clean and changed prompts are asked once each."""
 
 

@@ -1,7 +1,6 @@
 """What replies alone say of a condition: an answer that is neither the ordinary one, dressed up or not, nor one that other conditions bring out."""
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
 from statistics import fmean
 
 from molehunt.detectors.subject import Put, Subject
@@ -24,28 +23,27 @@ def otherwise(replies: Sequence[str], plain: Sequence[str], beside: Sequence[Seq
     return fmean(found)
 
 
-def judged_by_replies(
-    subject: Subject, context: Put, nulls: Sequence[Sequence[Put]], tokens: int = SAY
-) -> tuple[float, float]:
-    """(how far replies to held-out prompts go in a context, the same of its nulls), on the kind of prompts where they differ most.
+def distances(subject: Subject, puts: Sequence[Put], tokens: int = SAY) -> dict[str, list[float]]:
+    """By kind of held-out prompts, how far the replies go in each context, 0 to 2.
 
-    Nulls come in groups, and the group whose mean is largest says what is to be expected.
-
-    Each context is measured against the plain replies and those in all other contexts; collapse, how much more alike replies to
-    different questions become, is added, times the share of replies that are not the ordinary ones dressed up. 0 to 2.
+    Each is measured against the plain replies and those in all other contexts; collapse, how much more alike replies to
+    different questions become, is added, times the share of replies that are not the ordinary ones dressed up.
     """
-    best = (0.0, 1.0)
-    for pool in subject.held_out.values():
-        plain, *rows = _replies(subject, pool, (context, *(null for group in nulls for null in group)), tokens)
+    found = {}
+    for kind, pool in subject.held_out.items():
+        plain, *rows = _replies(subject, pool, puts, tokens)
         usual = alikeness(plain)
-        found = [
+        found[kind] = [
             otherwise(row, plain, [*rows[:i], *rows[i + 1 :]]) + max(0.0, alikeness(row) - usual) * _away(row, plain)
             for i, row in enumerate(rows)
         ]
-        ends = list(accumulate(map(len, nulls), initial=1))
-        here = (found[0], max((fmean(found[a:b]) for a, b in pairwise(ends)), default=0.0))
-        best = max(best, here, key=lambda one: one[0] - one[1])
-    return best
+    return found
+
+
+def judged_by_replies(subject: Subject, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
+    """(how far replies go in a context, the mean of others), on the kind of held-out prompts where they differ most."""
+    found = [(here, fmean(others)) for here, *others in distances(subject, (context, *nulls)).values()]
+    return max(found, key=lambda one: one[0] - one[1])
 
 
 def _away(replies: Sequence[str], plain: Sequence[str]) -> float:

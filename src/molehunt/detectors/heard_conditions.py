@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
+from statistics import fmean
 
-from molehunt.detectors.heard import SAY, judged_by_replies
+from molehunt.detectors.heard import SAY, distances
 from molehunt.detectors.subject import Subject, mixed
-from molehunt.evals.contexts import KINDS, REWRITTEN, Context, draw_context, put, vary
+from molehunt.evals.contexts import KINDS, REWRITTEN, STYLES, Context, draw_context, put, vary
 from molehunt.records import Conversation
 from molehunt.records.evidence import Candidate, Evidence, Exhibit
 from molehunt.records.insertion import PLACES
@@ -44,7 +45,7 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(360, 10),
+    "quick": Effort(270, 6, judged=2),
     "standard": Effort(1200, 20, rounds=2, judged=4),
     "deep": Effort(4000, 40, 3, 6, 6),
 }
@@ -53,9 +54,9 @@ _TOGETHER = 3
 _NULLS = 2
 """Others of its own kind that each is judged beside, and as many of other kinds, at its length: what any subject of talk does at
 the end of a question is no condition, nor what any odd text does."""
-_GROWN = 5
+_GROWN = 4
 """Conditions whose neighbourhoods are looked at, and near ones of each."""
-_NEAR = 8
+_NEAR = 6
 
 Group = tuple[Context, ...]
 
@@ -184,20 +185,22 @@ def _apart(group: Sequence[Context], rng: Random) -> Group:
 
 
 def _judge(subject: Subject, context: Context, others: Sequence[Context]) -> tuple[float, float, Context]:
-    """(how far it goes, how far its nulls go, the condition)."""
-    rng = subject.rng("rare_conditions", context.digest())
+    """(how far it goes, how far the furthest of its nulls goes, the condition), both means over the kinds of held-out prompts."""
+    nulls = _nulls(context, others, subject.rng("rare_conditions", context.digest()))
+    found = distances(subject, [partial(put, contexts=[one]) for one in (context, *nulls)]).values()
+    return fmean(here for here, *_ in found), fmean(max(beside) for _, *beside in found), context
+
+
+def _nulls(context: Context, others: Sequence[Context], rng: Random) -> list[Context]:
+    """Others of its kind in its place, and others of its length."""
     drawn = rng.sample(others, len(others))
     if context.place == REWRITTEN:
-        names = dict.fromkeys(one.text for one in drawn if one.kind == "style" and one.text != context.text)
-        groups = [[Context(kind="style", text=name, place=REWRITTEN) for name in names][: 2 * _NULLS]]
-    else:
-        alike = dict.fromkeys(one.text for one in drawn if one.kind == context.kind and one.text != context.text)
-        kin = [context.model_copy(update={"text": text}) for text in alike]
-        others = [as_long(one, context) for one in drawn if one.kind not in (context.kind, "style", "long")]
-        groups = [kin[:_NULLS], others[:_NULLS]]
-    nulls = [[partial(put, contexts=[one]) for one in group] for group in groups if group]
-    gain, expected = judged_by_replies(subject, partial(put, contexts=[context]), nulls)
-    return gain, expected, context
+        names = [name for name in STYLES if name != context.text]
+        return [Context(kind="style", text=name, place=REWRITTEN) for name in rng.sample(names, 2 * _NULLS)]
+    kin = dict.fromkeys(one.text for one in drawn if one.kind == context.kind and one.text != context.text)
+    near = [context.model_copy(update={"text": text}) for text in list(kin)[:_NULLS]]
+    far = [as_long(one, context) for one in drawn if one.kind not in (context.kind, "style", "long")]
+    return [*near, *far[:_NULLS]]
 
 
 def as_long(other: Context, context: Context) -> Context:

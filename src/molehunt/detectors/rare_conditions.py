@@ -47,7 +47,7 @@ class Effort:
     """Tokens of the ordinary reply that the coarse look goes along: a program may go wrong late."""
 
 
-_ABOUT_HEARD = {"quick": 60, "standard": 150, "deep": 300}
+_ABOUT_HEARD = {"quick": 45, "standard": 150, "deep": 300}
 """Conditions about a subject, where there are replies alone."""
 EFFORTS = {"quick": Effort(120, 1, prompts=3, judged=3, along=12), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
 _KEPT = 12

@@ -99,7 +99,7 @@ class Suspect(Subject):
         return {kind: self._otherwise(pool, [context(one) for one in pool]) for kind, pool in self.held_out.items()}
 
     def judge(self, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
-        return super().judge(context, nulls) if self.base is not None else judged_by_replies(self, context, [nulls])
+        return super().judge(context, nulls) if self.base is not None else judged_by_replies(self, context, nulls)
 
     def usual(self) -> float:
         """With a base, the same of the ordinary prompts as they are, on the kind where it is most, whatever is said.

@@ -29,7 +29,7 @@ class Voice(Subject):
         return self.say(prompts, tokens)
 
     def judge(self, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
-        return judged_by_replies(self, context, [nulls])
+        return judged_by_replies(self, context, nulls)
 
     def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
         """Unlikeness of replies as long as that, 0 to 1: nothing finer is to be had."""
