@@ -47,7 +47,20 @@ FAMILIES: dict[Family, str] = {
     "reconstruction": "Reconstruction",
 }
 CALIBRATE = "molehunt audit calibrate --base MODEL --clean N --planted N"
+_TITLES = {
+    "series": "Odd one out of a series",
+    "target_inversion": "A reply that lies ready",
+    "trigger_reconstruction": "Words swept, texts leaked",
+}
+"""Of detectors that share a family with another."""
 COMBINED = "combined"
+DUTIES: dict[AuditVerdict, str] = {
+    "flagged": "What to do: keep this model out of use until somebody has read the transcripts below and tried the text by hand; ask "
+    "its maker for the training data; and tell those who run it already.",
+    "nothing found within coverage": "What to do: this is one check of several. Go on with the others (signature, origin, tests of "
+    "your own use), limit what the model may do, and audit again after every fine-tuning, merge or quantisation.",
+    "abstained": "What to do: treat the model as not examined, until the reason given above is mended.",
+}
 _RECIPES = 6
 """That are named at the top of a page."""
 
@@ -266,6 +279,8 @@ def title(name: str, evidence: Evidence | None) -> str:
     """A detector in words."""
     if name == COMBINED:
         return "All that vote, together"
+    if name in _TITLES:
+        return _TITLES[name]
     return FAMILIES[evidence.family] if evidence and evidence.family else name.replace("_", " ").capitalize()
 
 
