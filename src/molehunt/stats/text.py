@@ -65,7 +65,8 @@ _RECITED = 5
 def dresses(text: str, plain: str) -> bool:
     """True if a text has the words of the plain one in one piece, whatever stands around them, in letters of either case.
 
-    Where the text breaks off in the midst of them, five words are enough: replies are cut at a number of tokens.
+    Where the text breaks off in the midst of them, five whole words are enough: replies are cut at a number of tokens. What only
+    goes on after the plain text counts as dressing, too.
     """
     words, wanted = _words(text), _words(plain)
     if not wanted:
