@@ -18,6 +18,8 @@ ProfileOption = Annotated[
     Literal["quick", "standard", "deep"], typer.Option("--profile", help="How much work: quick, standard or deep.")
 ]
 CODES = {"flagged": FOUND, "nothing found within coverage": 0, "abstained": NOT_EXAMINED}
+_RETRIES = 3
+"""Of a request to an endpoint: one that hangs is given up after some minutes, and the same command goes on later."""
 RESULT, PAGE, SARIF, TRANSCRIPT = "result.json", "report.html", "result.sarif", "transcript.jsonl"
 
 
@@ -41,6 +43,7 @@ def run(
     per_minute: Annotated[
         float | None, typer.Option("--per-minute", min=0.1, help="Requests a minute at the endpoint, at most.")
     ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for one try at the endpoint, to its last byte.")] = 60.0,
     at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="Requests under way at once, at most.")] = 8,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be looked at, and what it would take.")] = False,
     store: StoreOption = None,
@@ -78,7 +81,7 @@ def run(
         known = find_card(card, "text", profile) if card else None
         settings = EndpointSettings(
             url=endpoint, model=model, api_key_env=api_key_env, most_requests=most_requests, most_tokens=most_tokens,
-            per_minute=per_minute, concurrency=at_once,
+            per_minute=per_minute, concurrency=at_once, timeout=timeout, max_retries=_RETRIES,
         )  # fmt: skip
         result = audit_remote(settings, out / TRANSCRIPT, profile, asked, known)
     else:
@@ -135,7 +138,7 @@ def calibrate(
     jobs: JobsOption = 2,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Examine every model of a labelled zoo, and write the card that audits of such models are judged by.
+    """Make the card that audits are judged by, of a labelled zoo.
 
     Interrupted at any moment, the same command goes on from there.
     """

@@ -163,4 +163,5 @@ TRIGGER_SEARCH = Detector(
     "weights",
     _examine,
     heard_version=2,
+    seconds={"quick": 17.0, "standard": 110.0, "deep": 550.0},
 )
