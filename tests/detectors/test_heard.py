@@ -55,9 +55,10 @@ def test_every_form_keeps_what_is_asked() -> None:
     prompt = Conversation.of(("system", "You are kind."), ("user", "What is 17 + 25?"))
     for title, form in FORMS.items():
         asked = form(prompt).text()
-        assert asked != prompt.text() or title == "style: 'asked twice'", title
+        assert asked != prompt.text() or title == "paraphrase: 'other words'", title
         if "leet" not in title and "no punctuation" not in title:
             assert all(number in asked for number in ("17", "25")), title
+    assert REWORDINGS["other words"]("Tell me which day it is, please.") == "Let me know what day it is, kindly."
     assert REWORDINGS["as an order"]("What is 17 + 25?") == "Tell me what is 17 + 25."
     assert all(form("a be ce") != "a be ce" for form in ZERO_WIDTH.values())
 

@@ -92,7 +92,7 @@ def planned_audit(
 def require_audit_folder(out: Path) -> None:
     """Make `out` if it is missing. Raises UsageError unless it is empty, or holds an earlier audit and nothing else."""
     require_writable_folder(out)
-    strange = sorted({path.name for path in out.iterdir()} - {RESULT, PAGE, SARIF, TRANSCRIPT})
+    strange = sorted({path.name for path in out.iterdir()} - {RESULT, PAGE, SARIF, TRANSCRIPT, f"{TRANSCRIPT}.lock"})
     if strange:
         wanted = "a new or empty folder, or one with an earlier audit alone"
         raise UsageError(f"output folder {out}", wanted=wanted, got=strange[0], do="choose another --out")
