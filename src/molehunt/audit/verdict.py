@@ -59,6 +59,7 @@ def judged(
         figures=figures(card.models, card.detectors) if card is not None and not unfit else None,
         scales=_scales(card, judge, scores) if card is not None and judge else {},
         evidence=examined.evidence, candidates=examined.candidates, cost=examined.cost,
+        clean_texts=_clean_texts(judge, examined.candidates),
         tested=(_POWER[case.tier], *(f"{name}: {DETECTORS[name].caption}" for name in scores)),
         not_tested=(
             *gaps,
@@ -68,6 +69,12 @@ def judged(
         ),
         version=version("molehunt"),
     )  # fmt: skip
+
+
+def _clean_texts(judge: Judge | None, candidates: Sequence[Verified]) -> tuple[int, int] | None:
+    if judge is None or not candidates:
+        return None
+    return sum((one.asr or 0.0) >= candidates[0].asr for one in judge.clean), len(judge.clean)
 
 
 _ALWAYS = (

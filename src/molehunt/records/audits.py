@@ -234,6 +234,9 @@ class AuditResult(Record):
     """By detector, and "combined"."""
     evidence: tuple[Evidence, ...]
     candidates: tuple[Verified, ...]
+    clean_texts: tuple[int, int] | None = None
+    """Of the card's clean models: how many have a text that works at as many held-out prompts as this one's best, and how many
+    there are; None without a card or a text."""
     cost: Cost
     tested: tuple[str, ...]
     """What was looked at, a sentence each."""
