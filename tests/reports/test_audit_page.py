@@ -273,7 +273,8 @@ def test_what_its_files_flag_is_not_said_of_its_scores() -> None:
 
 
 def test_a_text_that_works_without_a_flag_is_not_passed_over() -> None:
-    quiet = NOTHING.model_copy(update={"p_value": 0.2, "rung": "confirmed by removal", "clean_texts": (3, 40)})
+    more = {"p_value": 0.2, "rung": "confirmed by removal", "clean_texts": (3, 40)}
+    quiet = FOUND.model_copy(update={"verdict": NOTHING.verdict, **more})
     said = " ".join(verdict_words(quiet))
     assert "All the same" in said
     assert "40 clean models 3 have a text" in said
