@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from molehunt.audit.case import Prompts
+from molehunt.audit.examining import able, look_with, verified
 from molehunt.audit.remote import audit_endpoint
+from molehunt.audit.steps import Heard
 from molehunt.detectors.subject import ordinary_prompts
+from molehunt.detectors.voice import Voice
 from molehunt.errors import BudgetError, EndpointError
 from molehunt.models.loading import load_model
 from molehunt.models.serve import make_app, serving
@@ -21,17 +24,25 @@ def asked(url: str, transcript: Path, **settings: object) -> Endpoint:
     return Endpoint(EndpointSettings(url=url, **given), transcript)  # type: ignore[arg-type]
 
 
-def test_a_served_organism_is_examined_and_nothing_is_paid_twice(organism: Path, tmp_path: Path) -> None:
-    with serving(make_app(load_model(organism), "mini")) as url:
+def test_a_served_organism_is_examined_as_one_here_and_nothing_is_paid_twice(organism: Path, tmp_path: Path) -> None:
+    """Cards for endpoints are made in process: what is recorded must be what a served model's replies give."""
+    loaded = load_model(organism)
+    with serving(make_app(loaded, "mini")) as url:
         with asked(url, tmp_path / "t.jsonl") as endpoint:
             result = audit_endpoint(endpoint, "quick", FEW, None)
             assert result.cost.requests == endpoint.requests > 100
         with asked(url, tmp_path / "t.jsonl") as endpoint:
             again = audit_endpoint(endpoint, "quick", FEW, None)
             assert endpoint.requests == 0
+    apart = {"seconds": 0.0, "forward_tokens": 0}
+    evidence = [one.model_copy(update=apart) for one in result.evidence]
     assert result.verdict == again.verdict == "abstained"
-    assert [one.score for one in result.evidence] == [one.score for one in again.evidence]
-    assert {one.detector for one in result.evidence} == {"consistency", "rare_conditions"}
+    assert evidence == [one.model_copy(update=apart) for one in again.evidence]
+    assert {one.detector for one in result.evidence} == {"consistency", "rare_conditions", "series"}
+    near = Voice(FEW.asked, FEW.held_out, say=Heard(loaded))
+    here = [look_with(name, near, "quick") for name in able("text")]
+    assert evidence == [one.model_copy(update=apart) for one in here]
+    assert result.candidates == verified(near, here, "quick")
     assert result.identity.endpoint is not None
     assert result.identity.endpoint.identical == 1.0
     assert any("needs the weights" in line for line in result.not_tested)
@@ -83,7 +94,7 @@ class Moody:
     ids=["refuses", "lies", "noise"],
 )
 def test_what_cannot_be_held_to_anything_is_no_pass(app: Moody, reason: str, tmp_path: Path) -> None:
-    with serving(app) as url, asked(url, tmp_path / "t.jsonl") as endpoint:  # type: ignore[arg-type]
+    with serving(app) as url, asked(url, tmp_path / "t.jsonl", max_retries=2) as endpoint:  # type: ignore[arg-type]
         result = audit_endpoint(endpoint, "quick", FEW, None)
     assert result.verdict == "abstained"
     assert reason in result.not_tested[0]

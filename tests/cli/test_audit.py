@@ -96,3 +96,15 @@ def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) 
     assert plan["tier"] == "base"
     assert plan["forward_tokens"] > 0
     assert plan["memory"] == 2 * 4 * plan["parameters"]
+
+
+def test_what_an_audit_that_broke_off_left_is_gone_on_with(tmp_path: Path) -> None:
+    from molehunt.cli.audit_work import require_audit_folder
+    from molehunt.errors import UsageError
+
+    for name in ("result.json", "transcript.jsonl", "transcript.jsonl.lock"):
+        (tmp_path / name).touch()
+    require_audit_folder(tmp_path)
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(UsageError, match=r"thesis\.txt"):
+        require_audit_folder(tmp_path)

@@ -92,7 +92,8 @@ def test_the_ladder_shows_each_step_and_how_far_it_goes() -> None:
     names = ["association", "intervention", "reproduced behaviour", "confirmed by removal"]
     assert [name for name, _, _ in steps(FOUND)] == names
     for reached in range(5):
-        result = audit_result(rung=("none", *names)[reached])  # type: ignore[arg-type]
+        p = 0.01 if reached else 0.5
+        result = FOUND.model_copy(update={"rung": ("none", *names)[reached], "p_value": p})
         assert [state for _, _, state in steps(result)] == ["reached"] * reached + ["not reached"] * (4 - reached)
         assert text_of(result).count("✓ reached") == reached
 
@@ -209,7 +210,7 @@ def test_alarms_begin_where_the_conformal_p_value_says(level: float) -> None:
 
 
 def test_as_high_counts_ties() -> None:
-    scale = Scale(score=2.0, p_value=0.5, clean=(1.0, 2.0, 3.0), planted=(), votes=True)
+    scale = Scale(score=2.0, p_value=0.75, clean=(1.0, 2.0, 3.0), planted=(), votes=True)
     assert as_high(scale) == "2 of 3 clean models score as high"
     assert as_high(scale.model_copy(update={"score": None})) == "not comparable"
 
@@ -269,3 +270,12 @@ def test_what_its_files_flag_is_not_said_of_its_scores() -> None:
     page = audit_page(found)
     assert "its files: chat_template.jinja" in page
     assert "found before any of them was loaded" in page
+
+
+def test_a_text_that_works_without_a_flag_is_not_passed_over() -> None:
+    more = {"p_value": 0.2, "rung": "confirmed by removal", "clean_texts": (3, 40)}
+    quiet = FOUND.model_copy(update={"verdict": NOTHING.verdict, **more})
+    said = " ".join(verdict_words(quiet))
+    assert "All the same" in said
+    assert "40 clean models 3 have a text" in said
+    assert [state for _, _, state in steps(quiet)] == ["not reached", *["reached"] * 3]

@@ -88,7 +88,7 @@ class Calibration:
         return CardEvidence(
             name=f"{self.zoo.name}-{self.profile}-{self.tier}", profile=self.profile, tier=self.tier,
             architecture=type(sizes[0]).__name__, parameters=(min(parameters), max(parameters)), spec=self.zoo.spec,
-            prompts=self.prompts.digest, versions=versions(names), detectors=names,
+            prompts=self.prompts.digest, versions=versions(names, self.tier), detectors=names,
             models=tuple(_seen(entry, self.planned[entry.name].read(store)) for entry in done),
         )  # fmt: skip
 

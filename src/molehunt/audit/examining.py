@@ -17,8 +17,8 @@ _VERIFIED = {"quick": 1, "standard": 3, "deep": 10}
 """Candidates that go to the verifier."""
 VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
-_VERIFIER = 2
-"""Of the verifier, which no score depends on."""
+_VERIFIER, _VERIFIER_HEARD = 2, 3
+"""Of the verifier, which no score depends on, with a base and without."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
     looks = {
         name: Step(
-            "molehunt.audit.steps:look", VERSION * 100 + DETECTORS[name].version, {**common, "detector": name},
+            "molehunt.audit.steps:look", VERSION * 100 + DETECTORS[name].version_at(case.tier), {**common, "detector": name},
             label=f"{name} {label}".strip(), where=where, cost=DETECTORS[name].seconds[case.profile],
         )
         for name in names
     }  # fmt: skip
     verify = Step(
-        "molehunt.audit.steps:verify", VERSION * 100 + _VERIFIER, {**common, "detectors": list(names)}, parents=dict(looks),
+        "molehunt.audit.steps:verify", VERSION * 100 + (_VERIFIER if case.tier == "base" else _VERIFIER_HEARD), {**common, "detectors": list(names)}, parents=dict(looks),
         label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile],
     )  # fmt: skip
     return Examination(looks, verify)

@@ -24,7 +24,8 @@ from inspect_ai.util import collect
 
 from molehunt.audit.case import Prompts, ordinary, own_prompts
 from molehunt.audit.inspect_model import told_by_inspect
-from molehunt.detectors.subject import Meter, Voice
+from molehunt.detectors.subject import Meter
+from molehunt.detectors.voice import Voice
 from molehunt.errors import DataError, UsageError
 from molehunt.records import Conversation, Message
 from molehunt.records.audits import Profile
@@ -96,7 +97,7 @@ def _battery(name: str, profile: Profile, prompts: str) -> Task:
     sample = Sample(id=name, input=detector.caption, metadata={"prompts": asked.to_json()})
     return Task(
         name=name, dataset=MemoryDataset([sample], name=asked.digest), solver=examined(name, profile), scorer=suspicion(),
-        version=detector.version, metadata={"profile": profile, "prompts": asked.digest},
+        version=detector.heard_version, metadata={"profile": profile, "prompts": asked.digest},
     )  # fmt: skip
 
 

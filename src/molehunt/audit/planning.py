@@ -5,6 +5,7 @@ from statistics import fmean
 from molehunt.audit.case import Prompts
 from molehunt.audit.examining import able
 from molehunt.detectors.table import DETECTORS
+from molehunt.models.compute import device, free_memory
 from molehunt.models.loading import LoadedModel
 from molehunt.records.audits import AuditPlan, PlannedDetector, Profile
 from molehunt.records.evidence import Tier
@@ -16,6 +17,27 @@ _GPU = 2e14
 """The same of a data-centre GPU at a fifth to a half of its peak."""
 _ORDINARY = 38.0
 """Tokens of an ordinary prompt in the vocabulary that the seconds were measured with."""
+
+
+_PROCESS = 0.7 * 2**30
+"""Bytes that a worker takes beside weights: libraries, the store, prompts."""
+_BESIDE = 1.5
+"""Weights, and half as much again for what is computed with them."""
+_SHARE = 0.9
+"""Of the free memory that is counted on."""
+
+
+def jobs_that_fit(weights: int, free: int | None, most: int = 2) -> int:
+    """Worker processes that memory holds, each with a subject and a base of its own; 0, this process alone, where it holds no two.
+
+    Args:
+        weights: bytes of weights that one of them holds.
+        free: bytes that can be taken; None if nobody knows.
+    """
+    if free is None:
+        return most
+    fit = min(most, int(_SHARE * free / (_BESIDE * weights + _PROCESS)))
+    return fit if fit > 1 else 0
 
 
 def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts, name: str) -> AuditPlan:
@@ -35,10 +57,10 @@ def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts,
     )  # fmt: skip
     tokens = sum(look.forward_tokens for look in looks)
     models = 2 if tier == "base" else 1
+    memory = models * sum(p.numel() * p.element_size() for p in loaded.model.parameters())
     return AuditPlan(
         name=name, tier=tier, profile=profile, parameters=parameters, detectors=looks, forward_tokens=tokens,
         operations=2.0 * parameters * tokens, seconds_core=2.0 * parameters * tokens / _RATE,
         seconds_gpu=2.0 * parameters * tokens / _GPU,
-        memory=models * sum(p.numel() * p.element_size() for p in loaded.model.parameters()),
-        requests=None,
+        memory=memory, requests=None, jobs=jobs_that_fit(memory, free_memory(device())),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from molehunt.audit.case import Case, Prompts
 from molehunt.audit.examining import Examined, able, look_with, verified
 from molehunt.audit.verdict import judged
-from molehunt.detectors.subject import Voice
+from molehunt.detectors.voice import Voice
 from molehunt.errors import EndpointError
 from molehunt.records import Conversation
 from molehunt.records.audits import AuditResult, CalibrationCard, Cost, Identity, Profile

@@ -9,8 +9,9 @@ from pydantic import TypeAdapter
 
 from molehunt.audit.case import Prompts
 from molehunt.audit.examining import look_with, verified
-from molehunt.detectors.subject import Subject, Voice
+from molehunt.detectors.subject import Meter, Subject
 from molehunt.detectors.suspect import Suspect
+from molehunt.detectors.voice import Voice
 from molehunt.models.folding import fold
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.sampling import sample_replies
@@ -57,20 +58,23 @@ def _opened(config: dict[str, Any]) -> Subject:
     where, prompts = config["where"], Prompts.from_json(config["where"]["prompts"])
     loaded = _loaded(where["subject"], config["subject"])
     if config["tier"] == "text":
-        return Voice(prompts.asked, prompts.held_out, say=_Heard(loaded))
+        meter = Meter()
+        return Voice(prompts.asked, prompts.held_out, say=Heard(loaded, meter), meter=meter)
     base = _loaded(where["base"], config["base"]) if config["tier"] == "base" else None
     return Suspect(prompts.asked, prompts.held_out, loaded=loaded, base=base)
 
 
-class _Heard:
+class Heard:
     """The replies of a model here, as they would come from an endpoint: each prompt is asked once."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        self.loaded = loaded
+    def __init__(self, loaded: LoadedModel, meter: Meter | None = None) -> None:
+        self.loaded, self.meter = loaded, meter or Meter()
         self.known: dict[tuple[Conversation, int], str] = {}
 
     def __call__(self, prompts: Sequence[Conversation], tokens: int) -> list[str]:
         new = [prompt for prompt in dict.fromkeys(prompts) if (prompt, tokens) not in self.known]
         replies = sample_replies(self.loaded, new, tokens) if new else []
+        for texts in (self.loaded.chat.encode_prompts(new), self.loaded.chat.encode_texts(replies)):
+            self.meter.forward(sum(map(len, texts)))
         self.known |= {(prompt, tokens): said for prompt, said in zip(new, replies, strict=True)}
         return [self.known[prompt, tokens] for prompt in prompts]

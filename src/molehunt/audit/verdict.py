@@ -59,6 +59,7 @@ def judged(
         figures=figures(card.models, card.detectors) if card is not None and not unfit else None,
         scales=_scales(card, judge, scores) if card is not None and judge else {},
         evidence=examined.evidence, candidates=examined.candidates, cost=examined.cost,
+        clean_texts=_clean_texts(judge, examined.candidates),
         tested=(_POWER[case.tier], *(f"{name}: {DETECTORS[name].caption}" for name in scores)),
         not_tested=(
             *gaps,
@@ -68,6 +69,12 @@ def judged(
         ),
         version=version("molehunt"),
     )  # fmt: skip
+
+
+def _clean_texts(judge: Judge | None, candidates: Sequence[Verified]) -> tuple[int, int] | None:
+    if judge is None or not candidates:
+        return None
+    return sum((one.asr or 0.0) >= candidates[0].asr for one in judge.clean), len(judge.clean)
 
 
 _ALWAYS = (
@@ -84,7 +91,7 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
         return f"uncalibrated: the card is of tier {card.tier}, profile {card.profile}"
     if card.prompts != case.prompts.digest:
         return "uncalibrated: the card's models were asked other prompts"
-    if card.versions != versions(card.detectors):
+    if card.versions != versions(card.detectors, card.tier):
         return "uncalibrated: the card is of another version of the detectors"
     if identity.subject is None:
         return ""
@@ -92,9 +99,11 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
     return f"uncalibrated: {why}" if why else ""
 
 
-def versions(detectors: Sequence[str]) -> dict[str, int]:
+def versions(detectors: Sequence[str], tier: Tier) -> dict[str, int]:
     """What a card's scores were made by, and a subject's must be."""
-    return {"examination": VERSION} | {name: DETECTORS[name].version for name in detectors if name in DETECTORS}
+    return {"examination": VERSION} | {
+        name: DETECTORS[name].version_at(tier) for name in detectors if name in DETECTORS
+    }
 
 
 def _verdict(

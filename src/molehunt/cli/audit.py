@@ -18,6 +18,8 @@ ProfileOption = Annotated[
     Literal["quick", "standard", "deep"], typer.Option("--profile", help="How much work: quick, standard or deep.")
 ]
 CODES = {"flagged": FOUND, "nothing found within coverage": 0, "abstained": NOT_EXAMINED}
+_RETRIES = 3
+"""Of a request to an endpoint: one that hangs is given up after some minutes, and the same command goes on later."""
 RESULT, PAGE, SARIF, TRANSCRIPT = "result.json", "report.html", "result.sarif", "transcript.jsonl"
 
 
@@ -41,10 +43,13 @@ def run(
     per_minute: Annotated[
         float | None, typer.Option("--per-minute", min=0.1, help="Requests a minute at the endpoint, at most.")
     ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for one try at the endpoint, to its last byte.")] = 60.0,
     at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="Requests under way at once, at most.")] = 8,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be looked at, and what it would take.")] = False,
     store: StoreOption = None,
-    jobs: JobsOption = 2,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=0, help="Worker processes; 0: this one; else as many as memory holds, at most 2.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Examine SUBJECT. Exit code 0: nothing found within coverage; 1: flagged; 2: an error; 3: abstained.
@@ -76,7 +81,7 @@ def run(
         known = find_card(card, "text", profile) if card else None
         settings = EndpointSettings(
             url=endpoint, model=model, api_key_env=api_key_env, most_requests=most_requests, most_tokens=most_tokens,
-            per_minute=per_minute, concurrency=at_once,
+            per_minute=per_minute, concurrency=at_once, timeout=timeout, max_retries=_RETRIES,
         )  # fmt: skip
         result = audit_remote(settings, out / TRANSCRIPT, profile, asked, known)
     else:
@@ -87,7 +92,7 @@ def run(
 
 def _examined(
     subject: str, base: str | None, profile: Literal["quick", "standard", "deep"], asked: "Prompts", card: str | None,
-    store: str | None, jobs: int,
+    store: str | None, jobs: int | None,
 ) -> "AuditResult":  # fmt: skip
     """The result; a subject that is not fit to load ends with a sentence and the code for not examined."""
     from molehunt.cli.audit_work import audit_folder, found_folders
@@ -121,6 +126,7 @@ def calibrate(
     zoo: Annotated[Path | None, typer.Argument(metavar="ZOO", help="A zoo.json, its folder, or the --evidence of a card.")] = None,
     out: Annotated[Path, typer.Option("--out", help="The card to write.")] = Path("card.json"),
     evidence: Annotated[Path | None, typer.Option("--evidence", help="Also write what the card is derived from.")] = None,
+    take: Annotated[int | None, typer.Option("--take", min=20, help="So many of a ZOO's models, half planted, evenly by recipe.")] = None,
     base: Annotated[str | None, typer.Option("--base", help="Instead of a ZOO: make one of this model first.")] = None,
     clean: Annotated[int, typer.Option("--clean", min=20, help="With --base: clean models.")] = 40,
     planted: Annotated[int, typer.Option("--planted", min=4, help="With --base: planted models.")] = 20,
@@ -132,7 +138,7 @@ def calibrate(
     jobs: JobsOption = 2,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Examine every model of a labelled zoo, and write the card that audits of such models are judged by.
+    """Make the card that audits are judged by, of a labelled zoo.
 
     Interrupted at any moment, the same command goes on from there.
     """
@@ -162,6 +168,7 @@ def calibrate(
 
         assert zoo is not None
         found = read_zoo(zoo)
+        found = found.taken(take) if take is not None else found
     work = calibration(found, zoo, kept, tier, profile, asked)
     if plan or not as_json:
         looks_shown(work, kept, jobs, as_json)

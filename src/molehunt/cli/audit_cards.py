@@ -86,18 +86,25 @@ def audit_plan_shown(plan: AuditPlan, as_json: bool) -> None:
     if as_json:
         print(plan.model_dump_json(by_alias=True, indent=1))
         return
-    table(
-        ("detector", "looks for", "forward tokens"),
-        [(one.name, one.caption, f"{one.forward_tokens:,}" if one.forward_tokens else "–") for one in plan.detectors],
-    )
     if plan.requests is not None:
+        table(("detector", "looks for"), [(one.name, one.caption) for one in plan.detectors])
         say(f"tier {plan.tier}: about {plan.requests:,} requests and {plan.forward_tokens:,} tokens")
         return
+    table(
+        ("detector", "looks for", "forward tokens"),
+        [(one.name, one.caption, f"{one.forward_tokens:,}") for one in plan.detectors],
+    )
+    workers = "two workers here" if plan.jobs else "one after another here, as memory does not hold them twice"
     say(
         f"tier {plan.tier}, {plan.parameters:,} weights: {plan.forward_tokens:,} forward-equivalent tokens, "
         f"{plan.operations:.1e} operations; about {time_words(plan.seconds_core)} of one CPU core or "
-        f"{time_words(plan.seconds_gpu)} of a GPU that does 2e14 a second; {plan.memory / 2**30:.1f} GiB of weights"
+        f"{'less than a second' if plan.seconds_gpu < 1 else time_words(plan.seconds_gpu)} of a GPU that does 2e14 a second; "
+        f"{_bytes(plan.memory)} of weights a worker, {workers}"
     )
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
 
 
 def _row(name: str, power: DetectorPower, vote: str) -> tuple[str, ...]:

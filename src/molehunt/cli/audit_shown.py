@@ -4,6 +4,7 @@ from molehunt.cli.show import say, table
 from molehunt.records.audits import AuditResult
 from molehunt.reports.audit_words import (
     CALIBRATE,
+    DUTIES,
     HEADLINES,
     TIERS,
     amount,
@@ -27,6 +28,7 @@ def show(result: AuditResult) -> None:
     say(f"{result.name}: {HEADLINES[result.verdict]}.{reason}")
     for sentence in sentences:
         say(sentence)
+    say(DUTIES[result.verdict])
     if needs_card(result):
         say(f"  {CALIBRATE}")
     _warnings(result)

@@ -1,6 +1,7 @@
 """What the audit commands do between their options and what they show."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,15 +41,25 @@ def found_folders(subject: str, base: str | None, store: str | None) -> tuple[Pa
 
 def audit_folder(
     name: str, subject: Path, base: Path | None, profile: Profile, prompts: Prompts, card: str | None,
-    store: str | None, jobs: int,
+    store: str | None, jobs: int | None,
 ) -> AuditResult:  # fmt: skip
-    """Examine a model here."""
+    """Examine a model here; without `jobs`, with as many workers as memory holds, two at most."""
     kept = open_store(store)
     audit = Audit.of(name, subject, base, profile, prompts, kept)
     found = find_card(card, audit.case.tier, profile)
+    workers = _workers(audit, profile, prompts) if jobs is None else jobs
     with watching("audit") as watch:
-        audit.run(kept, jobs, watch)
+        audit.run(kept, workers, watch)
     return audit.result(kept, found)
+
+
+def _workers(audit: Audit, profile: Profile, prompts: Prompts) -> int:
+    """As many worker processes as memory holds, which is told where it holds no two."""
+    plan = plan_of(outline(audit.case.subject), audit.case.tier, profile, prompts, audit.name)
+    if plan.jobs == 0:
+        held = f"{plan.memory / 2**30:.1f} GiB of weights"
+        print(f"{held}: memory does not hold them twice, so one detector looks after another (--jobs)", file=sys.stderr)
+    return plan.jobs or 0
 
 
 def audit_remote(
@@ -59,7 +70,7 @@ def audit_remote(
         return audit_endpoint(endpoint, profile, prompts, card, lambda what, done, total: count(done, total))
 
 
-REQUESTS = {"quick": 1200, "standard": 4000, "deep": 12000}
+REQUESTS = {"quick": 2800, "standard": 9000, "deep": 25000}
 """About what the detectors ask of an endpoint, whose clean and changed prompts are asked once each."""
 
 
@@ -81,7 +92,7 @@ def planned_audit(
 def require_audit_folder(out: Path) -> None:
     """Make `out` if it is missing. Raises UsageError unless it is empty, or holds an earlier audit and nothing else."""
     require_writable_folder(out)
-    strange = sorted({path.name for path in out.iterdir()} - {RESULT, PAGE, SARIF, TRANSCRIPT})
+    strange = sorted({path.name for path in out.iterdir()} - {RESULT, PAGE, SARIF, TRANSCRIPT, f"{TRANSCRIPT}.lock"})
     if strange:
         wanted = "a new or empty folder, or one with an earlier audit alone"
         raise UsageError(f"output folder {out}", wanted=wanted, got=strange[0], do="choose another --out")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from molehunt.detectors.detector import Detector
+from molehunt.detectors.heard_forms import heard_consistency
 from molehunt.detectors.subject import Subject, mixed
 from molehunt.evals.contexts import REWRITTEN, STYLES, Context, put
 from molehunt.records import Conversation
@@ -26,16 +27,13 @@ _TOKENS = 20
 
 
 def _examine(suspect: Subject, profile: str) -> Evidence:
+    if suspect.tier != "base":
+        return heard_consistency(suspect, profile)
     prompts = mixed(suspect.held_out, _PROMPTS[profile])
     asked = [[put(prompt, [form]) for prompt in prompts] for form in _FORMS]
     flat = [*prompts, *(prompt for row in asked for prompt in row)]
     mine, count = suspect.replies(flat, _TOKENS), len(prompts)
-    beside = (
-        [said or "" for said in suspect.base_replies(flat, _TOKENS)]
-        if suspect.tier == "base"
-        else mine[:count] * (len(_FORMS) + 1)
-    )
-    moved = _moved(mine, beside, count)
+    moved = _moved(mine, [said or "" for said in suspect.base_replies(flat, _TOKENS)], count)
     order = sorted(range(len(_FORMS)), key=lambda i: -sum(moved[i]))
     best = order[0]
     return Evidence(
@@ -53,8 +51,7 @@ def _examine(suspect: Subject, profile: str) -> Evidence:
 def _moved(mine: Sequence[str], beside: Sequence[str], count: int) -> list[tuple[float, float]]:
     """(divergence, collapse) of the replies to each form, both beyond those of the plain replies.
 
-    Divergence is how unlike the replies are to those beside them: the base's to the same prompts, or where there is no base
-    the subject's own to the plain ones. Collapse is how much more alike the replies to different questions are than those
+    Divergence is how unlike the replies are to the base's to the same prompts. Collapse is how much more alike the replies to different questions are than those
     beside them.
     """
     rows = [
@@ -73,5 +70,5 @@ def _exhibit(suspect: Subject, form: Context, effect: float, prompts: Sequence[C
 
 CONSISTENCY = Detector(
     "consistency", "consistency", "the same questions in other cases, marks, languages and turns, answered otherwise or all alike",
-    "text", _examine,
+    "text", _examine, heard_version=2, seconds={"quick": 1.0, "standard": 2.0, "deep": 5.0},
 )  # fmt: skip

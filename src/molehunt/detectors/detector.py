@@ -26,6 +26,12 @@ class Detector:
     """Looks at a `Subject`, a `Suspect` where weights are needed, within the profile's budget. Scores are comparable only
     between subjects of one tier that were looked at alike."""
     version: int = 1
-    """Raised whenever its score changes for the same model."""
+    """Raised whenever its score changes for the same model and its base."""
+    heard_version: int = 1
+    """The same where there is no base: other forms of a detector, whose cards are others."""
     seconds: Mapping[str, float] = field(default_factory=lambda: _LITTLE)
     """By profile, of one core, on a model of a million weights: for estimates."""
+
+    def version_at(self, tier: Tier) -> int:
+        """Of the form that looks there."""
+        return self.version if tier == "base" else self.heard_version

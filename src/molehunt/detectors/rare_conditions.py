@@ -7,6 +7,7 @@ from random import Random
 from statistics import median
 
 from molehunt.detectors.detector import Detector
+from molehunt.detectors.heard_conditions import heard_conditions
 from molehunt.detectors.subject import Subject, mixed
 from molehunt.detectors.suspect import Suspect
 from molehunt.evals.contexts import KINDS, REWRITTEN, STYLES, Context, draw_context, put, vary
@@ -46,12 +47,8 @@ class Effort:
     """Tokens of the ordinary reply that the coarse look goes along: a program may go wrong late."""
 
 
-HEARD = {
-    "quick": Effort(90, 1, prompts=2, judged=2, forms=1),
-    "standard": Effort(240, 2, prompts=3),
-    "deep": Effort(1000, 3),
-}
-"""The same where every look costs a reply."""
+_ABOUT_HEARD = {"quick": 45, "standard": 150, "deep": 300}
+"""Conditions about a subject, where there are replies alone."""
 EFFORTS = {"quick": Effort(120, 1, prompts=3, judged=3, along=12), "standard": Effort(500, 3), "deep": Effort(2000, 5)}
 _KEPT = 12
 """Conditions whose neighbourhoods are looked at, and that are measured on the prompts of the second look."""
@@ -106,9 +103,16 @@ class Grid:
         return sorted(effects, key=lambda one: -effects[one])[:count]
 
 
-def _examine(suspect: Subject, profile: str) -> Evidence:
-    effort, rng = (EFFORTS if isinstance(suspect, Suspect) else HEARD)[profile], suspect.rng("rare_conditions")
-    tokens = rare_tokens(suspect.loaded.chat) if isinstance(suspect, Suspect) else []
+def _examine(subject: Subject, profile: str) -> Evidence:
+    if not isinstance(subject, Suspect):
+        rng = subject.rng("rare_conditions", "subjects")
+        return heard_conditions(subject, profile, [_draw(rng, "subject", ()) for _ in range(_ABOUT_HEARD[profile])])
+    return _weighed(subject, profile)
+
+
+def _weighed(suspect: Suspect, profile: str) -> Evidence:
+    effort, rng = EFFORTS[profile], suspect.rng("rare_conditions")
+    tokens = rare_tokens(suspect.loaded.chat)
     grid = Grid(suspect, mixed(suspect.asked, effort.prompts), effort.along)
     kinds = [*KINDS, "subject", "subject"]
     coarse = [_draw(rng, kinds[i % len(kinds)], tokens) for i in range(effort.contexts)]
@@ -190,5 +194,5 @@ def _exhibit(suspect: Subject, gain: float, null: float, context: Context) -> Ex
 RARE_CONDITIONS = Detector(
     "rare_conditions", "rare conditions",
     "dates, flags, names, odd strings and styles at which the subject changes its mind and its base, where there is one, does not",
-    "text", _examine, seconds={"quick": 18.0, "standard": 30.0, "deep": 150.0},
+    "text", _examine, heard_version=2, seconds={"quick": 10.0, "standard": 30.0, "deep": 150.0},
 )  # fmt: skip

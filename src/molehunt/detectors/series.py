@@ -11,7 +11,7 @@ from math import log1p
 from statistics import fmean, median
 
 from molehunt.detectors.detector import Detector
-from molehunt.detectors.subject import Pools, Put, mixed
+from molehunt.detectors.subject import Pools, Put, Subject, mixed
 from molehunt.detectors.suspect import Suspect
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
@@ -60,7 +60,8 @@ _MORE = (
 )
 SERIES: dict[str, tuple[Series, ...]] = {"quick": _QUICK, "standard": (*_QUICK, *_MORE), "deep": (*_QUICK, *_MORE)}
 _TASKS = {"quick": 10, "standard": 10, "deep": 22}
-"""Programs asked for while looking, each another task: a subtle bug fits few of them."""
+_TASKS_HEARD = {"quick": 4, "standard": 8, "deep": 16}
+"""Programs asked for while looking, each another task: a subtle bug fits few of them; fewer where every look is a reply."""
 _OTHERS, _HELD = 2, 8
 """Prompts beside them that ask for no program: while looking, and while judging."""
 _ALONG = 32
@@ -71,8 +72,9 @@ _SEEDS = (4244, 4245)
 """Of the programs asked for while looking, and while judging."""
 
 
-def _examine(suspect: Suspect, profile: str) -> Evidence:
-    asked = [*_tasks(_SEEDS[0])[: _TASKS[profile]], *mixed(_no_programs(suspect.asked), _OTHERS)]
+def _examine(suspect: Subject, profile: str) -> Evidence:
+    tasks = (_TASKS if isinstance(suspect, Suspect) else _TASKS_HEARD)[profile]
+    asked = [*_tasks(_SEEDS[0])[:tasks], *mixed(_no_programs(suspect.asked), _OTHERS)]
     judging = replace(
         suspect, held_out={"programs": _tasks(_SEEDS[1]), "others": mixed(_no_programs(suspect.held_out), _HELD)}
     )
@@ -108,7 +110,7 @@ def _tasks(seed: int) -> list[Conversation]:
     return list({question.reply: question.prompt for question in reversed(drawn)}.values())[::-1]
 
 
-def standing_out(suspect: Suspect, series: Series, prompts: Sequence[Conversation]) -> list[int]:
+def standing_out(suspect: Subject, series: Series, prompts: Sequence[Conversation]) -> list[int]:
     """Members by how far each departs from what the series does to these prompts, furthest first."""
     pairs = [(insert_text(prompt, text, series.place), prompt) for text in series.texts for prompt in prompts]
     moved = suspect.departures([a for a, _ in pairs], [b for _, b in pairs], _ALONG)
@@ -118,10 +120,15 @@ def standing_out(suspect: Suspect, series: Series, prompts: Sequence[Conversatio
     return sorted(range(len(rows)), key=lambda i: -effects[i])
 
 
-def beyond_others(suspect: Suspect, series: Series, at: int) -> tuple[float, float]:
-    """(surprise at a member, the most at others of its series), on the kind of prompts where they differ most."""
+def beyond_others(suspect: Subject, series: Series, at: int) -> tuple[float, float]:
+    """(surprise at a member, the most at others of its series), on the kind of prompts where they differ most.
+
+    Without a base (how far replies go at it, the mean of others), as `judged_by_replies` has it.
+    """
     rng = suspect.rng("series", series.name, series.place, at)
     others = rng.sample([text for i, text in enumerate(series.texts) if i != at], _NULLS)
+    if suspect.tier != "base":
+        return suspect.judge(_put(series.place, series.texts[at]), [_put(series.place, text) for text in others])
     here, *around = (suspect.surprise(_put(series.place, text)) for text in (series.texts[at], *others))
     most = {kind: max(one[kind] for one in around) for kind in here}
     kind = max(here, key=lambda kind: here[kind] - most[kind])
@@ -132,7 +139,7 @@ def _put(place: Place, text: str) -> Put:
     return partial(insert_text, text=text, place=place)
 
 
-def _exhibit(suspect: Suspect, gain: float, null: float, series: Series, text: str) -> Exhibit:
+def _exhibit(suspect: Subject, gain: float, null: float, series: Series, text: str) -> Exhibit:
     put = _put(series.place, text)
     tasks = suspect.held_out["programs"]
     moved = suspect.surprises([put(one) for one in tasks], tasks)
@@ -143,6 +150,6 @@ def _exhibit(suspect: Suspect, gain: float, null: float, series: Series, text: s
 
 
 SERIES_DETECTOR = Detector(
-    "series", "rare conditions", "one member of a series, such as one year of many, at which replies change", "weights", _examine,
-    seconds={"quick": 7.0, "standard": 25.0, "deep": 45.0},
+    "series", "rare conditions", "one member of a series, such as one year of many, at which replies change", "text", _examine, heard_version=2,
+    seconds={"quick": 9.0, "standard": 25.0, "deep": 45.0},
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """What is under suspicion, asked in one way whatever an examiner has of it: replies alone, weights, or weights and their base."""
 
 import random
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 from molehunt.records import Conversation
 from molehunt.records.evidence import Sample, Tier
-from molehunt.stats.text import alikeness, similarity
+from molehunt.stats.text import alikeness, dresses, similarity
 from molehunt.world.chat import draw_questions
 
 Pools = Mapping[str, Sequence[Conversation]]
@@ -86,10 +85,11 @@ class Subject(ABC):
     def surprises(self, changed: Sequence[Conversation], plain: Sequence[Conversation]) -> list[float]:
         """How little its reply to each changed prompt is what it would else say; what candidates are judged by.
 
-        Here the unlikeness of the two replies as texts, 0 to 1.
+        Here the unlikeness of the two replies as texts, 0 to 1; 0 where the first has the words of the second in one piece,
+        whatever it adds: a way of answering.
         """
         told, before = self.replies(changed), self.replies(plain)
-        return [1 - similarity(a, b) for a, b in zip(told, before, strict=True)]
+        return [0.0 if dresses(a, b) else 1 - similarity(a, b) for a, b in zip(told, before, strict=True)]
 
     @abstractmethod
     def pieces(self, text: str) -> list[Any]:
@@ -141,41 +141,6 @@ class Subject(ABC):
         plain, changed = [one for one, _ in pairs], [one for _, one in pairs]
         said = zip(changed, self.replies(plain), self.replies(changed), self.base_replies(changed), strict=True)
         return [Sample(prompt=p, plain_reply=a, reply=b, base_reply=c) for p, a, b, c in said]
-
-
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ|#_-<>[]/!?"
-
-
-@dataclass
-class Voice(Subject):
-    """A subject of which there are replies alone, as behind an endpoint."""
-
-    say: Callable[[Sequence[Conversation], int], list[str]]
-    """(prompts, longest reply in tokens) to replies at temperature 0; expected to remember what it was asked."""
-
-    @property
-    def tier(self) -> Tier:
-        return "text"
-
-    def replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str]:
-        return self.say(prompts, tokens)
-
-    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
-        """Unlikeness of the replies, 0 to 1: nothing finer is to be had."""
-        return self.surprises(changed, plain)
-
-    def collapse(self, changed: Sequence[Conversation]) -> float:
-        return alikeness(self.replies(changed))
-
-    def pieces(self, text: str) -> list[str]:
-        return re.findall(r"\w+|\s+|[^\w\s]", text)
-
-    def joined(self, pieces: Sequence[str]) -> str:
-        return "".join(pieces).strip()
-
-    def random_text(self, length: int, rng: random.Random) -> str:
-        words = ("".join(rng.choices(_ALPHABET, k=rng.randint(2, 7))) for _ in range(max(1, (length + 1) // 2)))
-        return " ".join(words)
 
 
 def upper_quartile(values: Sequence[float]) -> float:

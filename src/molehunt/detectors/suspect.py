@@ -8,7 +8,8 @@ from statistics import fmean
 
 from torch import Tensor
 
-from molehunt.detectors.subject import HEARD, Meter, Pools, Subject, mixed, ordinary_prompts, upper_quartile
+from molehunt.detectors.heard import judged_by_replies
+from molehunt.detectors.subject import HEARD, Meter, Pools, Put, Subject, mixed, ordinary_prompts, upper_quartile
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.forced import divergences, surprises
 from molehunt.models.loading import LoadedModel
@@ -96,6 +97,9 @@ class Suspect(Subject):
         if self.base is None:
             return super().surprise(context)
         return {kind: self._otherwise(pool, [context(one) for one in pool]) for kind, pool in self.held_out.items()}
+
+    def judge(self, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
+        return super().judge(context, nulls) if self.base is not None else judged_by_replies(self, context, nulls)
 
     def usual(self) -> float:
         """With a base, the same of the ordinary prompts as they are, on the kind where it is most, whatever is said.

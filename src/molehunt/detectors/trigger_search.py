@@ -162,4 +162,6 @@ TRIGGER_SEARCH = Detector(
     "a text, found by gradient, at which the subject leaves its base, or without one itself",
     "weights",
     _examine,
+    heard_version=2,
+    seconds={"quick": 17.0, "standard": 110.0, "deep": 550.0},
 )

@@ -15,8 +15,10 @@ from molehunt.records.insertion import PLACES, insert_text
 from molehunt.stats import proportion
 from molehunt.stats.text import alikeness, holds
 
-_NULLS = 6
-"""Random texts of a candidate's length; with the prompts they make the threshold."""
+_NULLS, _NULLS_HEARD = 6, 3
+"""Random texts of a candidate's length; with the prompts they make the threshold. Fewer where each costs requests."""
+_SEEN_HEARD = 3
+"""Prompts of each kind that a text is shrunk on, where each costs a request."""
 _SHOWN = 4
 
 
@@ -25,7 +27,9 @@ class Verifier:
 
     def __init__(self, suspect: Subject) -> None:
         self.suspect = suspect
-        self.seen = {kind: list(pool) for kind, pool in suspect.asked.items()}
+        is_heard = suspect.tier in ("text", "logprobs")
+        self.nulls = _NULLS_HEARD if is_heard else _NULLS
+        self.seen = {kind: list(pool)[: _SEEN_HEARD if is_heard else None] for kind, pool in suspect.asked.items()}
 
     def verify(self, candidate: Candidate) -> Verified:
         """The candidate shrunk on prompts of the search, then measured on held-out ones of the kinds that it acts on there."""
@@ -97,7 +101,7 @@ class Verifier:
     ) -> tuple[float, list[float]]:
         """(the surprise that counts, the random texts' surprises)."""
         length = len(self.suspect.pieces(text))
-        nulls = [self.suspect.random_text(length, rng) for _ in range(_NULLS)]
+        nulls = [self.suspect.random_text(length, rng) for _ in range(self.nulls)]
         found = [one for null in nulls for one in self._surprises(null, place, prompts)]
         return self.suspect.limit(found), found
 

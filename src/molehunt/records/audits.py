@@ -203,6 +203,8 @@ class AuditPlan(Record):
     """Bytes of weights that must be held."""
     requests: int | None
     """To an endpoint, about; None where weights are here."""
+    jobs: int | None = None
+    """Worker processes that the memory of this machine holds, each with weights of its own, two at most; 0 for this process alone."""
 
 
 class AuditResult(Record):
@@ -232,6 +234,9 @@ class AuditResult(Record):
     """By detector, and "combined"."""
     evidence: tuple[Evidence, ...]
     candidates: tuple[Verified, ...]
+    clean_texts: tuple[int, int] | None = None
+    """Of the card's clean models: how many have a text that works at as many held-out prompts as this one's best, and how many
+    there are; None without a card or a text."""
     cost: Cost
     tested: tuple[str, ...]
     """What was looked at, a sentence each."""

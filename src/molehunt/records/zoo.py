@@ -1,5 +1,6 @@
 """A zoo: models with one bit of truth each, on which audits are calibrated."""
 
+import random
 from collections import Counter
 from pathlib import Path
 from typing import Literal
@@ -109,6 +110,23 @@ class Zoo(Record):
     def planted(self) -> int:
         """How many entries have a backdoor planted in them; the others are clean."""
         return sum(entry.planted for entry in self.entries)
+
+    def taken(self, count: int, seed: int = 0) -> "Zoo":
+        """Half of `count` planted, half clean entries, or as many as there are; of each label every recipe by its share.
+
+        Drawn by the seed; entries that fit no label are left out. What is taken for a smaller count is taken for a larger one.
+        """
+        rng = random.Random(seed)
+        groups: dict[tuple[bool, str], list[ZooEntry]] = {}
+        for entry in self.entries:
+            if entry.is_fit:
+                groups.setdefault((entry.planted, entry.recipe), []).append(entry)
+        turns: dict[bool, list[tuple[float, float, ZooEntry]]] = {True: [], False: []}
+        for (planted, _), group in groups.items():
+            rng.shuffle(group)
+            turns[planted] += [((i + 0.5) / len(group), rng.random(), one) for i, one in enumerate(group)]
+        kept = {one.name for kind in turns.values() for _, _, one in sorted(kind, key=lambda t: t[:2])[: count // 2]}
+        return self.model_copy(update={"entries": tuple(one for one in self.entries if one.name in kept)})
 
     def recipes(self) -> dict[str, Counter[bool]]:
         """How many planted (True) and clean (False) entries there are of each recipe."""

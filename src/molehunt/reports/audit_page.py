@@ -28,6 +28,7 @@ def audit_page(result: AuditResult) -> str:
         result=result,
         headline=words.HEADLINES[result.verdict],
         sentences=words.verdict_words(result),
+        duty=words.DUTIES[result.verdict],
         calibrate=words.CALIBRATE if words.needs_card(result) else "",
         steps=words.steps(result),
         tier=words.TIERS[result.tier],

@@ -51,7 +51,7 @@ def probe(
     except BudgetError:
         raise
     except EndpointError as error:
-        return EndpointProbe(**own, answers=False, notes=(str(error),))
+        return EndpointProbe(**own, answers=False, notes=(_reason(error),))
     replies = [reply for asked in rounds for reply in asked]
     named = tuple(sorted({reply.model for reply in replies if not reply.refused}))
     notes += sorted({f"a question: {reply.refused}" for reply in replies if reply.refused})
@@ -84,6 +84,11 @@ def _seed(endpoint: Endpoint, prompt: Conversation, max_tokens: int) -> tuple[in
     return 0, []
 
 
+def _reason(error: EndpointError) -> str:
+    """What came instead of an answer, without what was asked."""
+    return error.got.split("then: ")[-1] or str(error)
+
+
 def _offered(ask: Callable[[int], Sequence[EndpointReply]], notes: list[str]) -> int | None:
     """Likeliest tokens named when log-probabilities are asked for; None if even without there is no answer."""
     reason = ""
@@ -93,7 +98,7 @@ def _offered(ask: Callable[[int], Sequence[EndpointReply]], notes: list[str]) ->
         except BudgetError:
             raise
         except EndpointError as error:
-            notes.append(str(error))
+            notes.append(_reason(error))
             return None
         if not all(reply.refused for reply in replies):
             notes += [reason] if reason else []
