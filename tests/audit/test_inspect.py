@@ -17,7 +17,7 @@ from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 from molehunt.audit.case import own_prompts
 from molehunt.audit.examining import look_with
 from molehunt.audit.inspect_tasks import consistency, evidence, rare_conditions
-from molehunt.detectors.subject import Voice
+from molehunt.detectors.voice import Voice
 from molehunt.errors import DataError
 from molehunt.models.loading import load_model
 from molehunt.models.sampling import sample_replies
