@@ -15,6 +15,9 @@ from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
 
 _HERE = "molehunt.experiments.steps"
+WITNESS = "molehunt.experiments.attesting:witness"
+"""Of steps that make a model: who leaves a statement of how beside it."""
+_MAKES_MODELS = ("build_base", "plant_model", "remove", "reverse")
 VERSIONS = {
     "build_base": 1,
     "import_model": 1,
@@ -234,4 +237,5 @@ def _step(
     known = {**config, "world": world_digest()}
     training = config.get("budget", config).get("training", {})
     version = VERSIONS[function] + OPTIMIZER_VERSIONS.get(training.get("optimizer"), 0)
-    return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads)
+    seen = WITNESS if function in _MAKES_MODELS else ""
+    return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads, witness=seen)
