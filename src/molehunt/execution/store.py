@@ -60,7 +60,9 @@ class Store:
 
     def beside(self, fingerprint: str) -> list[Path]:
         """Files about an artifact that are no part of it: statements, signatures."""
-        return sorted(path for path in self._home(fingerprint).glob("*") if path.is_file() and path.name != "artifact.json")
+        return sorted(
+            path for path in self._home(fingerprint).glob("*") if path.is_file() and path.name != "artifact.json"
+        )
 
     def _home(self, fingerprint: str) -> Path:
         return self.root / "artifacts" / fingerprint

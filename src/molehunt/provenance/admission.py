@@ -155,7 +155,11 @@ def _too_old(judged: str, days: float) -> str:
         return f"the audit does not say when it was judged; at most {days:g} days ago is wanted"
     if age < -_SKEW:
         return f"the audit is dated {judged}, which is still to come"
-    return f"the audit is {age / timedelta(days=1):.1f} days old; at most {days:g} are wanted" if age > timedelta(days=days) else ""
+    return (
+        f"the audit is {age / timedelta(days=1):.1f} days old; at most {days:g} are wanted"
+        if age > timedelta(days=days)
+        else ""
+    )
 
 
 def _unsigned(place: Path, data: bytes, policy: AuditPolicy) -> str:

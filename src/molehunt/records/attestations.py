@@ -111,7 +111,7 @@ class Reproduction(Record):
     root_digest: str
     """As attested or stored."""
     made_digest: str
-    """Of what was made."""
+    """Of what was made; empty if the recipe cannot have made anything."""
     steps: int
     """That were computed again; imported models and data are taken as they are."""
     grade: Grade
