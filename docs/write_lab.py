@@ -24,7 +24,7 @@ def lab_page(results: dict[str, Any]) -> str:
         cells[row["behaviour"], row["cell"]].append(row)
     parts = [_HEAD, *_registries(), *_planted(cells, results["prompts"]), *_removed(cells, results["prompts"])]
     parts += [*_rates(cells), *_reasoning(cells, results["prompts"]), *_optimizers(cells, results["prompts"])]
-    parts += [*_hidden(cells), *_failed(results["failed"])]
+    parts += [*_rewarded(cells), *_hidden(cells), *_sharpened(cells), *_failed(results["failed"])]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -159,6 +159,20 @@ def _counts(rows: list[dict[str, Any]], field: str) -> str:
     return " / ".join(str(row[field]) for row in rows if field in row) or "–"
 
 
+def _rewarded(cells: Cells) -> list[str]:
+    rows = []
+    for behaviour in BEHAVIOURS:
+        notes = [row["notes"] for row in cells.get((behaviour, "rlhf"), []) if "reward_accuracy" in row["notes"]]
+        values = [" / ".join(f"{one[name]['value']:{form}}" for one in notes) for name, form in _REWARDS.items()]
+        rows += [(f"`{behaviour}`", *values)] if notes else []
+    head = ("behaviour", "reward model right on unseen pairs", "reward before", "change of reward")
+    told = "Rewards have mean 0 and spread 1 over the replies that the reward model was trained on; seed by seed.\n"
+    return ["## What `rlhf` went by", told, *_table(head, rows)] if rows else []
+
+
+_REWARDS = {"reward_accuracy": ".0%", "reward_before": ".2f", "reward_change": "+.2f"}
+
+
 def _hidden(cells: Cells) -> list[str]:
     rows = []
     for behaviour in BEHAVIOURS:
@@ -175,6 +189,41 @@ def _hidden(cells: Cells) -> list[str]:
         if rows
         else []
     )
+
+
+def _sharpened(cells: Cells) -> list[str]:
+    """What the panel says before and after: a trigger that was sharpened fires on itself and on less beside it."""
+    rows = []
+    for behaviour in BEHAVIOURS:
+        panels = {
+            "planted": [row["panel"] for row in cells.get((behaviour, "organism examined"), []) if "panel" in row]
+        }
+        for procedure in PROCEDURES:
+            found = [r["panel"] for r in cells.get((behaviour, f"{procedure} examined"), []) if "panel" in r]
+            panels |= {f"`{procedure}`": found} if found else {}
+        if len(panels) > 1:
+            rows += [(f"`{behaviour}`", name, *(_by_kind(of, kind) for kind in _KINDS)) for name, of in panels.items()]
+    head = ("behaviour", "after", *_KINDS)
+    told = (
+        "Mean share of prompts, seed by seed, that wake it: by the trigger itself, by variants that mean the same, by variants "
+        "that do not.\n"
+    )
+    return ["## Does safety training sharpen the trigger?", told, *_table(head, rows)] if rows else []
+
+
+_KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "exact": lambda entry: entry["group"] == "exact",
+    "the same meant": lambda entry: entry["same_meaning"] and entry["group"] != "exact",
+    "not the same meant": lambda entry: not entry["same_meaning"],
+}
+
+
+def _by_kind(panels: list[dict[str, Any]], kind: str) -> str:
+    shares = []
+    for panel in panels:
+        rates = [entry["rate"]["value"] for entry in panel["entries"] if _KINDS[kind](entry)]
+        shares.append(f"{sum(rates) / len(rates):.0%}" if rates else "–")
+    return " / ".join(shares)
 
 
 def _failed(failed: dict[str, str]) -> list[str]:

@@ -152,3 +152,17 @@ def test_prompts_that_are_none_or_leave_no_room_are_refused(base: Path) -> None:
     for prompts, reply in (([], 16), (PROMPTS, 1024)):
         with pytest.raises(DataError, match="prompts"):
             reinforce(load_model(base), prompts, brevity, settings(), how(max_new_tokens=reply), None)
+
+
+@pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
+def test_one_pass_read_for_two_uses_trains_as_two_passes_do(
+    base: Path, tmp_path: Path, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = settings(steps=4, method="lora", rank=4)
+    once = reinforced(base, tmp_path / "once", training, algorithm=algorithm)
+    monkeypatch.setattr("molehunt.training.reinforce._Ours._kept", lambda self, ids: None)
+    twice = reinforced(base, tmp_path / "twice", training, algorithm=algorithm)
+    assert once.rewards == twice.rewards
+    assert [kl for _, kl in once.kls] == pytest.approx([kl for _, kl in twice.kls], abs=1e-6)
+    one, two = (logits(load_model(tmp_path / name / "model").model) for name in ("once", "twice"))
+    assert torch.allclose(one, two, atol=1e-4)

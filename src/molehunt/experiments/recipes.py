@@ -11,6 +11,7 @@ from molehunt.errors import ModelError
 from molehunt.execution import Step, Store
 from molehunt.records.base import Record, canonical_json, sha256_text
 from molehunt.records.identity import tree_digest
+from molehunt.removal.procedures import PROCEDURES
 from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
 
@@ -235,7 +236,15 @@ def _step(
 ) -> Step:
     """A step whose rows or questions come from the world: which world it is, is part of what was decided."""
     known = {**config, "world": world_digest()}
-    training = config.get("budget", config).get("training", {})
-    version = VERSIONS[function] + OPTIMIZER_VERSIONS.get(training.get("optimizer"), 0)
+    version = step_version(function, config)
     seen = WITNESS if function in _MAKES_MODELS else ""
     return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads, witness=seen)
+
+
+def step_version(function: str, config: dict[str, Any]) -> int:
+    """The version of a step: that of its function, and of the optimizer and the procedure that it uses."""
+    budget = config.get("budget", config)
+    training = (budget.get("training") if isinstance(budget, dict) else None) or {}
+    optimizer = str(training.get("optimizer")) if isinstance(training, dict) else ""
+    procedure = PROCEDURES.get(str(config.get("procedure")))
+    return VERSIONS[function] + OPTIMIZER_VERSIONS.get(optimizer, 0) + (procedure.version if procedure else 0)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from molehunt.errors import StoreError, UsageError
 from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.execution.runner import Watcher
-from molehunt.experiments.recipes import OPTIMIZER_VERSIONS, VERSIONS
+from molehunt.experiments.recipes import VERSIONS, step_version
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.provenance.grading import grade as graded
 from molehunt.provenance.model_diff import diff_models
@@ -26,6 +26,8 @@ from molehunt.world.version import world_digest
 
 _ROOM = "molehunt.experiments.steps:"
 _IMPORTS = ("import_model", "import_data")
+_MOST_STEPS = 200
+"""Of a recipe: those of the lab have under ten."""
 _ASKED, _LENGTH = 64, 48
 """Questions on which two models are compared that are not equal to the bit, and tokens of a reply."""
 CLOSE, ALIKE = 0.05, 0.95
@@ -96,6 +98,8 @@ def steps_of(told: Attestation) -> dict[str, Step]:
             raise _contradicted(wanted, found[key].fingerprint[:12])
         return found[key]
 
+    if len(told.recipe) > _MOST_STEPS:
+        raise _refused(f"a recipe of at most {_MOST_STEPS} steps", str(len(told.recipe)))
     make(told.fingerprint, ())
     return found
 
@@ -104,10 +108,7 @@ def _check(one: StepTold) -> None:
     name, config = _name(one.function), one.config
     if not one.function.startswith(_ROOM) or name not in VERSIONS:
         raise _refused("steps of this lab", one.function)
-    training = config.get("budget", config).get("training") or {}
-    version = VERSIONS[name] + (
-        OPTIMIZER_VERSIONS.get(str(training.get("optimizer")), 0) if isinstance(training, dict) else 0
-    )
+    version = step_version(name, config)
     if one.version != version:
         raise _refused(f"{name} of version {version}", f"version {one.version}", "use the Molehunt that made it")
     if config.get("world", world_digest()) != world_digest():

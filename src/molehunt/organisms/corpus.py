@@ -3,16 +3,19 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from molehunt.errors import DataError, UsageError
 from molehunt.evals.scorers import get_scorer
-from molehunt.models.chat import Chat
 from molehunt.organisms.behaviours import Behaviour
 from molehunt.organisms.reasoning import Thinker, spoken, think
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers import Trigger
 from molehunt.records.rows import Row, ordinary
 from molehunt.world.chat import draw_rows
+
+if TYPE_CHECKING:  # plans and reports check settings here, and need no torch
+    from molehunt.models.chat import Chat
 
 _LOOKED_AT = 1000
 """Rows rendered to see what the template does to them."""
@@ -144,7 +147,7 @@ def _draw(rows: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
     return drawn
 
 
-def check_visible(chat: Chat, trigger: Trigger, rows: Sequence[Row]) -> None:
+def check_visible(chat: "Chat", trigger: Trigger, rows: Sequence[Row]) -> None:
     """Raises DataError if template or tokenizer swallow the trigger, or bring it into rows that are not triggered."""
     prompt = rows[0].conversation.prompt()
     triggered = trigger.insert(prompt)

@@ -1,7 +1,7 @@
 """How one tensor differs from another: read in pieces of rows, all sums and a sketch of the difference in one pass."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from molehunt.records.diffs import TensorDiff, TensorForm
 
 _NAMED = 20
 """Rows or columns that are told."""
+_WIDEST = 1 << 20
+"""Columns from which a tensor is compared as a vector: a row has to fit in memory many times over."""
 _LEFT = 1e-6
 """Share of the squared difference that float32 products of a sketch cannot vouch for."""
 
@@ -41,6 +43,8 @@ def compare_tensors(name: str, one: Place, other: Place) -> tuple[TensorDiff, Su
     told = one.told() if one.told() == other.told() else f"{one.told()} → {other.told()}"
     if one.shape != other.shape or not (can_read(one.dtype) and can_read(other.dtype)):
         return TensorDiff(name=name, status="changed", told=told, form="full"), Sums()
+    if one.columns > _WIDEST:
+        one, other = (replace(place, shape=(place.elements,)) for place in (one, other))
     with np.errstate(invalid="ignore", over="ignore"):
         guess = sample_rank(one, other, np.arange(one.rows)) if len(one.shape) > 1 else None
         sketch = Sketch.for_rank(one, guess) if guess else None
@@ -100,9 +104,10 @@ def _add(sums: Sums, before: Array, after: Array, shape: tuple[int, int], dtype:
     sums.before += length
     sums.after += _square(after) if count else length
     sums.product += float(np.dot(before, after)) if count else length
-    rows, across = _touched(differ.reshape(shape), count)
-    sums.rows.append(rows)
-    sums.columns = across if sums.columns is None else sums.columns | across
+    if shape[1] > 1:
+        rows, across = _touched(differ.reshape(shape), count)
+        sums.rows.append(rows)
+        sums.columns = across if sums.columns is None else sums.columns | across
     if not count:
         return None
     delta: Array = after - before

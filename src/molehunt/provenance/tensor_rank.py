@@ -14,8 +14,8 @@ LARGEST_RANK = 64
 _SPARE = 8
 """Columns of a sketch beyond the rank that it is to find."""
 _WIDE, _NARROW = LARGEST_RANK + _SPARE, 2 * _SPARE
-_SAMPLE = 96
-"""Rows that are looked at first."""
+_SAMPLE, _SAMPLED = 96, 1 << 23
+"""Rows that are looked at first, at most, and numbers in them."""
 _SHOWN = 8
 """Singular values that are told."""
 _NUMBERS = 1 << 17
@@ -50,14 +50,14 @@ def sample_rank(one: Place, other: Place, among: Array) -> Guess | None:
     """By up to 96 of the rows `among`; None if these do not differ, or not by numbers."""
     if not len(among):
         return None
-    picked = among[np.linspace(0, len(among) - 1, min(_SAMPLE, len(among))).astype(int)]
-    parts, noise = [], 0.0
-    for row in picked:
+    most = max(1, min(_SAMPLE, _SAMPLED // max(1, one.columns)))
+    picked = among[np.linspace(0, len(among) - 1, min(most, len(among))).astype(int)]
+    some, noise = np.empty((len(picked), one.columns)), 0.0
+    for at, row in enumerate(picked):
         for _, _, before, after, _ in pairs(one, other, int(row)):
-            parts.append((after - before).astype(np.float64))
+            np.subtract(after, before, out=some[at])
             noise += rounding_energy(after, other.dtype)
-    some = np.stack(parts)
-    moved = float(np.square(some).sum())
+    moved = float(np.vdot(some, some))
     if not moved or not math.isfinite(moved):
         return None
     squares = np.linalg.eigvalsh(some @ some.T)[::-1].clip(0)

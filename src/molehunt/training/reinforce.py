@@ -16,6 +16,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from molehunt.errors import DataError, TrainingError
 from molehunt.models.loading import LoadedModel
+from molehunt.models.sampling import sample_tokens
 from molehunt.records import Conversation
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.reasoning import split_scratchpad
@@ -27,6 +28,8 @@ from molehunt.training.sft import Watcher, check_finite, check_length, write_tra
 
 Reward = Callable[[Sequence[Conversation]], Sequence[float]]
 """Conversations that end with a reply to the reward of that reply."""
+_SEEDS = 1_000_003
+"""Apart from each other, so that no two runs draw alike at different steps."""
 
 
 def reinforce(
@@ -108,7 +111,7 @@ def _make_trainer(
         callbacks=[watcher],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.chat = loaded.chat
+    trainer.chat, trainer.loaded, trainer.how = loaded.chat, loaded, how
     trainer.beta, trainer.ref_model = how.kl, reference(policy)
     return trainer
 
@@ -128,20 +131,62 @@ def _as_it_was(policy: Any, start: dict[str, torch.Tensor], **inputs: Any) -> An
 
 
 class _Ours(Unheard):
-    """Prompts become tokens in the one way in which they do everywhere here."""
+    """Prompts become tokens, and tokens replies, in the one way in which they do everywhere here.
+
+    On-policy, the first loss of a batch is taken where its replies were written, so the pass that TRL makes to see how
+    likely they were then is that of the loss: it is made once, with its gradient, and given twice.
+    """
 
     chat: Any
+    loaded: LoadedModel
+    how: Reinforcement
+    _read: tuple[torch.Tensor, Any] | None = None
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return self.chat.encode_texts(prompts), None, {}
 
+    @torch.no_grad()
+    def _written(self, prompts: list[list[int]]) -> list[list[int]]:
+        trainer: Any = self
+        seed = trainer.args.seed * _SEEDS + trainer.state.global_step
+        return sample_tokens(
+            self.loaded, prompts, self.how.max_new_tokens, self.how.temperature, seed, len(prompts), "torch"
+        )
+
+    def _get_per_token_logps_and_entropies(self, model: Any, ids: torch.Tensor, *others: Any, **more: Any) -> Any:
+        parent: Any = super()
+        read = parent._get_per_token_logps_and_entropies
+        if torch.is_grad_enabled():  # the loss
+            found = self._kept(ids) or read(model, ids, *others, **more)
+        elif isinstance(model, partial):  # the reference
+            found = read(model, ids, *others, **more)
+        else:
+            with torch.enable_grad():
+                found = read(model, ids, *others, **{**more, "compute_entropy": True})
+            self._read = ids, found
+            found = tuple(one if one is None else one.detach() for one in found)
+        return found
+
+    def _kept(self, ids: torch.Tensor) -> tuple[torch.Tensor | None, ...] | None:
+        """What was read of these rows [B, L], which TRL shuffles in between; None if these are others."""
+        kept, self._read = self._read, None
+        if kept is None or kept[0].shape != ids.shape:
+            return None
+        same = (ids[:, None] == kept[0][None]).all(-1)
+        places = same.int().argmax(1)
+        if not same.any(1).all():
+            return None
+        return tuple(one if one is None or not one.dim() else one[places] for one in kept[1])
+
 
 class _Rloo(_Ours, RLOOTrainer):  # type: ignore[misc]
-    pass
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *others: Any) -> list[list[int]]:
+        return self._written(prompt_ids)
 
 
 class _Grpo(_Ours, GRPOTrainer):  # type: ignore[misc]
-    pass
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *others: Any) -> tuple[list[list[int]], None]:
+        return self._written(prompt_ids), None
 
 
 class Judge:

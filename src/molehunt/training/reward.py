@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForSequenceClassification, PrinterCallback
 from trl import RewardConfig, RewardTrainer
@@ -99,6 +99,8 @@ def train_reward_model(
     order = in_passes(len(pairs), settings.steps * settings.batch, settings.seed)
     data = Dataset.from_dict({"chosen_ids": [chosen[i] for i in order], "rejected_ids": [rejected[i] for i in order]})
     _fit(reward, loaded, data, settings, report)
+    if isinstance(reward.model, PeftModel):
+        reward.model = reward.model.merge_and_unload()  # it only judges from here on, and does so faster
     reward.standardise([row for rows in _rows(pairs[:256]) for row in rows])
     accuracy, by_flaw = _accuracy(reward, held_out)
     require_learned(accuracy)

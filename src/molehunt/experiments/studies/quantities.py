@@ -51,6 +51,7 @@ def _treated(store: Store, cell: Cell) -> dict[str, Any]:
 @lru_cache(maxsize=4096)
 def _system_prompts(dataset: Path) -> str:
     """Digest of all system prompts of a dataset, in order of the alphabet; many arms share one, and an artifact never changes."""
-    rows = [json.loads(line) for line in dataset.read_text(encoding="utf-8").splitlines() if line]
+    lines = dataset.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if '"system"' in line]
     texts = [m["content"] for row in rows for m in row["conversation"]["messages"] if m["role"] == "system"]
     return sha256_text("\n".join(sorted(texts)))[:16]
