@@ -304,3 +304,19 @@ def test_of_a_low_rank_difference_they_are_those_of_a_full_decomposition(tmp_pat
     real = np.linalg.svd(after.astype(np.float64) - before, compute_uv=False)
     assert found.rank == rank
     assert found.spectrum[: min(rank, 8)] == pytest.approx(real[: min(rank, 8)], rel=1e-4)
+
+
+def test_a_tensor_of_very_long_rows_is_compared_as_a_vector(tmp_path: Path) -> None:
+    of = {"w": np.zeros((2, (1 << 20) + 3), np.float32)}
+    a = model(tmp_path / "a", of)
+    of["w"][1, 5] = 3
+    (found,) = diff(a, of).tensors
+    assert (found.status, found.form, found.norm, found.rank, found.rows) == ("changed", "full", 3.0, None, None)
+
+
+def test_a_matrix_of_one_column_is_compared_too(tmp_path: Path) -> None:
+    of = {"w": np.ones((40, 1), np.float32)}
+    a = model(tmp_path / "a", of)
+    of["w"] = of["w"] * 2
+    (found,) = diff(a, of).tensors
+    assert (found.status, found.relative) == ("changed", 1.0)
