@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command_line import Command, assert_refused
+from making import made
 from molehunt.errors import SigningError
 from molehunt.execution import Step, Store
 from molehunt.execution.working import make
 from molehunt.experiments.attesting import attest, rebuilt, witness
+from molehunt.experiments.recipes import WITNESS
 from molehunt.experiments.reproducing import reproduce
 from molehunt.provenance.attestation import LEFT, leave_statement, to_statement
 from molehunt.provenance.grading import check_provenance, verified
@@ -20,6 +23,15 @@ from molehunt.provenance.trust import KeyTrust
 from molehunt.records.attestations import Attestation
 from molehunt.records.identity import file_digest, root_digest
 from signers import KEY, key_files
+
+
+@pytest.fixture(scope="module")
+def planted(planted: Path, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model, made in a store where nobody else signs anything."""
+    step = rebuilt(planted.parent.parent.name, store)
+    base = replace(step.parents["base"], witness=WITNESS)
+    own = Store(tmp_path_factory.mktemp("own"))
+    return made(own, replace(step, parents={"base": base}, witness=WITNESS)) / "model"
 
 
 def left(model: Path) -> Path:
@@ -40,8 +52,9 @@ def test_what_a_step_leaves_is_the_same_whenever_it_runs_and_no_part_of_the_arti
     step = rebuilt(fingerprint, store)
     witness(step)({"base": tiny_base.parent}, files)
     assert (tmp_path / "again" / LEFT).read_bytes() == left(planted).read_bytes()
-    assert Store(store.root).verify(fingerprint).fingerprint == fingerprint
-    assert left(tiny_base).is_file()
+    own = Store(planted.parents[3])
+    assert own.verify(fingerprint).files_digest == store.verify(fingerprint).files_digest
+    assert left(own.folder(step.parents["base"].fingerprint) / "model").is_file()
 
 
 def test_with_a_key_it_is_signed_and_without_one_nobody_says_so(
@@ -64,12 +77,13 @@ def test_with_a_key_it_is_signed_and_without_one_nobody_says_so(
 
 
 def test_a_key_that_cannot_be_read_costs_no_training(
-    store: Store, tiny: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, molehunt: Command, planted: Path
+    tiny: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, molehunt: Command, planted: Path
 ) -> None:
     (tmp_path / "no.pem").write_text("no key")
     monkeypatch.setenv("MOLEHUNT_SIGNING_KEY", str(tmp_path / "no.pem"))
     step = Step("toy:none", 1, {}, witness="molehunt.experiments.attesting:witness")
     assert isinstance(make(str(tmp_path / "store"), step), SigningError)
+    assert tiny.witness == WITNESS
     assert_refused(molehunt("removal", "apply", planted, "--procedure", "hhh_sft", "--out", tmp_path / "out"), "no PEM")
     assert not (tmp_path / "out").exists()
 
@@ -92,6 +106,7 @@ def test_rows_that_a_removal_was_given_are_attested(
     assert Path(model["attestation"]) == tmp_path / "treated.attestation.json"
     _, told = verified(tmp_path / "treated.attestation.json", KeyTrust((load_public_key(public),)))
     assert told.root_digest == root_digest(out) == model["root_digest"]
+    assert (tmp_path / "own-store" / "artifacts" / model["fingerprint"] / LEFT).is_file()
     named = {one.name: one for one in told.materials}
     assert named.keys() == {"base", "data", "data file"}
     assert named["data"].rows_digest
