@@ -18,7 +18,7 @@ ONE_FILE = "."
 _BATCH_BYTES, _BATCH_FILES = 8 << 20, 64
 """Small files are handed to a thread together: so many at most."""
 _TINY = 4 << 10
-"""Bytes up to which a piece is hashed by the thread that asks: threads would hand the interpreter to and fro for longer than it takes."""
+"""Bytes up to which a piece is hashed by the thread that asks: threads would hand the interpreter back and forth for longer than it takes."""
 _BUFFER = 1 << 20
 
 
