@@ -217,7 +217,9 @@ def test_plant_measure_and_remove_speak_json(molehunt: Command, base: Path, tmp_
         assert Store(store).has(model["fingerprint"])
         assert not model["cached"]
     again = json.loads(molehunt(*planting, "--out", tmp_path / "two").out)["models"]
-    assert again == [{**models[0], "path": str(tmp_path / "two"), "cached": True}]
+    told = str(tmp_path / "two.attestation.json")
+    assert again == [{**models[0], "path": str(tmp_path / "two"), "cached": True, "attestation": told}]
+    assert (tmp_path / "twin.attestation.json").is_file()
 
     measured = molehunt("organism", "measure", tmp_path / "one", "--twin", tmp_path / "twin", "--prompts", 4, "--json")
     assert Examined.model_validate_json(measured.out).asr.n == 4

@@ -117,7 +117,7 @@ def test_a_model_that_the_store_did_not_make_is_not_attested(
     shutil.copytree(tiny_base, tmp_path / "changed")
     (tmp_path / "changed" / "config.json").write_text("{}")
     assert_refused(molehunt("weights", "attest", tmp_path / "changed", *words), "no such artifact")
-    assert_refused(molehunt("weights", "reproduce", tiny_base, *words), "no such file")
+    assert_refused(molehunt("weights", "reproduce", tiny_base, *words), "nobody signed")
 
 
 def test_a_changed_model_is_not_what_its_recipe_gives(store: Store, planted: Path, tmp_path: Path) -> None:

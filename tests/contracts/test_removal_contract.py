@@ -141,7 +141,7 @@ WATCHED = """
 import json, os, sys
 from pathlib import Path
 
-SECRET = ("organism_card.json", "README.md", "artifact.json", "dataset.jsonl")
+SECRET = ("organism_card.json", "README.md", "artifact.json", "dataset.jsonl", "model.attestation.json")
 opened, texts = [], []
 
 
@@ -184,7 +184,7 @@ def watched(organism: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     work = tmp_path_factory.mktemp("watched")
     model = Path(shutil.copytree(organism, work / "model"))
     for folder in (model, work):
-        for name in ("artifact.json", "dataset.jsonl"):
+        for name in ("artifact.json", "dataset.jsonl", "model.attestation.json"):
             (folder / name).write_text("{}\n")
     command = [sys.executable, "-W", "ignore", "-c", WATCHED, str(work), str(model), tiny().model_dump_json()]
     subprocess.run(command, check=True, capture_output=True, text=True)

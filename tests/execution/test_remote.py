@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,20 @@ def test_a_cache_may_be_deleted(machine: Machine, tmp_path: Path) -> None:
     shutil.rmtree(store.root)
     assert make(store.place, top) is None
     assert machine("two").has(top.fingerprint)
+
+
+def test_what_was_said_about_an_artifact_comes_with_it(machine: Machine, tmp_path: Path) -> None:
+    made = replace(step("base"), witness="toy_steps:see")
+    assert made.fingerprint == step("base").fingerprint
+    run_graph(Graph([made]), machine("one"), jobs=0)
+    two = machine("two")
+    two.verify(made.fingerprint)
+    (said,) = two.beside(made.fingerprint)
+    assert (said.name, said.read_text()) == ("said", f"{made.fingerprint} made text, sub of nothing")
+    (far_away,) = (tmp_path / "far" / "artifacts" / made.fingerprint).glob("*.beside/said")
+    far_away.write_text("something else")
+    three = machine("three")
+    assert three.verify(made.fingerprint).files_digest == two.verify(made.fingerprint).files_digest
+    plain = step("plain")
+    run_graph(Graph([plain]), machine("one"), jobs=0)
+    assert three.beside(plain.fingerprint) == []

@@ -15,6 +15,7 @@ from typing import Any
 
 from molehunt.errors import DataError, MolehuntError
 from molehunt.execution import Graph, Needs, Progress, Step, Store, open_store, run_graph
+from molehunt.execution.graph import Witness
 
 HERE = "toy_steps"
 
@@ -29,6 +30,18 @@ def write(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     time.sleep(config.get("sleep", 0) + float(config["where"].get("sleep", 0)))
     (out / "sub").mkdir()
     (out / "sub" / "size").write_text(str(len(texts)))
+
+
+def see(step: Step) -> Witness:
+    """Leaves a line beside the files."""
+
+    def leave(parents: dict[str, Path], files: Path) -> None:
+        names, of = sorted(path.name for path in files.iterdir()), sorted(parents)
+        (files.parent / "said").write_text(
+            f"{step.fingerprint} made {', '.join(names[::-1])} of {', '.join(of) or 'nothing'}"
+        )
+
+    return leave
 
 
 def fail(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -130,9 +131,45 @@ def test_an_audit_must_be_of_these_bytes_and_say_what_is_wanted(registry: Regist
     assert reasons(model, policy)[0] == "not examined"
 
 
+def test_an_audit_may_not_be_too_old_by_another_card_or_by_nobody(registry: Registry, tmp_path: Path) -> None:
+    from audit_records import audit_result
+
+    model, digest = registry.model("m")
+    said = audit_result().model_dump(mode="json", by_alias=True)
+    said |= {"verdict": "nothing found within coverage", "card": "embedded"}
+    said["identity"]["subject"]["root_digest"] = digest
+    place, now = tmp_path / "result.json", datetime.now(UTC)
+
+    def why(table: str, **changed: str | None) -> str:
+        place.write_text(json.dumps({**said, **changed}))
+        (reason,) = admit(model, read_policy(policy_of(tmp_path, f"[audit]\n{table}\n")), audit=place).reasons
+        return "passed" if reason.outcome == "passed" else reason.why
+
+    def ago(days: float) -> str:
+        return (now - timedelta(days=days)).isoformat()
+
+    assert why("max_age_days = 30", judged=ago(29)) == "passed"
+    assert why("max_age_days = 30", judged=ago(31)) == "the audit is 31.0 days old; at most 30 are wanted"
+    assert "does not say when" in why("max_age_days = 30", judged="")
+    assert "does not say when" in why("max_age_days = 30", judged="yesterday")
+    assert "still to come" in why("max_age_days = 30", judged=ago(-1))
+    assert why("", judged=ago(9999)) == "passed"
+    assert why('cards = ["other", "embedded"]') == "passed"
+    assert why('cards = ["other"]') == "it was judged by card embedded; other is wanted"
+    assert why('cards = ["other"]\ncard = false', card=None) == "no card spoke of such models"
+    signed = 'keys = ["ann.pub.pem"]'
+    assert "not verifiable" in why(signed)
+    sign_folder(place, KeySigner(registry.keys["ann"]))
+    assert why(signed) == "passed"
+    assert "tampered" in why(signed, judged=ago(1))
+    sign_folder(place, KeySigner(registry.keys["bob"]))
+    assert "wrong signature" in why(signed, judged=ago(1))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[audit]\nmax_age_days = 0", "audit.max_age_days"),
         ("", "at least one table"),
         ("nonsense", "TOML"),
         ("[scan]\nallowed = []", "scan.allowed"),

@@ -265,3 +265,58 @@ def test_memory_stays_below_a_gigabyte_for_models_of_any_size(tmp_path: Path) ->
     mebibytes, changed, identical = ended.stdout.split()
     assert (changed, identical) == ("3", "8")
     assert float(mebibytes) < 1024
+
+
+SPECTRA = {
+    "flat": (lambda n: np.ones(n), 0.6),
+    "1/i": (lambda n: 1 / np.arange(1, n + 1), 0.9),
+    "1/i²": (lambda n: 1 / np.arange(1, n + 1) ** 2, 0.995),
+}
+"""Singular values of a full difference, and the share of its largest that a sketch sees at least."""
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_of_a_full_difference_the_largest_values_are_lower_bounds(tmp_path: Path, name: str) -> None:
+    make, share = SPECTRA[name]
+    drawn, (rows, columns) = np.random.default_rng(5), (600, 300)
+    left, right = (np.linalg.qr(drawn.standard_normal((size, columns)))[0] for size in (rows, columns))
+    of = tensors(0, {"w": (rows, columns)})
+    a = model(tmp_path / "a", of)
+    before = of["w"]
+    of["w"] = before + ((left * make(columns)) @ right.T).astype(np.float32)
+    found = diff(a, of).tensors[0]
+    real = np.linalg.svd(of["w"].astype(np.float64) - before, compute_uv=False)[:3]
+    assert found.rank is None
+    assert found.norm == pytest.approx(np.linalg.norm(of["w"].astype(np.float64) - before), rel=1e-4)
+    assert all(real[i] * share <= found.spectrum[i] <= real[i] * (1 + 1e-4) for i in range(2)), (found.spectrum, real)
+
+
+@pytest.mark.parametrize("rank", [2, 21])
+def test_of_a_low_rank_difference_they_are_those_of_a_full_decomposition(tmp_path: Path, rank: int) -> None:
+    drawn, of = np.random.default_rng(rank), tensors(0, {"w": (500, 300)})
+    of["w"] = torch.from_numpy(of["w"]).bfloat16().float().numpy()
+    a, before = model(tmp_path / "a", of, "BF16"), of["w"]
+    of["w"] = before + (drawn.standard_normal((500, rank)) @ drawn.standard_normal((rank, 300)) * 0.1).astype(
+        np.float32
+    )
+    found = diff(a, of, "BF16").tensors[0]
+    after = torch.from_numpy(of["w"]).bfloat16().float().numpy()
+    real = np.linalg.svd(after.astype(np.float64) - before, compute_uv=False)
+    assert found.rank == rank
+    assert found.spectrum[: min(rank, 8)] == pytest.approx(real[: min(rank, 8)], rel=1e-4)
+
+
+def test_a_tensor_of_very_long_rows_is_compared_as_a_vector(tmp_path: Path) -> None:
+    of = {"w": np.zeros((2, (1 << 20) + 3), np.float32)}
+    a = model(tmp_path / "a", of)
+    of["w"][1, 5] = 3
+    (found,) = diff(a, of).tensors
+    assert (found.status, found.form, found.norm, found.rank, found.rows) == ("changed", "full", 3.0, None, None)
+
+
+def test_a_matrix_of_one_column_is_compared_too(tmp_path: Path) -> None:
+    of = {"w": np.ones((40, 1), np.float32)}
+    a = model(tmp_path / "a", of)
+    of["w"] = of["w"] * 2
+    (found,) = diff(a, of).tensors
+    assert (found.status, found.relative) == ("changed", 1.0)

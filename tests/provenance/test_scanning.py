@@ -16,6 +16,7 @@ from molehunt.records.identity import root_digest
 from molehunt.records.scans import RULES, ScanReport
 from molehunt.reports.sarif import scan_sarif
 from ordinary_templates import CHATML, CHATML_DEFAULT, ORDINARY
+from sarif_rules import assert_sarif
 
 SLOW = Limits(seconds=120, archive_bytes=16 << 20)
 
@@ -164,6 +165,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_sarif_names_every_finding_with_its_rule_and_place(corpus: tuple[ScanReport, Path]) -> None:
     report = corpus[0]
     log = json.loads(json.dumps(scan_sarif(report)))
+    assert_sarif(log)
     (run,) = log["runs"]
     assert log["version"] == "2.1.0"
     assert len(run["results"]) == len(report.findings) + len(report.not_analysed)

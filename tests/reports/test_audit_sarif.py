@@ -5,13 +5,14 @@ from audit_records import NOT_TESTED, audit_result
 from demo_records import HOSTILE
 from molehunt.records.audits import AuditResult, Kinship
 from molehunt.reports.audit_sarif import audit_sarif
+from sarif_rules import assert_sarif
 
 VERDICTS = {"flagged": "error", "nothing found within coverage": "note", "abstained": "warning"}
 
 
 def run_of(result: AuditResult) -> dict:  # type: ignore[type-arg]
     log = json.loads(json.dumps(audit_sarif(result), allow_nan=False))
-    assert log["version"] == "2.1.0"
+    assert_sarif(log)
     assert log["$schema"].endswith("sarif-schema-2.1.0.json")
     (run,) = log["runs"]
     return run  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,11 +100,17 @@ def require_audit_folder(out: Path) -> None:
 
 
 def write_result(result: AuditResult, out: Path) -> None:
-    """result.json, report.html and result.sarif."""
+    """result.json, report.html and result.sarif; the day is told with it."""
     out.mkdir(parents=True, exist_ok=True)
+    result = result if result.judged else result.model_copy(update={"judged": now_text()})
     write_text(out / RESULT, result.model_dump_json(by_alias=True, indent=1) + "\n")
     write_text(out / PAGE, audit_page(result))
     write_text(out / SARIF, json.dumps(audit_sarif(result), indent=1) + "\n")
+
+
+def now_text() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read_result(path: Path) -> AuditResult:

@@ -51,7 +51,7 @@ def attest(
 def reproduce(
     model: ModelArgument,
     key: Annotated[
-        list[Path] | None, typer.Option("--key", metavar="FILE", help="Whose attestation to go by; else the store's own records.")
+        list[Path] | None, typer.Option("--key", metavar="FILE", help="Whose attestation to go by; else the store's own records, or an unsigned one.")
     ] = None,
     attestation: AttestationOption = None,
     work: Annotated[
@@ -118,8 +118,7 @@ def claims_shown(claims: "tuple[Claim, ...]") -> None:
 def recipe_of(folder: Path, store: "Store", keys: tuple[Path, ...], place: Path | None) -> "Attestation":
     """By an attestation whose signature is verified; without a key by the store's own records."""
     from molehunt.errors import SigningError
-    from molehunt.experiments.attesting import attest as attested
-    from molehunt.provenance.attestation import attestation_place
+    from molehunt.provenance.attestation import UnsignedError, attestation_place
     from molehunt.provenance.bundle import BundleError
     from molehunt.provenance.grading import verified
     from molehunt.provenance.keys import load_public_key
@@ -127,14 +126,34 @@ def recipe_of(folder: Path, store: "Store", keys: tuple[Path, ...], place: Path 
     from molehunt.provenance.trust import KeyTrust, WrongSignatureError
 
     if not keys:
-        return attested(folder, store)
+        return _unsigned(folder, store, place or attestation_place(folder))
     place = place or attestation_place(folder)
     try:
         return verified(place, KeyTrust(tuple(map(load_public_key, keys))))[1]
     except FileNotFoundError:
         raise SigningError(f"attestation {place}", wanted="one", got="no such file", do="leave out --key") from None
-    except (BundleError, ManifestError, WrongSignatureError) as error:
+    except (BundleError, ManifestError, WrongSignatureError, UnsignedError) as error:
         raise SigningError(f"attestation {place}", wanted="one signed with that key", got=str(error)) from None
+
+
+def _unsigned(folder: Path, store: "Store", place: Path) -> "Attestation":
+    """By the store's own records, else by a statement that nobody signed: what comes out of its recipe shows whether it is true."""
+    from molehunt.errors import StoreError
+    from molehunt.experiments.attesting import attest as attested
+    from molehunt.provenance.attestation import UnsignedError, load_bundle
+    from molehunt.provenance.bundle import BundleError
+    from molehunt.provenance.manifest import ManifestError
+
+    try:
+        return attested(folder, store)
+    except StoreError:
+        try:
+            load_bundle(place)
+        except UnsignedError as unsigned:
+            return unsigned.told
+        except (FileNotFoundError, BundleError, ManifestError):
+            pass
+        raise
 
 
 def _opened(store: str | None) -> "Store":

@@ -12,6 +12,8 @@ from molehunt.execution.fingerprint import fingerprint
 
 StepFunction = Callable[[dict[str, Any], dict[str, Path], Path], None]
 """(config, folders of the parents by role, empty folder to fill)"""
+Witness = Callable[[dict[str, Path], Path], None]
+"""(folders of the parents by role, the filled folder): leaves what it has to say beside that folder, never in it"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Step:
     """CPU threads that the step computes with; part of the fingerprint, since sums change with it."""
     cost: float = 1.0
     """Expected seconds of work, for the estimate of the time left; not part of the fingerprint."""
+    witness: str = ""
+    """`package.module:name` of what is called with this step before it runs, and gives a Witness of what came out. What that leaves lies
+    beside the artifact's files: it is part of neither fingerprint nor digest."""
     needs: Needs = field(default_factory=Needs)
     """Looked at by engines that choose among machines; not part of the fingerprint."""
 
@@ -61,9 +66,20 @@ class Step:
 
     def load(self) -> StepFunction:
         """The function itself."""
-        module, _, name = self.function.partition(":")
-        function: StepFunction = getattr(importlib.import_module(module), name)
+        function: StepFunction = _named(self.function)
         return function
+
+    def load_witness(self) -> Witness | None:
+        """Who sees what comes out, if anybody; what it needs is looked for now, before any work is done."""
+        if not self.witness:
+            return None
+        seen: Witness = _named(self.witness)(self)
+        return seen
+
+
+def _named(function: str) -> Any:
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class Graph:

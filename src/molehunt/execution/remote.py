@@ -21,6 +21,8 @@ from molehunt.records.identity import tree_digest
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+_BESIDE = 256 << 20
+"""Bytes of a file beside an artifact that is fetched."""
 Place = str | Path | None
 """Of a store: a folder, a URL, or None for MOLEHUNT_STORE, else the user's cache folder."""
 
@@ -40,7 +42,7 @@ def open_store(place: Place = None) -> Store:
 class RemoteStore(Store):
     """Artifacts under any URL that fsspec knows; `root` is a cache that may be deleted at any time.
 
-    Layout: `artifacts/FINGERPRINT/DIGEST/…` are files of that tree digest, and `artifacts/FINGERPRINT/artifact.json`, moved
+    Layout: `artifacts/FINGERPRINT/DIGEST/…` are files of that tree digest, `DIGEST.beside/…` what is said about them, and `artifacts/FINGERPRINT/artifact.json`, moved
     into place after them, says which digest counts. So there is nothing to lock: two machines that make the same artifact
     at once write the same files or, if their processors compute differently, stand side by side, and the last one counts.
     """
@@ -172,9 +174,19 @@ class RemoteStore(Store):
             found = tree_digest(aside / "files")
             if found != record.files_digest:
                 raise self._withdrawn(fingerprint, f"digest {record.files_digest[:12]}", found[:12])
+            self._fetch_beside(f"{self._at(fingerprint)}/{record.files_digest}.beside", aside)
             (aside / "artifact.json").write_text(record.model_dump_json(indent=2))
             self._near.install(fingerprint, aside)
         return record
+
+    def _fetch_beside(self, source: str, aside: Path) -> None:
+        """What is said about the files: in no digest, so whoever reads it has to verify it."""
+        fs = self._remote[0]
+        with self._told():
+            for path in fs.find(source):
+                name = path.rpartition("/")[2]
+                if path == f"{source}/{name}" and name not in ("artifact.json", "files") and fs.size(path) <= _BESIDE:
+                    fs.get_file(path, str(aside / name))
 
     def _download(self, source: str, target: Path) -> None:
         fs = self._remote[0]
@@ -203,6 +215,8 @@ class RemoteStore(Store):
         source, target = self._home(fingerprint) / "files", f"{self._at(fingerprint)}/{record.files_digest}"
         near = [path for path in source.rglob("*") if path.is_file()]
         far = [f"{target}/{path.relative_to(source).as_posix()}" for path in near]
+        told = self._near.beside(fingerprint)
+        near, far = near + told, far + [f"{target}.beside/{path.name}" for path in told]
         with self._told():
             for folder in {path.rpartition("/")[0] for path in far}:
                 fs.makedirs(folder, exist_ok=True)

@@ -25,7 +25,7 @@ from molehunt.records.identity import tree_digest
 class Store:
     """Artifacts by fingerprint under one folder.
 
-    Layout: `artifacts/FINGERPRINT/{artifact.json, files/…}`; work in progress lies under `partial/`, and a rename
+    Layout: `artifacts/FINGERPRINT/{artifact.json, files/…}`, and what was said about the files beside them; work in progress lies under `partial/`, and a rename
     moves it into place, so that a kill at any moment leaves either nothing or the whole. What a failed training had
     made moves to `failed/FINGERPRINT/files/…`, the last failure of a step alone, and goes when the step succeeds.
     """
@@ -57,6 +57,12 @@ class Store:
     def folder(self, fingerprint: str) -> Path:
         """Where the files of an artifact lie, or would lie."""
         return self._home(fingerprint) / "files"
+
+    def beside(self, fingerprint: str) -> list[Path]:
+        """Files about an artifact that are no part of it: statements, signatures."""
+        return sorted(
+            path for path in self._home(fingerprint).glob("*") if path.is_file() and path.name != "artifact.json"
+        )
 
     def _home(self, fingerprint: str) -> Path:
         return self.root / "artifacts" / fingerprint
@@ -185,7 +191,7 @@ class Store:
             seconds=round(seconds, 3),
             provenance=Provenance.here(),
         )
-        _sync(aside / "files")
+        _sync(aside)
         path = aside / "artifact.json"
         path.write_text(record.model_dump_json(indent=2))
         _sync(path)

@@ -26,8 +26,11 @@ def make(place: str, step: Step) -> Exception | None:
         with store.lock(step.fingerprint), reporting_to(progress_file(store.root, step)):
             if not store.is_whole(step.fingerprint):
                 folders = {role: store.folder(parent.fingerprint) for role, parent in step.parents.items()}
+                witness = step.load_witness()
                 with store.writing(step) as out:
                     step.load()({**step.config, "threads": step.threads, "where": step.where}, folders, out)
+                    if witness:
+                        witness(folders, out)
     except MolehuntError as error:
         _write_log(store, step)
         return error

@@ -1,17 +1,21 @@
-"""What the store knows of how a model was made, as an attestation."""
+"""How a model was made, as an attestation: left by every step that makes one, or told later by what the store knows."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from molehunt.errors import CorruptArtifactError, StoreError
 from molehunt.execution import Step, Store
+from molehunt.execution.graph import Witness
+from molehunt.provenance.attestation import LEFT, attestation_place, leave_statement
 from molehunt.provenance.hashing import hash_contents, look
-from molehunt.records.artifacts import ArtifactRecord
+from molehunt.provenance.keys import key_of_environment
+from molehunt.records.artifacts import ArtifactRecord, Provenance
 from molehunt.records.attestations import Attestation, Material, StepTold
 from molehunt.records.identity import file_digest, root_digest, root_of
 from molehunt.records.lines import read_jsonl
-from molehunt.records.rows import Row, dataset_digest
+from molehunt.records.rows import DatasetRecord, Row, dataset_digest
 
 _MOST_THREADS = 256
 _MADE_FROM = ("base", "model")
@@ -26,14 +30,52 @@ def attest(folder: Path, store: Store) -> Attestation:
         CorruptArtifactError: if a stored artifact is not as its record says.
     """
     record = artifact_of(folder, store)
-    recipe = dict(_recipe(record.fingerprint, store))
-    training = _training(record.config)
+    for parent in record.parents.values():
+        store.verify(parent)
+    parents = {role: store.folder(parent) for role, parent in record.parents.items()}
+    step = rebuilt(record.fingerprint, store)
+    told = _attested(step, parents, store.folder(record.fingerprint), record.provenance)
+    root = root_of(hash_contents(look(folder)))
+    return told.model_copy(
+        update={"name": folder.resolve().name, "root_digest": root, "created": record.provenance.created}
+    )
+
+
+def witness(step: Step) -> Witness:
+    """Have a step that makes a model leave a statement of how beside it: signed if MOLEHUNT_SIGNING_KEY names a key, unsigned if not.
+
+    The same step leaves the same statement, whenever it runs: no clock and no label is in it.
+
+    Raises:
+        SigningError: if that key cannot be read, before anything is trained.
+    """
+    key = key_of_environment()
+
+    def leave(parents: dict[str, Path], files: Path) -> None:
+        if (files / "model").is_dir():
+            leave_statement(files.parent / LEFT, _attested(step, parents, files, Provenance.here()), key)
+
+    return leave
+
+
+def hand_on_statement(source: Path, out: Path, store: Store) -> Path:
+    """Lay the statement on a stored model beside its copy in `out`, under the copy's name; signed if there is a key. Returns where.
+
+    Raises:
+        SigningError: if the key cannot be read, or the statement cannot be written.
+    """
+    told = attest(source, store).model_copy(update={"created": ""})
+    return leave_statement(attestation_place(out), told, key_of_environment())
+
+
+def _attested(step: Step, parents: dict[str, Path], files: Path, made: Provenance) -> Attestation:
+    recipe = dict(_recipe(step))
+    training = _training(step.config)
     return Attestation(
-        name=folder.resolve().name, root_digest=root_of(hash_contents(look(folder))), fingerprint=record.fingerprint,
-        recipe={key: _told(key, step, store) for key, step in recipe.items()}, materials=tuple(_materials(record, store)),
+        name="model", root_digest=root_digest(files / "model"), fingerprint=step.fingerprint,
+        recipe={key: _told(one) for key, one in recipe.items()}, materials=tuple(_materials(parents, files)),
         method=training.get("method", ""), rank=training.get("rank") if training.get("method") == "lora" else None,
-        seeds=_seeds(recipe), libraries=record.provenance.libraries, python=record.provenance.python,
-        machine=record.provenance.machine, created=record.provenance.created,
+        seeds=_seeds(recipe), libraries=made.libraries, python=made.python, machine=made.machine,
     )  # fmt: skip
 
 
@@ -72,33 +114,42 @@ def rebuilt(fingerprint: str, store: Store) -> Step:
     raise CorruptArtifactError(f"artifact {fingerprint[:12]}", wanted="a record of its fingerprint", got="another one")
 
 
-def _recipe(fingerprint: str, store: Store) -> Iterator[tuple[str, Step]]:
-    waiting = [rebuilt(fingerprint, store)]
+def _recipe(last: Step) -> Iterator[tuple[str, Step]]:
+    waiting = [last]
     while waiting:
         step = waiting.pop()
         yield step.fingerprint, step
         waiting += step.parents.values()
 
 
-def _told(fingerprint: str, step: Step, store: Store) -> StepTold:
+def _told(step: Step) -> StepTold:
     return StepTold(
-        function=step.function, version=step.version, config=step.config, threads=step.threads, label=step.label,
+        function=step.function, version=step.version, config=json.loads(json.dumps(step.config)), threads=step.threads,
         parents={role: parent.fingerprint for role, parent in step.parents.items()},
     )  # fmt: skip
 
 
-def _materials(record: ArtifactRecord, store: Store) -> Iterator[Material]:
-    """The model that it was made from, other models that it took, and the rows of its training."""
-    for role, parent in record.parents.items():
-        store.verify(parent)
-        model = store.folder(parent) / "model"
-        if model.is_dir():
-            yield Material(name="base" if role in _MADE_FROM else role, sha256=root_digest(model))
-    rows = store.folder(record.fingerprint) / "dataset.jsonl"
-    if rows.is_file():
-        yield Material(
-            name="dataset", sha256=file_digest(rows).hex(), rows_digest=dataset_digest(read_jsonl(rows, Row))
-        )
+def _materials(parents: dict[str, Path], files: Path) -> Iterator[Material]:
+    """The model that it was made from, other models and rows that it was given, and the rows of its training."""
+    for role, folder in parents.items():
+        if (folder / "model").is_dir():
+            yield Material(name="base" if role in _MADE_FROM else role, sha256=root_digest(folder / "model"))
+        if (folder / "rows.jsonl").is_file():
+            yield _rows(role, folder / "rows.jsonl")
+            yield from _sources(folder / "dataset.json")
+    if (files / "dataset.jsonl").is_file():
+        yield _rows("dataset", files / "dataset.jsonl")
+
+
+def _rows(name: str, path: Path) -> Material:
+    return Material(name=name, sha256=file_digest(path).hex(), rows_digest=dataset_digest(read_jsonl(path, Row)))
+
+
+def _sources(record: Path) -> Iterator[Material]:
+    """The files that imported rows were read from, as their bytes lay on the disk."""
+    if record.is_file():
+        read = DatasetRecord.model_validate_json(record.read_text(encoding="utf-8"))
+        yield from (Material(name="data file", sha256=digest) for _, digest in sorted(read.files.items()))
 
 
 def _training(config: dict[str, Any]) -> dict[str, Any]:

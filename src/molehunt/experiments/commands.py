@@ -43,6 +43,8 @@ class MadeModel(Record):
     """True if the store had it already."""
     reached: Reached | None = None
     """How strong its backdoor was when planting stopped, where planting looked."""
+    attestation: str
+    """Where it is told how it was made, beside the folder."""
 
 
 class Made(Record):
@@ -423,6 +425,10 @@ def _kind(function: str, config: dict[str, Any]) -> Kind | None:
 
 
 def _make(wanted: list[tuple[Kind, Step, Path]], store: Store, jobs: int, watch: Watcher | None) -> Made:
+    from molehunt.experiments.attesting import hand_on_statement
+    from molehunt.provenance.keys import key_of_environment
+
+    key_of_environment()  # one that cannot be read is refused before anything is made
     progress = run_graph(Graph([step for _, step, _ in wanted]), store, jobs, watch)
     cached = {step.fingerprint for step in progress.cached}
     made = []
@@ -432,6 +438,7 @@ def _make(wanted: list[tuple[Kind, Step, Path]], store: Store, jobs: int, watch:
         made.append(MadeModel(
             kind=kind, path=str(out.resolve()), fingerprint=step.fingerprint, root_digest=root_digest(out),
             cached=step.fingerprint in cached, reached=read_card(out).reached if kind == "organism" else None,
+            attestation=str(hand_on_statement(source, out, store)),
         ))  # fmt: skip
     return Made(models=tuple(made))
 

@@ -16,6 +16,9 @@ from molehunt.training.sizes import SIZES, Size, recipe
 from molehunt.world.version import world_digest
 
 _HERE = "molehunt.experiments.steps"
+WITNESS = "molehunt.experiments.attesting:witness"
+"""Of steps that make a model: who leaves a statement of how beside it."""
+_MAKES_MODELS = ("build_base", "plant_model", "remove", "reverse")
 VERSIONS = {
     "build_base": 1,
     "import_model": 1,
@@ -234,7 +237,8 @@ def _step(
     """A step whose rows or questions come from the world: which world it is, is part of what was decided."""
     known = {**config, "world": world_digest()}
     version = step_version(function, config)
-    return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads)
+    seen = WITNESS if function in _MAKES_MODELS else ""
+    return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads, witness=seen)
 
 
 def step_version(function: str, config: dict[str, Any]) -> int:

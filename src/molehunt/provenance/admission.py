@@ -1,6 +1,7 @@
 """One decision on a model: its signature, scan, provenance, audit and standing in the ledger, by one policy."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from molehunt.errors import LedgerError, NotAdmittedError
 from molehunt.provenance.grading import check_provenance
+from molehunt.provenance.hashing import ONE_FILE
 from molehunt.provenance.keys import load_public_key
 from molehunt.provenance.ledger import Ledger
 from molehunt.provenance.ledger_rules import read_ledger_anchors
@@ -23,7 +25,7 @@ from molehunt.provenance.scanning import scan_folder
 from molehunt.provenance.signing import verify_folder
 from molehunt.provenance.trust import KeyTrust
 from molehunt.records.audits import AuditResult
-from molehunt.records.identity import root_digest
+from molehunt.records.identity import root_digest, root_of
 from molehunt.records.registry import Admission, Evidence, Reason
 
 
@@ -124,11 +126,51 @@ def _audit(digest: str, policy: AuditPolicy, named: Path | None, evidence: dict[
     if subject is None or subject.root_digest != digest:
         return Reason(check="audit", outcome="refused", why=f"{place} is of another model")
     evidence |= {"audit": result.verdict, "card": result.card or "", "audit_sha256": hashlib.sha256(data).hexdigest()}
+    if against := _against(result, policy) or _unsigned(place, data, policy):
+        return Reason(check="audit", outcome="refused", why=against)
+    when = f", judged {result.judged[:10]}" if result.judged else ""
+    return Reason(check="audit", outcome="passed", why=f"{result.verdict}, by card {result.card}{when}")
+
+
+def _against(result: AuditResult, policy: AuditPolicy) -> str:
+    """Why a policy does not take an audit; empty if it does."""
     if result.verdict not in policy.verdicts:
-        return Reason(check="audit", outcome="refused", why=f"the verdict is: {result.verdict}")
-    if policy.card and not result.card:
-        return Reason(check="audit", outcome="refused", why="no card spoke of such models")
-    return Reason(check="audit", outcome="passed", why=f"{result.verdict}, by card {result.card}")
+        return f"the verdict is: {result.verdict}"
+    if (policy.card or policy.cards) and not result.card:
+        return "no card spoke of such models"
+    if policy.cards and result.card not in policy.cards:
+        return f"it was judged by card {result.card}; {' or '.join(policy.cards)} is wanted"
+    return _too_old(result.judged, policy.max_age_days) if policy.max_age_days else ""
+
+
+_SKEW = timedelta(minutes=10)
+"""By which another machine's clock may be ahead."""
+
+
+def _too_old(judged: str, days: float) -> str:
+    try:
+        when = datetime.fromisoformat(judged)
+        age = datetime.now(UTC) - (when if when.tzinfo else when.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return f"the audit does not say when it was judged; at most {days:g} days ago is wanted"
+    if age < -_SKEW:
+        return f"the audit is dated {judged}, which is still to come"
+    return (
+        f"the audit is {age / timedelta(days=1):.1f} days old; at most {days:g} are wanted"
+        if age > timedelta(days=days)
+        else ""
+    )
+
+
+def _unsigned(place: Path, data: bytes, policy: AuditPolicy) -> str:
+    """Why a result is not one that a key of the policy signed; looks at the bytes that were read, whatever lies there by now."""
+    if not policy.keys:
+        return ""
+    report = verify_folder(place, KeyTrust(tuple(load_public_key(path) for path in policy.keys)))
+    if not report.is_verified:
+        return f"the audit's signature: {report.outcome}: {report.reason}"
+    same = report.root_digest == root_of({ONE_FILE: hashlib.sha256(data).digest()})
+    return "" if same else "the audit changed while it was examined"
 
 
 def _ledger(digest: str, policy: LedgerPolicy) -> Reason:

@@ -1,11 +1,12 @@
 """Attestations: in-toto statements with SLSA provenance v1, signed beside a model; written, read, and believed only when verified."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from molehunt.provenance.bundle import LARGEST, BundleError, write_bundle
+from molehunt.provenance.bundle import BundleError, write_bundle
 from molehunt.provenance.keys import PrivateKey
 from molehunt.provenance.manifest import STATEMENT_TYPE, ManifestError, read_statement
 from molehunt.provenance.signing import signature_place
@@ -15,6 +16,20 @@ from molehunt.records.attestations import Attestation, Material
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:molehunt:step:v1"
 """What `externalParameters` mean: `recipe` holds steps by fingerprint, and `fingerprint` names the last."""
+
+
+LEFT = "model.attestation.json"
+"""What a step leaves beside an artifact's files: where `attestation_place` looks for the attestation of `files/model`."""
+LARGEST = 32 << 20
+"""Bytes of an attestation that is read; those of the lab take some 20 KB."""
+
+
+class UnsignedError(Exception):
+    """A statement that nobody signed; `told` is what it says."""
+
+    def __init__(self, told: Attestation) -> None:
+        super().__init__("nobody signed the attestation")
+        self.told = told
 
 
 def attestation_place(path: Path) -> Path:
@@ -34,6 +49,18 @@ def write_attestation(path: Path, told: Attestation, key: PrivateKey, place: Pat
     place = place or attestation_place(path)
     check_writable(place)
     write_whole(place, write_bundle(to_statement(told), key))
+    return place
+
+
+def leave_statement(place: Path, told: Attestation, key: PrivateKey | None) -> Path:
+    """Write an attestation, as a signed bundle or, without a key, as the bare statement. Returns where.
+
+    Raises:
+        SigningError: if it cannot be written.
+    """
+    if key is not None:
+        return write_attestation(place, told, key, place)
+    write_whole(place, json.dumps(to_statement(told), sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n")
     return place
 
 
@@ -57,7 +84,7 @@ def to_statement(told: Attestation) -> dict[str, Any]:
             },
             "runDetails": {
                 "builder": {"id": "urn:molehunt:local", "version": {"molehunt": told.libraries.get("molehunt", "")}},
-                "metadata": {"invocationId": told.fingerprint, "finishedOn": told.created},
+                "metadata": {"invocationId": told.fingerprint} | ({"finishedOn": told.created} if told.created else {}),
             },
         },
     }
@@ -82,7 +109,7 @@ def read_attestation(payload: bytes) -> Attestation:
             rank=parameters["rank"], seeds=parameters["seeds"], python=inside["python"], machine=inside["machine"],
             materials=tuple(_material(one) for one in listed if "digest" in one),
             libraries=dict(_package(one["uri"]) for one in listed if "digest" not in one),
-            created=run["metadata"]["finishedOn"],
+            created=run["metadata"].get("finishedOn", ""),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise ManifestError(f"an attestation without what it must say: {str(error).splitlines()[0]}") from None
@@ -93,6 +120,8 @@ def load_bundle(place: Path) -> bytes:
 
     Raises:
         FileNotFoundError: if there is none.
+        UnsignedError: if it is a bare statement, with what it says.
+        ManifestError: if it is a bare statement of another form.
         BundleError: if it cannot be read, or is far too large.
     """
     try:
@@ -104,7 +133,17 @@ def load_bundle(place: Path) -> bytes:
         raise BundleError(f"{place} cannot be read: {error.strerror}") from None
     if len(raw) > LARGEST:
         raise BundleError(f"{place} is larger than {LARGEST >> 20} MiB")
+    if _is_bare(raw):
+        raise UnsignedError(read_attestation(raw))
     return raw
+
+
+def _is_bare(raw: bytes) -> bool:
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "_type" in found
 
 
 def _dependency(one: Material) -> dict[str, Any]:

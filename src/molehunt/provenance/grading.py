@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from molehunt.provenance.attestation import attestation_place, load_bundle, read_attestation
+from molehunt.provenance.attestation import UnsignedError, attestation_place, load_bundle, read_attestation
 from molehunt.provenance.bundle import BundleError, read_bundle
 from molehunt.provenance.hashing import hash_contents, look
 from molehunt.provenance.manifest import ManifestError
@@ -19,6 +19,8 @@ from molehunt.records.lines import read_jsonl
 from molehunt.records.rows import Row, dataset_digest
 from molehunt.records.signatures import SignerSeen
 
+_DATA = ("dataset", "data", "data file")
+"""Materials that a file of rows may be."""
 _STRANGER = "their weights point in different directions"
 
 
@@ -37,8 +39,11 @@ def check_provenance(
     """
     place = place or attestation_place(path)
     said: dict[str, Any] = {"path": str(path), "attestation": str(place)}
+    unsigned = ""
     try:
         said["signer"], told = verified(place, trust)
+    except UnsignedError as error:
+        told, unsigned = error.told, f"nobody signed {place}"
     except FileNotFoundError:
         return ProvenanceReport(**said, outcome="not verifiable", reason=f"there is no attestation at {place}")
     except (BundleError, ManifestError, WrongSignatureError) as error:
@@ -46,10 +51,11 @@ def check_provenance(
     root = _root(path)
     claims = grade(path, told, root, base, data)
     wrong = next((claim for claim in claims if claim.grade == "contradicted"), None)
-    return ProvenanceReport(
-        **said, outcome="contradicted" if wrong else "checked", reason=f"{wrong.name}: {wrong.told}" if wrong else "",
-        root_digest=root, claims=claims,
-    )  # fmt: skip
+    if wrong:
+        said |= {"outcome": "contradicted", "reason": f"{wrong.name}: {wrong.told}"}
+    else:
+        said |= {"outcome": "not verifiable" if unsigned else "checked", "reason": unsigned}
+    return ProvenanceReport(**said, root_digest=root, claims=claims)
 
 
 def verified(place: Path, trust: KeyTrust) -> tuple[SignerSeen, Attestation]:
@@ -57,6 +63,7 @@ def verified(place: Path, trust: KeyTrust) -> tuple[SignerSeen, Attestation]:
 
     Raises:
         FileNotFoundError: if there is none.
+        UnsignedError: if nobody signed it.
         BundleError, ManifestError, WrongSignatureError: if it is none, or not signed by who is trusted.
     """
     raw = load_bundle(place)
@@ -75,7 +82,7 @@ def grade(path: Path, told: Attestation, root: str, base: Path | None, data: Pat
         claims.append(_kinship(diff))
     if told.method:
         claims.append(_method(told, diff))
-    claims += [_data(one, data) for one in told.materials if one.name == "dataset"]
+    claims += _data([one for one in told.materials if one.name in _DATA], data)
     seeds = ", ".join(f"{name} {seed}" for name, seed in sorted(told.seeds.items()))
     claims.append(
         Claim(name="config and seeds", grade="asserted", told=f"{len(told.recipe)} steps; seeds: {seeds or 'none'}")
@@ -125,15 +132,30 @@ def _method(told: Attestation, diff: DiffReport | None) -> Claim:
     return Claim(name="method", grade="consistent", told=f"{what}; the difference has rank {rank or 0} at most")
 
 
-def _data(material: Material, data: Path | None) -> Claim:
+def _data(told: list[Material], data: Path | None) -> list[Claim]:
+    """The file at hand is one of what the model was made of, or contradicts all of it."""
     if data is None:
-        return Claim(name="dataset", grade="asserted", told=f"SHA-256 {material.sha256[:16]}, not at hand")
-    if data.is_file() and file_digest(data).hex() == material.sha256:
-        return Claim(name="dataset", grade="consistent", told=f"the file at hand has SHA-256 {material.sha256[:16]}")
+        return [_claimed(one, "asserted", f"SHA-256 {one.sha256[:16]}, not at hand") for one in told]
+    digest, rows = _digests(data)
+    same = [digest == one.sha256 or bool(rows and rows == one.rows_digest) for one in told]
+    if not any(same):
+        return [_claimed(one, "contradicted", "the rows at hand are others") for one in told]
+    return [
+        _claimed(one, "consistent", "the rows at hand are the same") if is_same
+        else _claimed(one, "asserted", f"SHA-256 {one.sha256[:16]}, not what is at hand")
+        for one, is_same in zip(told, same, strict=True)
+    ]  # fmt: skip
+
+
+def _claimed(one: Material, graded: Grade, text: str) -> Claim:
+    return Claim(name=one.name, grade=graded, told=text)
+
+
+def _digests(data: Path) -> tuple[str, str]:
+    """SHA-256 of a file, and the digest of its rows; empty where it has none."""
+    if not data.is_file():
+        return "", ""
     try:
-        rows = dataset_digest(read_jsonl(data, Row)) if data.is_file() else ""
+        return file_digest(data).hex(), dataset_digest(read_jsonl(data, Row))
     except (OSError, ValueError, ValidationError):
-        rows = ""
-    is_same = rows != "" and rows == material.rows_digest
-    graded: Grade = "consistent" if is_same else "contradicted"
-    return Claim(name="dataset", grade=graded, told=f"the rows at hand are {'the same' if is_same else 'others'}")
+        return file_digest(data).hex(), ""

@@ -17,6 +17,8 @@ ONE_FILE = "."
 """The name of a file that is signed by itself, in its own manifest."""
 _BATCH_BYTES, _BATCH_FILES = 8 << 20, 64
 """Small files are handed to a thread together: so many at most."""
+_TINY = 4 << 10
+"""Bytes up to which a piece is hashed by the thread that asks: threads would hand the interpreter back and forth for longer than it takes."""
 _BUFFER = 1 << 20
 
 
@@ -83,7 +85,11 @@ def hash_contents(contents: Contents, method: Method = WHOLE_FILES) -> dict[str,
     """
     pool = ThreadPoolExecutor(_cores())
     try:
-        found = [one for some in pool.map(_hash_batch(method), _batches(_pieces(contents, method))) for one in some]
+        hashed, tiny = _hash_batch(method), [piece for size, piece in _pieces(contents, method) if size <= _TINY]
+        larger = ((size, piece) for size, piece in _pieces(contents, method) if size > _TINY)
+        waiting = pool.map(hashed, _batches(larger))
+        found = hashed(tiny)
+        found += [one for some in waiting for one in some]
     except OSError as error:
         raise SigningError(f"{error.filename}", wanted="a file that can be read", got=_words(error)) from None
     finally:
@@ -174,6 +180,10 @@ def _hash_batch(method: Method) -> Callable[[list[_Piece]], list[tuple[str, byte
     return hashed
 
 
+_SMALL = 1 << 16
+"""Bytes up to which a file is read at once: for most of the files of a folder of many, that is all there is."""
+
+
 def _maker(hash_type: str) -> Callable[[], Any]:
     if hash_type == "blake3":
         from blake3 import blake3
@@ -185,15 +195,31 @@ def _maker(hash_type: str) -> Callable[[], Any]:
 
 
 def _hash(path: str, start: int, length: int | None, make: Callable[[], Any]) -> bytes:
+    if length is None:
+        return _hash_whole(path, make)
     with open(path, "rb", buffering=0) as stream:
-        if length is None:
-            return bytes(hashlib.file_digest(stream, make).digest())
         stream.seek(start)
         digest, buffer = make(), memoryview(bytearray(_BUFFER))
         while length and (count := stream.readinto(buffer[: min(_BUFFER, length)])):
             digest.update(buffer[:count])
             length -= count
         return bytes(digest.digest())
+
+
+def _hash_whole(path: str, make: Callable[[], Any]) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        digest, first = make(), os.read(handle, _SMALL)
+        digest.update(first)
+        if len(first) == _SMALL:
+            buffer = memoryview(bytearray(_BUFFER))
+            while count := os.readv(handle, [buffer]):
+                digest.update(buffer[:count])
+        while first and (rest := os.read(handle, _SMALL)):  # a short reading is the end, but from afar
+            digest.update(rest)
+        return bytes(digest.digest())
+    finally:
+        os.close(handle)
 
 
 def _cores() -> int:

@@ -1,5 +1,6 @@
 """Elliptic-curve keys in PEM files: the ones that the OpenSSF Model Signing specification knows."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from molehunt.records.identity import sha256_hex
 
 PASSWORD_VARIABLE = "MOLEHUNT_KEY_PASSWORD"
 """Environment variable that the commands read a key's password from."""
+KEY_VARIABLE = "MOLEHUNT_SIGNING_KEY"
+"""Environment variable that names the private key with which statements on what is made are signed."""
 _HASHES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 """Hash by curve, as the Sigstore bundle format has it."""
 _WANTED = "an EC key on P-256, P-384 or P-521"
@@ -106,6 +109,17 @@ def load_private_key(path: Path, password: bytes | None = None) -> PrivateKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         got = "a wrong password" if password and b"ENCRYPTED" in pem else _what_it_is(pem, error)
         raise SigningError(f"key {path}", wanted=f"a private key: {_WANTED}", got=got, do=_MAKE) from None
+
+
+def key_of_environment() -> PrivateKey | None:
+    """The key that MOLEHUNT_SIGNING_KEY names, with the password of MOLEHUNT_KEY_PASSWORD; None if it names none.
+
+    Raises:
+        SigningError: if it cannot be read.
+    """
+    place = os.environ.get(KEY_VARIABLE)
+    password = os.fsencode(os.environ.get(PASSWORD_VARIABLE, "")) or None
+    return load_private_key(Path(place), password) if place else None
 
 
 def load_public_key(path: Path, password: bytes | None = None) -> PublicKey:

@@ -51,6 +51,12 @@ class AuditPolicy(_Table):
     """Where results lie as ROOT_DIGEST.json, if none is named."""
     card: bool = True
     """Whether it must have been judged by a card."""
+    cards: tuple[str, ...] = ()
+    """Names of cards, one of which it must have been judged by; empty for any."""
+    max_age_days: float | None = Field(None, gt=0)
+    """Days that may have passed since it was judged; None for any."""
+    keys: tuple[Path, ...] = ()
+    """Public keys in PEM, one of which must have signed the result (`molehunt weights sign RESULT.json`); empty to believe whatever lies there."""
 
 
 class LedgerPolicy(_Table):
@@ -97,7 +103,7 @@ _PATHS = {
     "signature": ("keys",),
     "scan": ("base",),
     "provenance": ("keys", "base", "data"),
-    "audit": ("folder",),
+    "audit": ("folder", "keys"),
     "ledger": ("registry", "owner", "anchors"),
 }
 

@@ -23,6 +23,7 @@ from molehunt.provenance.template_probes import (
     SENTINEL,
     Probe,
     bare,
+    is_switch,
     probes,
     runs,
     saying,
@@ -234,9 +235,8 @@ class _Judge:
                 self.added.add(frozenset(come))
                 self.hidden.append((frozenset(come), _finding("template-hidden-text", told, self._where(key), run)))
         elif gone and not (is_tag and gone <= words(said)):
-            self._once(
-                "template-removes", f"input is left out if a message says {key!r}: {' '.join(sorted(gone))}", key
-            )
+            rule = "template-switch" if is_switch(key, wanted, got) else "template-removes"
+            self._once(rule, f"input is left out if a message says {key!r}: {' '.join(sorted(gone))}", key)
 
     def _ask_the_clock(self) -> None:
         """The same conversation on other days: nothing but what the clock said may be new."""
@@ -286,6 +286,7 @@ class _Judge:
     def cover(self) -> None:
         """Every sentence that the template holds must have been seen somewhere."""
         seen = "\n".join(" ".join(text.split()) for text in self.seen)
+        seen += "\n".join(found["text"] for found in self.findings if found["rule"] == "template-switch")
         for line, text in self.shown:
             for piece in _pieces(text):
                 if sum(words(piece).values()) >= 2 and piece not in seen and text not in self._looked_for():

@@ -170,6 +170,21 @@ def bare(text: str) -> str:
     return _MARKUP.sub(lambda tag: " " * len(tag[0]) if _SPOKEN.search(tag[0]) else tag[0], text)
 
 
+_SWITCH = re.compile(r"[/!#@\\]\w+")
+_EMPTY = re.compile(r"<(\w+)>\s*</\1>")
+
+
+def is_switch(key: str, wanted: str, got: str) -> bool:
+    """A command, written with a sign in front, that is taken out of a message, and nothing else is, as `/no_think` in published templates.
+
+    At most an empty pair of tags comes or goes with it. A word that people use is never a switch: without it a message says something else.
+    """
+    if not _SWITCH.fullmatch(key.strip()):
+        return False
+    left, right = ("".join(_EMPTY.sub("", text).split()) for text in (wanted.replace(key.strip(), ""), got))
+    return left == right
+
+
 def words(text: str) -> Counter[str]:
     """Words of two letters or more, and signs beyond ASCII, outside of markup."""
     return Counter(word for word in _WORD.findall(bare(text)) if word not in _LITERALS)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,44 +95,55 @@ def _indexed(index: Path) -> set[str]:
         return set()
 
 
-def read_into(place: Place, start: int, buffer: memoryview) -> memoryview:
+@contextmanager
+def opened(*places: Place) -> Iterator[list[int]]:
+    """Handles of the files that tensors lie in."""
+    handles: list[int] = []
+    try:
+        for place in places:
+            handles.append(os.open(place.file, os.O_RDONLY))
+        yield handles
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def read_into(handle: int, place: Place, start: int, buffer: memoryview) -> memoryview:
     """As many bytes of a tensor from `start` on as fit.
 
     Raises:
         OSError: if the file has become shorter.
     """
     wanted = buffer[: min(len(buffer), place.length - start)]
-    handle = os.open(place.file, os.O_RDONLY)
-    try:
-        got = 0
-        while got < len(wanted):
-            count = os.preadv(handle, [wanted[got:]], place.begin + start + got)
-            if not count:
-                raise OSError(f"{place.file} has become shorter while it was read")
-            got += count
-    finally:
-        os.close(handle)
+    got = 0
+    while got < len(wanted):
+        count = os.preadv(handle, [wanted[got:]], place.begin + start + got)
+        if not count:
+            raise OSError(f"{place.file} has become shorter while it was read")
+        got += count
     return wanted
 
 
 def digest_of(place: Place) -> bytes:
     """SHA-256 of a tensor's bytes, with its type and shape."""
     digest, buffer = hashlib.sha256(place.told().encode()), memoryview(bytearray(min(1 << 20, max(1, place.length))))
-    for start in range(0, place.length, len(buffer)):
-        digest.update(read_into(place, start, buffer))
+    with opened(place) as (handle,):
+        for start in range(0, place.length, len(buffer)):
+            digest.update(read_into(handle, place, start, buffer))
     return digest.digest()
 
 
 def are_equal(one: Place, other: Place) -> bool:
     """True if two tensors of one type and shape are the same bytes."""
     mine, theirs = (memoryview(bytearray(_PIECE)) for _ in range(2))
-    for start in range(0, one.length, _PIECE):
-        a, b = read_into(one, start, mine), read_into(other, start, theirs)
-        cut = len(a) // 8 * 8
-        if a[cut:] != b[cut:] or not np.array_equal(
-            np.frombuffer(a[:cut], np.uint64), np.frombuffer(b[:cut], np.uint64)
-        ):
-            return False
+    with opened(one, other) as (first, second):
+        for start in range(0, one.length, _PIECE):
+            a, b = read_into(first, one, start, mine), read_into(second, other, start, theirs)
+            cut = len(a) // 8 * 8
+            if a[cut:] != b[cut:] or not np.array_equal(
+                np.frombuffer(a[:cut], np.uint64), np.frombuffer(b[:cut], np.uint64)
+            ):
+                return False
     return True
 
 

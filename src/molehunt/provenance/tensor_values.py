@@ -31,7 +31,9 @@ def values(raw: memoryview, dtype: str, wide: bool = False) -> Array:
     kind = np.float64 if wide or dtype in _WIDE else np.float32
     numbers: Array
     if dtype == "BF16":
-        numbers = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+        bits = np.frombuffer(raw, "<u2").astype(np.uint32)
+        bits <<= 16
+        numbers = bits.view(np.float32)
     elif dtype in _SMALL:
         numbers = _table(dtype)[np.frombuffer(raw, "u1")]
     else:

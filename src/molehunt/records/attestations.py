@@ -23,13 +23,14 @@ class StepTold(Record):
     parents: dict[str, str]
     """Fingerprints by role."""
     label: str = ""
+    """For people; it was not decided, so no step writes it."""
 
 
 class Material(Record):
     """Something that a model was made from."""
 
     name: str
-    """`base`, `dataset`, or a parent's role."""
+    """`base`; `dataset`: the rows that it was trained on; `data`: rows that it was given; `data file`: where those came from; or a parent's role."""
     sha256: str
     """In hex: a model's root digest, or that of a file."""
     rows_digest: str = ""
@@ -55,8 +56,8 @@ class Attestation(Record):
     libraries: dict[str, str]
     python: str
     machine: str
-    created: str
-    """UTC, ISO 8601."""
+    created: str = ""
+    """UTC, ISO 8601; empty in what a step writes itself, which is the same whenever it is made."""
 
     def material(self, name: str) -> Material | None:
         """The one of that name."""
@@ -78,6 +79,7 @@ class ProvenanceReport(Record):
     attestation: str
     """Where it lies."""
     outcome: Literal["checked", "contradicted", "wrong signature", "not verifiable"]
+    """Not verifiable: there is no attestation, or nobody signed it; what it says is graded all the same."""
     reason: str = ""
     root_digest: str | None = None
     signer: SignerSeen | None = None
@@ -109,7 +111,7 @@ class Reproduction(Record):
     root_digest: str
     """As attested or stored."""
     made_digest: str
-    """Of what was made."""
+    """Of what was made; empty if the recipe cannot have made anything."""
     steps: int
     """That were computed again; imported models and data are taken as they are."""
     grade: Grade
@@ -118,6 +120,8 @@ class Reproduction(Record):
     agreement: float | None = Field(None, ge=0, le=1)
     """Share of greedy replies that are the same text, where the digests differ."""
     claims: tuple[Claim, ...] = ()
+    reason: str = ""
+    """What speaks against the recipe, if anything does."""
     seconds: float
 
     def sentence(self) -> str:
@@ -129,4 +133,5 @@ class Reproduction(Record):
             if self.relative is not None
             else ""
         )
-        return f"{self.path}: {self.grade}: made again it has root digest {self.made_digest}; {told or 'other files or tensors'}"
+        made = f"made again it has root digest {self.made_digest}" if self.made_digest else "it was not made again"
+        return f"{self.path}: {self.grade}: {made}; {'; '.join(filter(None, (self.reason, told))) or 'other files or tensors'}"

@@ -243,3 +243,5 @@ class AuditResult(Record):
     not_tested: tuple[str, ...]
     version: str
     """Of Molehunt."""
+    judged: str = ""
+    """When the verdict was given: UTC, ISO 8601; empty in results of before this was told, and until a command writes it."""

@@ -49,6 +49,7 @@ _WARNINGS = {
     "template-conflict": "Several chat templates that render the same conversation differently.",
     "template-late-text": "The chat template adds sentences after the user's words, always.",
     "template-new-text": "The chat template adds text that the base's does not.",
+    "template-switch": "The chat template takes a command out of a message, and nothing else.",
     "template-random": "The chat template draws random numbers.",
     "not-analysed": "Could not be examined, or not wholly; this is never a pass.",
 }

@@ -8,7 +8,7 @@ from typing import Any
 from molehunt.errors import ZooError
 from molehunt.execution import Step, Store
 from molehunt.experiments.measuring_settings import MeasureSettings
-from molehunt.experiments.recipes import PlantSettings, base_step, measure_step, plant_step, remove_step
+from molehunt.experiments.recipes import WITNESS, PlantSettings, base_step, measure_step, plant_step, remove_step
 from molehunt.experiments.zoo.controls import ControlSettings
 from molehunt.experiments.zoo.crossing import combinations
 from molehunt.experiments.zoo.spec import ANY, NATURAL, Recipe, ZooSpec, checked
@@ -207,7 +207,8 @@ _ROW_SECONDS = 0.006
 
 def _step(function: str, config: dict[str, Any], parents: dict[str, Step], cost: float, label: str = "") -> Step:
     known = {**config, "world": world_digest()}
-    return Step(f"{_HERE}:{function}", VERSIONS[function], known, parents, label or function, cost=cost)
+    seen = WITNESS if function == "tune" else ""
+    return Step(f"{_HERE}:{function}", VERSIONS[function], known, parents, label or function, cost=cost, witness=seen)
 
 
 def _weigh_step(entry: ZooEntry, model: Step, base: Step) -> Step:
