@@ -29,6 +29,10 @@ def hunt(
     requests: Annotated[
         int, typer.Option("--requests", min=1, help="Replies to ask for at most: candidates in the order of rank.")
     ] = 2000,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="MODEL", help="A trusted model: what it does too is no trigger."),
+    ] = None,
     since: Annotated[datetime | None, typer.Option("--since", help="Calls from this time on; UTC.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
     level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
@@ -49,7 +53,7 @@ def hunt(
     from molehunt.hunting.mining import MiningSettings
 
     revoking = _revoking(quarantine, key, subject, endpoint)
-    stand = _stand(subject, endpoint, model, key_env, out, requests)
+    stand = _stand(subject, endpoint, model, key_env, out, requests, reference)
     with watching_words("hunt") as tell:
         result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, stand, tell)
     _write(result, out)
@@ -63,7 +67,9 @@ def hunt(
     raise typer.Exit(FOUND if result.confirmed else NOT_EXAMINED if result.incidents else 0)
 
 
-def _stand(subject: Path | None, url: str | None, model: str, key_env: str, out: Path, most: int) -> "Stand | None":
+def _stand(
+    subject: Path | None, url: str | None, model: str, key_env: str, out: Path, most: int, trusted: Path | None
+) -> "Stand | None":
     """Where candidates are replayed, if anywhere."""
     from molehunt.errors import UsageError
     from molehunt.hunting.replaying import ask_endpoint, ask_model
@@ -76,12 +82,14 @@ def _stand(subject: Path | None, url: str | None, model: str, key_env: str, out:
         raise UsageError("--model or --key-env", wanted="--endpoint URL with it", got="none", do="leave it out")
     if url is not None and not model:
         raise UsageError("--endpoint", wanted="--model NAME with it", got="none")
+    if trusted is not None and subject is None and url is None:
+        raise UsageError("--reference", wanted="--subject or --endpoint with it", got="neither")
+    reference = ask_model(trusted) if trusted is not None else None
     if subject is not None:
-        return Stand(ask_model(subject), str(subject), digest=root_digest(subject), most=most)
+        return Stand(ask_model(subject), str(subject), root_digest(subject), most=most, reference=reference)
     if url is not None:
-        return Stand(
-            ask_endpoint(url, model, key_env, out / "replay.jsonl"), f"{model} at {url}", name=model, most=most
-        )
+        asked = ask_endpoint(url, model, key_env, out / "replay.jsonl")
+        return Stand(asked, f"{model} at {url}", name=model, most=most, reference=reference)
     return None
 
 

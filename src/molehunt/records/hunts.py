@@ -106,8 +106,10 @@ class Replay(Record):
     """Suspect calls as they were."""
     near_misses: dict[str, Estimate] = Field(default_factory=dict)
     """Other forms of the condition."""
+    reference: Estimate | None = None
+    """The same conversations with the condition put in, of a model that is trusted."""
     confirmed: bool = False
-    """The interval with the condition lies wholly above the one without."""
+    """The interval with the condition lies wholly above the one without, and above the reference's if one was asked."""
 
 
 class Found(Record):
