@@ -116,9 +116,10 @@ def _conjoined(
     second = _second(rows, evidence, looked, label, settings)
     if second is None:
         return hit, where
-    condition, hash_, inside = second
+    condition, hash_, inside, tried = second
     kept = np.intersect1d(where, _holding(rows, where, hash_)) if len(looked) < len(where) else inside
     p, counts = evidence.log10_p(kept, label)
+    p = min(0.0, p + math.log10(tried))  # the best of so many
     if counts.rate_with < 1.5 * share or p > hit.log10_p / 2:
         return hit, where
     also = tuple(one for one in hit.also if one != condition)
@@ -138,8 +139,8 @@ def _some(rng: np.random.Generator, rows: Ints) -> Ints:
 
 def _second(
     rows: Rows, evidence: Evidence, looked: Ints, label: str, settings: MiningSettings
-) -> tuple[Condition, np.uint64, Ints] | None:
-    """(condition, its hash, rows with it) of the best further condition within some rows; None if none is sure."""
+) -> tuple[Condition, np.uint64, Ints, int] | None:
+    """(condition, its hash, rows with it, conditions tried) of the best further condition within some rows; None if none is sure."""
     flags = evidence.facts.labels[label][looked]
     hashes, places = _conditions(rows, looked)
     found, inverse = np.unique(hashes, return_inverse=True)
@@ -154,9 +155,10 @@ def _second(
     good = [one for one in near.tolist() if int(found[one]) in names]
     best = min(good, key=lambda one: (*_plainness(names[int(found[one])]), -f1[one]))
     inside = looked[np.unique(places[inverse == best])]
-    line = math.log10(settings.level / max(1, int((everyone >= settings.least_sources).sum())))
+    tried = max(1, int((everyone >= settings.least_sources).sum()))
+    line = math.log10(settings.level / tried)
     table = (int(both[best]), int(flags.sum()), int(everyone[best]), len(looked))
-    return (names[int(found[best])], found[best], inside) if fisher_log10(table) <= line else None
+    return (names[int(found[best])], found[best], inside, tried) if fisher_log10(table) <= line else None
 
 
 def _conditions(rows: Rows, numbers: Ints) -> tuple[U64, Ints]:
