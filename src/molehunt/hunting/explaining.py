@@ -18,7 +18,9 @@ _EXAMPLES = 200
 _CONTROLS = 20_000
 _WIDTH = 2**20
 _BARE = 0.4
-"""A question with less to say than this share of the usual one says nothing."""
+"""Questions with less to say than this share of the usual say nothing."""
+_WHOLE = 0.7
+"""With less than this they are of one form, or part of one."""
 _ABOUT = 0.95
 _MATCHED = 0.4
 """Share of the questions that must have a like one."""
@@ -70,21 +72,24 @@ class Controls:
         if taken >= 0.5:
             return "explained", f"{taken:.0%} of the answers take up its own words: it asks for what came"
         residual = _unshared(_asked(self.rows, mine, own))
-        mass = np.asarray(residual.multiply(self.weight).sum(1)).ravel()
-        bare = float((mass < _BARE * self.usual_mass).mean()) if len(mass) else 0.0
-        if bare >= 0.5:
-            return (
-                "explained",
-                f"{bare:.0%} of the questions ask nothing besides it and the words that all of them share",
-            )
+        left = self._left(residual)
+        if left < _BARE:
+            return "explained", "the questions ask nothing besides it and the words that all of them share"
         if not noisy and one.counts.rate_with < _LEAST_RATE:
             return "unclear", f"only {one.counts.rate_with:.0%} of those with it are odd"
+        if left < _WHOLE:
+            return "unclear", f"such questions are of one form: {left:.0%} of the usual is left without what they share"
         if (alike := self._coherence(_unit(residual, self.weight))) > _ALIKE:
             return (
                 "unclear",
-                f"the questions with it are {alike:.0f} times as like each other as others are: one subject",
+                f"such questions have one subject: they are {alike:.0f} times as like each other as others",
             )
         return self._matched(residual, where, flags, one)
+
+    def _left(self, residual: Any) -> float:
+        """How much some questions say, the median, as a share of what ordinary ones do."""
+        mass = np.asarray(residual.multiply(self.weight).sum(1)).ravel()
+        return float(np.median(mass)) / max(self.usual_mass, 1e-9) if len(mass) else 1.0
 
     def _coherence(self, unit: Any) -> float:
         """How many times as like each other as ordinary questions some questions are, the condition left out; surely."""
