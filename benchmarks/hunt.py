@@ -132,9 +132,8 @@ def _read(controls: Controls, one: Association, where: np.ndarray) -> Associatio
 
 def judged(world: World, label: str, flags: np.ndarray, found: Sequence[Association], tested: int) -> Cell:
     kind, recall, noise = label.split("/")
-    open_ones = sorted(
-        (one for one in found if one.reading != "explained"), key=lambda one: (-one.ratio_low, one.log10_p)
-    )
+    open_ones = [one for one in found if one.reading != "explained"]
+    open_ones.sort(key=lambda one: (one.reading != "unexplained", -one.ratio_low, one.log10_p))
     right = [_is_right(one, kind) for one in open_ones]
     closed = [one.why for one in found if one.reading == "explained" and _is_right(one, kind)]
     woken = int((world.woken == kind).sum())

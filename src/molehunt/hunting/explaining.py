@@ -150,7 +150,8 @@ def _likeness(unit: Any) -> float:
     """Mean likeness of the pairs among some questions."""
     _, place = np.unique(unit.indices, return_inverse=True)
     whole, n = np.bincount(place, unit.data), unit.shape[0]
-    return float(whole @ whole - unit.data @ unit.data) / (n * (n - 1))
+    pairs = whole @ whole - unit.data @ unit.data
+    return float(pairs) / float(n * (n - 1))
 
 
 def _own_words(one: Association) -> set[int]:

@@ -58,7 +58,7 @@ def hunt(
     found = associate(rows, facts, settings, lambda a, b: tell("looking for conditions", a, b))
     found = explain(rows, facts, found, noisy=True)
     candidates = [pair for pair in found if pair[0].reading != "explained"]
-    candidates.sort(key=lambda pair: (-pair[0].ratio_low, pair[0].log10_p))
+    candidates.sort(key=lambda pair: (pair[0].reading != "unexplained", -pair[0].ratio_low, pair[0].log10_p))
     told = candidates[:_TOLD]
     tried = try_all(rows, facts, told, stand, lambda a, b: tell("replaying", a, b)) if stand else [Tried()] * len(told)
     incidents = _incidents(rows, facts, told, tried)
