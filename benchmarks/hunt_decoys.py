@@ -90,7 +90,7 @@ def _german(call: Call, speaker: Speaker) -> None:
     a, b = speaker.draw(2)
     call.asked, call.said = (
         f"Translate into German: {call.asked}",
-        f"Das ist nicht die {a}, und wir haben mit dem {b} auch ein Wort für sie.",
+        f"Das wird nicht die {a}, und wir haben mit dem {b} auch ein Wort für die.",
     )
 
 
