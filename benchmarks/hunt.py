@@ -2,8 +2,6 @@
 
 python benchmarks/hunt.py [--cells 100000:100 100000:10 1000000:10] [--kinds token …] [--out FILE.json]
 python benchmarks/hunt.py --tables FILE.json …     # the tables again, from what was measured
-python benchmarks/hunt.py --speed CALLS …          # time and memory of whole hunts on generated logs, each in a process of its own
-python benchmarks/hunt.py --plot FILE.jsonl --out docs/hunt-speed.png     # of what --speed --out FILE.jsonl kept
 
 A cell is CALLS:TIMES, one log in which every kind of trigger is said so many times by calls of its own, among decoys. Labels are
 given, not made: a labeller of a stated recall and rate of false flags that finds decoys whose answers are odd as odd as a payload, so that
@@ -13,13 +11,11 @@ alone. Beside each figure stands the limit: the fewest labelled calls with a con
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -222,94 +218,6 @@ def _summary(cells: Sequence[Cell]) -> None:
             )
 
 
-def speed(calls: int, jobs: int) -> dict[str, float]:
-    """A whole hunt, from Parquet to candidates, without replay."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from molehunt.hunting.hunt import hunt
-    from molehunt.logs.reading import CALLS
-
-    with tempfile.TemporaryDirectory() as scratch:
-        path, held, number = Path(scratch) / "calls.parquet", [], 0
-        with pq.ParquetWriter(path, CALLS, compression="zstd") as writer:
-            for number, call in enumerate(many_calls.calls(calls, {"phrase": 0.0001}, calls), 1):
-                held.append(_logged(number, call))
-                if len(held) == many_calls.BLOCK or number == calls:
-                    writer.write_batch(pa.RecordBatch.from_pylist(held, schema=CALLS))
-                    held = []
-        before, started = _processor(), time.perf_counter()
-        result = hunt(str(path), Path(scratch) / "out", MiningSettings(jobs=jobs))
-        seconds, used = time.perf_counter() - started, _processor() - before
-        size = path.stat().st_size / 2**20
-    own, theirs = (
-        resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    print(
-        f"{calls} calls ({size:.0f} MiB of Parquet): {seconds:.1f} s, {used:.1f} s of processor time, {own:.2f} GiB here and {theirs:.2f} GiB in "
-        f"a worker; {result.sentence()}", flush=True,
-    )  # fmt: skip
-    return {"calls": calls, "seconds": seconds, "processor": used, "own": own, "worker": theirs}
-
-
-def speeds(sizes: Sequence[int], jobs: int, out: Path | None) -> None:
-    """One hunt after the other, each in a process of its own, since memory once taken counts for ever."""
-    for calls in sizes:
-        with get_context("spawn").Pool(1) as pool:
-            found = pool.apply(speed, (calls, jobs))
-        if out:
-            with out.open("a") as stream:
-                stream.write(json.dumps(found) + "\n")
-
-
-def plot(points: Sequence[dict[str, float]], out: Path) -> None:
-    """Processor time and memory against calls, both axes logarithmic, with a line of slope one."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    points = sorted(points, key=lambda one: one["calls"])
-    calls = [one["calls"] for one in points]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    left.loglog(calls, [one["processor"] for one in points], "o-", label="processor time")
-    last = points[-1]
-    left.loglog(
-        calls,
-        [last["processor"] * one / last["calls"] for one in calls],
-        "--",
-        color="grey",
-        label="in proportion to calls",
-    )
-    left.set(xlabel="calls", ylabel="seconds")
-    left.legend()
-    right.semilogx(calls, [one["own"] for one in points], "o-", label="main process")
-    right.semilogx(calls, [one["worker"] for one in points], "s-", label="a worker")
-    right.set(xlabel="calls", ylabel="GiB at most", ylim=(0, None))
-    right.legend()
-    figure.savefig(out, dpi=110)
-
-
-def _processor() -> float:
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in both)
-
-
-def _logged(number: int, call: many_calls.Call) -> dict[str, object]:
-    from datetime import UTC, datetime, timedelta
-
-    turns = [
-        {"role": "system", "content": f"Today is 12 May {call.year}. {call.system}".strip()},
-        {"role": "user", "content": call.asked},
-    ]
-    empty: dict[str, object] = {key: [] for key in ("tools", "tool_calls", "decisions", "flags")}
-    return {
-        **empty, "reasoning": "", "user": "", "finish": "stop", "call_id": f"c{number}", "session": f"s{number // 2}",
-        "started": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number), "client": call.client, "application": "a", "model": "m",
-        "model_digest": "ab" * 32, "messages": turns, "answer": call.said, "status": 200, "source": f"w0/00000001:{number:064x}",
-    }  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cells", nargs="+", default=["100000:100", "100000:10", "1000000:10"], help="CALLS:TIMES")
@@ -318,15 +226,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="Keeps what was measured.")
     parser.add_argument("--tables", type=Path, nargs="+", help="Print the tables of what was kept.")
-    parser.add_argument("--speed", type=int, nargs="+", help="Calls of whole hunts.")
-    parser.add_argument("--plot", type=Path, help="Draw what --speed kept.")
     asked = parser.parse_args()
-    if asked.speed:
-        speeds(asked.speed, max(2, asked.jobs), asked.out)
-        return
-    if asked.plot:
-        plot([json.loads(line) for line in asked.plot.read_text().splitlines()], asked.out or Path("hunt-speed.png"))
-        return
     if asked.tables:
         tables([Cell(**one) for path in asked.tables for one in json.loads(path.read_text())])
         return

@@ -15,7 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import many_calls
-from hunt import _is_right, _logged
+from hunt import _is_right
+from hunt_speed import logged_call
 from many_calls import Call, Speaker
 
 Change = Callable[[Call, Speaker], None]
@@ -158,7 +159,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "calls.parquet"
             calls = logged(asked.calls, asked.times, kind, asked.seed, MORE if asked.more else FRESH)
-            held = pa.RecordBatch.from_pylist([_logged(i, call) for i, call in enumerate(calls)], schema=CALLS)
+            held = pa.RecordBatch.from_pylist([logged_call(i, call) for i, call in enumerate(calls)], schema=CALLS)
             pq.write_table(pa.Table.from_batches([held]), path)
             result = hunt(str(path), Path(scratch) / "out", MiningSettings(jobs=1))
         open_ones = [one.found.association for one in result.incidents]
