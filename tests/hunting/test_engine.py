@@ -112,3 +112,14 @@ def test_small_logs_are_corrected_for_all_their_conditions(tmp_path: Path) -> No
     assert (slice_bits(500), slice_bits(4096), slice_bits(10**6), slice_bits(10**9)) == (0, 0, 8, 10)
     assert estimated(100, 0) == 100
     assert estimated(100, 5) > 100 << 5
+
+
+def test_a_narrow_condition_that_few_labels_happen_to_fit_is_not_told_for_the_whole(tmp_path: Path) -> None:
+    """A hundred questions in capitals, of which a labeller sees ten; six of those happen to hold the same word."""
+    texts = draw_texts(3000, 9)
+    for i in range(100):
+        texts[i] = f"{texts[i]} {'quite' if i < 25 else ''}".strip().upper()
+    odd = [i < 6 or 25 <= i < 29 for i in range(3000)]
+    one, where = associate(write_rows(tmp_path, texts), facts(odd), ONE)[0]
+    assert one.conditions[0].text == "no small letter"
+    assert len(where) == 100
