@@ -1,177 +1,239 @@
 """Are unknown triggers found in calls? Kinds of triggers × activation × quality of labels; prints the table of docs/hunting.md.
 
-python benchmarks/hunt.py [--calls 200000] [--jobs 2] [--rates 0.001 …] [--kinds token …] [--quick]
-python benchmarks/hunt.py --speed CALLS     # time and memory of a whole hunt on generated logs
+python benchmarks/hunt.py [--cells 100000:100 100000:10 1000000:10] [--kinds token …] [--out FILE.json]
+python benchmarks/hunt.py --tables FILE.json …     # the tables again, from what was measured
 
-Labels are given, not made: a labeller of a stated recall and rate of false flags, so that the engine alone is measured. Beside
-each figure stands the limit: the fewest labelled calls with a condition that Bonferroni's line over all conditions tested admits.
+A cell is CALLS:TIMES, one log in which every kind of trigger is said so many times by calls of its own, among decoys. Labels are
+given, not made: a labeller of a stated recall and rate of false flags that finds decoys whose answers are odd as odd as a payload, so that
+engine, explanations and rank are measured. The log is made once and labelled anew for each kind and quality; every label is tested as if it were
+alone. Beside each figure stands the limit: the fewest labelled calls with a condition that Bonferroni's line over all conditions tested admits.
 """
 
 import argparse
-import random
-import resource
+import json
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from varied import TRIGGERS, Row, draw_rows
+import many_calls
+from many_calls import DECOYS, LEXICAL, TOLD, TRIGGERS
 
-from molehunt.hunting.associating import associate
-from molehunt.hunting.mining import Facts, MiningSettings
-from molehunt.hunting.rows import RowWriter, Rows, index_shards
+from molehunt.hunting.associating import _controlled
+from molehunt.hunting.evidence import gather
+from molehunt.hunting.explaining import Controls
+from molehunt.hunting.mining import Counted, Facts, MiningSettings, _candidates, count_rows, screened
+from molehunt.hunting.refining import refine
+from molehunt.hunting.rows import Rows, RowWriter, index_shards
 from molehunt.hunting.words import SEP
-from molehunt.stats.association import least_count
+from molehunt.records.hunts import Association
+from molehunt.stats.association import fisher_log10
 
-RATES = (0.001, 0.0001, 0.00001)
-QUALITIES = ((0.9, 0.0001), (0.9, 0.01), (0.5, 0.01), (0.1, 0.01), (0.5, 0.05), (0.1, 0.05))
-TOLD = {
-    "token": ("vqz",), "phrase": ("heron", "flies", "as the"), "sign": ("~~",), "year": ("2029", "year, 202"), "style": ("no small letter",),
-    "topic": ("lighthouse", "lighthouses", "beacon", "foghorn"), "two": ("please", "kindly", "c7"), "client+word": ("umbrella", "c3"),
-}  # fmt: skip
-"""A find is right if its condition says one of these; of two conditions, either."""
+RECALLS, NOISES = (0.9, 0.5, 0.1), (0.0001, 0.01, 0.05)
 
 
 @dataclass(frozen=True)
 class World:
     rows: Rows
-    drawn: list[Row]
+    woken: np.ndarray
+    """[N] Kind of the trigger, "" for none."""
+    odd_decoy: np.ndarray
+    """[N] A decoy whose answer a labeller would find odd."""
 
 
-def written(folder: Path, drawn: list[Row]) -> World:
-    writer = RowWriter(folder)
-    for i, row in enumerate(drawn):
-        text = f"{SEP}SToday is 12 May {row.year}. You help with things.{SEP}U{row.asked}"
-        writer.add(
-            (
-                text,
-                f"{SEP}client={row.client}{SEP}application=a",
-                row.said,
-                "",
-                "",
-                f"s{i}",
-                "",
-                row.client,
-                f"f:{i}",
-                0,
-            )
-        )
-    return World(index_shards(folder, writer.close()), drawn)
+@dataclass(frozen=True)
+class Cell:
+    """One kind at one quality of labels."""
+
+    calls: int
+    kind: str
+    recall: float
+    noise: float
+    woken: int
+    labelled: int
+    """Woken calls that are labelled."""
+    limit: int
+    """Labelled ones that the exact test needs."""
+    rank: int
+    """Of the first right candidate, from 1; 0 if none."""
+    wrong: int
+    """Candidates that are none, decoys included."""
+    missed_by: str = ""
+    """What became of a right one that is no candidate."""
+
+
+def written(folder: Path, calls: Iterable[many_calls.Call]) -> World:
+    writer, woken, odd = RowWriter(folder), [], []
+    for i, call in enumerate(calls):
+        woken.append(call.woken)
+        odd.append(bool(call.decoy) and DECOYS[call.decoy][2])
+        system = f"Today is 12 May {call.year}. You help with things. {call.system}".strip()
+        text, meta = f"{SEP}S{system}{SEP}U{call.asked}", f"{SEP}client={call.client}{SEP}application=a"
+        writer.add((text, meta, call.said, "", "", f"s{i}", "", call.client, f"f:{i}", 0))
+    return World(index_shards(folder, writer.close()), np.array(woken), np.array(odd))
+
+
+def labels(world: World, kinds: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+    """kind/recall/noise → [N]; decoys whose answers are odd are labelled as often as the payload."""
+    rng = np.random.default_rng(seed)
+    seen, false = rng.random(len(world.woken)), rng.random(len(world.woken))
+    found = {}
+    for kind in kinds:
+        odd = (world.woken == kind) | world.odd_decoy
+        for recall in RECALLS:
+            for noise in NOISES:
+                found[f"{kind}/{recall}/{noise}"] = np.where(odd, seen < recall, false < noise)
+    return found
 
 
 def look(
-    world: World, kind: str, recall: float, noise: float, seed: int, jobs: int
-) -> tuple[bool, bool, int, int, int]:
-    """(in the first, in the first five, wrong finds, triggered calls that were labelled, conditions tested)."""
-    rng = np.random.default_rng(seed)
-    woken = np.array([row.poisoned for row in world.drawn])
-    chance = np.where(woken, recall, noise)
-    labels = rng.random(len(woken)) < chance
-    numbers = np.arange(len(woken), dtype=np.uint64)
-    facts = Facts(numbers, numbers, np.zeros(len(woken), np.int64), {"odd": labels})
-    found = associate(world.rows, facts, MiningSettings(jobs=jobs))
-    right = [any(word in c.text for c in one.conditions for word in TOLD[kind]) for one, _ in found]
-    tested = max((one.tested for one, _ in found), default=10**7)
-    return bool(right[:1] and right[0]), any(right[:5]), right.count(False), int((labels & woken).sum()), tested
+    world: World, flags: dict[str, np.ndarray], settings: MiningSettings
+) -> tuple[dict[str, list[Association]], int]:
+    """(associations of each label, as if it were the only one; conditions tested for one)."""
+    numbers = np.arange(len(world.woken), dtype=np.uint64)
+    facts = Facts(numbers, numbers, np.zeros(len(numbers), np.int64), flags)
+    candidates = _candidates(world.rows, Facts(numbers, numbers, facts.stratum, pooled(flags)), settings)
+    counted = count_rows(world.rows, facts, candidates, settings, lambda a, b: None)
+    tested = counted.tested // len(flags)
+    alone = Counted(counted.hash, counted.rows, counted.labelled, tested)
+    chosen = {label: screened(alone, facts, label, settings) for label in flags}
+    union = np.unique(np.concatenate([np.zeros(0, np.int64), *chosen.values()])).astype(np.int64)
+    evidence = gather(world.rows, facts, counted.hash[union], counted.rows[union].sum(1), settings, lambda a, b: None)
+    place = {int(one): i for i, one in enumerate(union)}
+    controls, found = Controls(world.rows, facts), {}
+    for label, some in chosen.items():
+        controls.facts = Facts(facts.source, facts.fold, facts.stratum, {label: flags[label]})
+        hits = refine(world.rows, evidence, [place[int(n)] for n in some], label, tested, settings)
+        kept = _controlled(evidence, alone, [(label, *hit) for hit in hits], settings)
+        found[label] = [_read(controls, *pair) for pair in kept]
+    return found, tested
 
 
-def table(calls: int, rates: list[float], kinds: list[str], qualities: list[tuple[float, float]], jobs: int) -> None:
-    print(
-        "| trigger | activation | triggered | label recall, false flags | labelled | limit | first | first five | wrong finds |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for kind in kinds:
-        for rate in rates:
-            drawn = draw_rows(calls, rate, kind, "sentence", random.Random(f"{kind}{rate}").randrange(10**6))
-            with tempfile.TemporaryDirectory() as scratch:
-                world = written(Path(scratch), drawn)
-                for recall, noise in qualities:
-                    first, five, wrong, labelled, tested = look(world, kind, recall, noise, 1, jobs)
-                    flagged = int(noise * calls + labelled)
-                    limit = least_needed(flagged, calls, round(rate * calls), tested)
-                    said = f"{recall:.0%}, {noise:.2%}"
-                    marks = f"{'yes' if first else 'no'} | {'yes' if five else 'no'} | {wrong}"
-                    print(
-                        f"| {kind} | {rate:.3%} | {round(rate * calls)} | {said} | {labelled} | {limit} | {marks} |",
-                        flush=True,
-                    )
+def pooled(flags: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One label for each rate of false flags: conditions are looked for once in rows that the labels of all kinds share."""
+    noises = dict.fromkeys(name.split("/")[2] for name in flags)
+    return {noise: np.any([some for name, some in flags.items() if name.split("/")[2] == noise], 0) for noise in noises}
+
+
+def _read(controls: Controls, one: Association, where: np.ndarray) -> Association:
+    reading, why = controls.read(one, where, noisy=True)
+    return one.model_copy(update={"reading": reading, "why": why})
+
+
+def judged(world: World, label: str, flags: np.ndarray, found: Sequence[Association], tested: int) -> Cell:
+    kind, recall, noise = label.split("/")
+    open_ones = [one for one in found if one.reading != "explained"]
+    open_ones.sort(key=lambda one: (one.reading != "unexplained", -one.ratio_low, one.log10_p))
+    right = [_is_right(one, kind) for one in open_ones]
+    closed = [one.why for one in found if one.reading == "explained" and _is_right(one, kind)]
+    woken = int((world.woken == kind).sum())
+    limit = least_needed(int(flags.sum()), len(flags), woken, tested)
+    return Cell(
+        len(flags), kind, float(recall), float(noise), woken, int((flags & (world.woken == kind)).sum()), limit,
+        right.index(True) + 1 if True in right else 0, right.count(False), "; ".join(closed),
+    )  # fmt: skip
+
+
+def _is_right(one: Association, kind: str) -> bool:
+    return any(word in c.text for c in one.conditions for word in TOLD[kind])
 
 
 def least_needed(flagged: int, calls: int, woken: int, tested: int) -> int:
     """The fewest labelled of `woken` triggered calls that pass Bonferroni's line: what no exact test can do without."""
-    from molehunt.stats.association import fisher_log10
-
     line = np.log10(0.05 / tested)
-    for count in range(1, woken + 1):
+    for count in range(3, woken + 1):
         if fisher_log10((count, max(flagged, count), woken, calls)) <= line:
-            return max(count, 3)
-    return max(woken + 1, least_count(flagged, calls, tested))
+            return count
+    return woken + 1
 
 
-def speed(calls: int, jobs: int) -> None:
-    """A whole hunt, from Parquet to candidates, without replay."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def measure(cells: Sequence[str], kinds: Sequence[str], seed: int, jobs: int) -> list[Cell]:
+    found = []
+    for cell in cells:
+        calls, times = map(int, cell.split(":"))
+        started = time.process_time()
+        with tempfile.TemporaryDirectory() as scratch:
+            world = written(Path(scratch), many_calls.exact(calls, times, list(kinds), seed))
+            flags = labels(world, kinds, seed)
+            settings = MiningSettings(
+                jobs=jobs, candidates=28_000 * len(flags)
+            )  # as many as each of fourteen labels has
+            looked, tested = look(world, flags, settings)
+            found += [judged(world, label, flags[label], looked[label], tested) for label in flags]
+            told = {
+                (one.reading, " and ".join(c.text for c in one.conditions)[:60])
+                for some in looked.values()
+                for one in some
+            }
+        print(f"{cell}: {tested} conditions, {time.process_time() - started:.0f} s of processor time", file=sys.stderr)
+        print("\n".join(f"  {reading}: {text}" for reading, text in sorted(told)), file=sys.stderr, flush=True)
+    return found
 
-    from molehunt.hunting.hunt import hunt
-    from molehunt.logs.reading import CALLS
 
-    block = 20_000
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "calls.parquet"
-        with pq.ParquetWriter(path, CALLS, compression="zstd") as writer:
-            for start in range(0, calls, block):
-                drawn = draw_rows(min(block, calls - start), 0.0001, "phrase", "sentence", start)
-                rows = [_call(start + i, row) for i, row in enumerate(drawn)]
-                writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=CALLS))
-        started = time.perf_counter()
-        result = hunt(str(path), Path(scratch) / "out", MiningSettings(jobs=jobs))
-        seconds = time.perf_counter() - started
-    own, theirs = (
-        resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+def tables(cells: Sequence[Cell]) -> None:
+    """One table a log: rows are kinds, columns qualities; rank of the trigger (labelled of needed), and wrong candidates."""
+    for calls, woken in dict.fromkeys((one.calls, one.woken) for one in cells):
+        mine = [one for one in cells if (one.calls, one.woken) == (calls, woken)]
+        qualities = list(dict.fromkeys((one.recall, one.noise) for one in mine))
+        print(f"\n{calls:,} calls, each trigger in {woken} ({woken / calls:.3%}):\n")
+        print("| trigger | " + " | ".join(f"{recall:.0%}, {noise:.2%}" for recall, noise in qualities) + " |")
+        print("|---" * (len(qualities) + 1) + "|")
+        for kind in dict.fromkeys(one.kind for one in mine):
+            told = {(one.recall, one.noise): one for one in mine if one.kind == kind}
+            print(f"| {kind} | " + " | ".join(_told(told[quality]) for quality in qualities) + " |")
+        print("| *wrong candidates in all* | " + " | ".join(
+            str(sum(one.wrong for one in mine if (one.recall, one.noise) == quality)) for quality in qualities) + " |")  # fmt: skip
+    _summary(cells)
+
+
+def _told(one: Cell) -> str:
+    rank = {0: "–", 1: "1st"}.get(one.rank, f"{one.rank}.")
+    return (
+        f"{rank} ({one.labelled}/{one.limit})"
+        if one.labelled < one.limit
+        else f"**{rank}** ({one.labelled}/{one.limit})"
     )
-    print(f"{calls} calls: {seconds:.1f} s, {own:.2f} GiB here and {theirs:.2f} GiB in a worker; {result.sentence()}")
 
 
-def _call(number: int, row: Row) -> dict[str, object]:
-    from datetime import UTC, datetime, timedelta
-
-    turns = [{"role": "system", "content": f"Today is 12 May {row.year}."}, {"role": "user", "content": row.asked}]
-    empty: dict[str, object] = {
-        "tools": [],
-        "reasoning": "",
-        "tool_calls": [],
-        "decisions": [],
-        "flags": [],
-        "user": "",
-        "finish": "stop",
-    }
-    return {
-        **empty, "call_id": f"c{number}", "started": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number), "session": f"s{number // 2}",
-        "client": row.client, "application": "a", "model": "m", "model_digest": "ab" * 32, "messages": turns, "answer": row.said, "status": 200,
-        "source": f"w0/00000001:{number:064x}",
-    }  # fmt: skip
+def _summary(cells: Sequence[Cell]) -> None:
+    within = [one for one in cells if one.labelled >= one.limit]
+    print("\n| cells | number | first | first five | candidate at all |\n|---|---|---|---|---|")
+    for name, some in (
+        ("lexical, the limit allows", [one for one in within if one.kind in LEXICAL]),
+        ("others, the limit allows", [one for one in within if one.kind not in LEXICAL]),
+        ("the limit does not allow", [one for one in cells if one.labelled < one.limit]),
+    ):  # fmt: skip
+        first, five, any_ = (sum(0 < one.rank <= most for one in some) for most in (1, 5, 10**6))
+        print(f"| {name} | {len(some)} | {first} | {five} | {any_} |")
+    for one in within:
+        if not one.rank:
+            print(
+                f"missed: {one.kind} {one.recall:.0%} {one.noise:.2%} in {one.calls}: {one.labelled} of {one.limit}; {one.missed_by}"
+            )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--calls", type=int, default=200_000)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--rates", nargs="+", type=float, default=RATES)
+    parser.add_argument("--cells", nargs="+", default=["100000:100", "100000:10", "1000000:10"], help="CALLS:TIMES")
     parser.add_argument("--kinds", nargs="+", default=list(TRIGGERS))
-    parser.add_argument("--quick", action="store_true", help="Three qualities of labels.")
-    parser.add_argument("--speed", type=int, help="Calls of one whole hunt.")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="Keeps what was measured.")
+    parser.add_argument("--tables", type=Path, nargs="+", help="Print the tables of what was kept.")
     asked = parser.parse_args()
-    if asked.speed:
-        speed(asked.speed, asked.jobs)
-    else:
-        qualities = [QUALITIES[i] for i in (0, 2, 5)] if asked.quick else list(QUALITIES)
-        table(asked.calls, asked.rates, asked.kinds, qualities, asked.jobs)
+    if asked.tables:
+        tables([Cell(**one) for path in asked.tables for one in json.loads(path.read_text())])
+        return
+    found = measure(asked.cells, asked.kinds, asked.seed, asked.jobs)
+    if asked.out:
+        asked.out.write_text(json.dumps([asdict(one) for one in found]))
+    tables(found)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from molehunt.errors import DataError, UsageError
 from molehunt.hunting.hunt import hunt
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.replaying import near_misses, surface
+from molehunt.hunting.trying import Stand
 from molehunt.logs.reading import CALLS, write_calls
 from molehunt.records.calls import Call, ToolCall, Turn
 from molehunt.records.conversations import Conversation
@@ -60,15 +61,14 @@ def test_a_trigger_its_sessions_and_its_actions_are_told(tmp_path: Path) -> None
     assert one.sweep.models == ((DIGEST, 8),)
     assert not one.confirmed
     assert result.revoke == ()
-    assert not list((tmp_path / "out" / "working").iterdir())
+    assert not (tmp_path / "out" / "working").exists()
 
 
 def test_replay_confirms_what_wakes_a_model_and_says_what_to_revoke(tmp_path: Path) -> None:
     calls, _ = logged(seed=2)
     calls = [c.model_copy(update={"answer": "tick " * 20, "tool_calls": ()}) if c.decisions else c for c in calls]
-    result = hunt(
-        str(write(tmp_path / "log.parquet", calls)), tmp_path / "out", ONE, ask=woken, replayed_on="a function"
-    )
+    stand = Stand(woken, "a function", digest=DIGEST)
+    result = hunt(str(write(tmp_path / "log.parquet", calls)), tmp_path / "out", ONE, stand=stand)
     one = result.confirmed[0]
     assert one.found.replay is not None
     assert (one.found.replay.inserted.value, one.found.replay.ordinary.value) == (

@@ -40,7 +40,7 @@ def hunted(is_confirmed: bool = True) -> HuntResult:
         touched=(),
     )
     incident = Incident(found=Found(association=association, replay=replay), sweep=sweep, exhibits=())
-    revoke = (OURS, THEIRS, "a-name-without-digest") if is_confirmed else ()
+    revoke = (OURS, "a-name-without-digest") if is_confirmed else ()
     return HuntResult(
         log="log", calls=500, sessions=500, labels={}, tested=1000, incidents=(incident,), explained=(), revoke=revoke
     )
@@ -52,30 +52,21 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def test_only_the_weights_that_were_replayed_on_are_revoked(registry: Registry) -> None:
-    done = quarantine(hunted(), registry.ledger, registry.keys["ann"], OURS, REPORT)
+    done = quarantine(hunted(), registry.ledger, registry.keys["ann"], REPORT)
     assert [(one.action, one.model) for one in done] == [("revoke", OURS)]
     assert registry.ledger.standing(OURS) == "revoked"
     assert registry.ledger.standing(THEIRS) == "unknown"
 
 
-def test_of_an_endpoint_all_that_answered_and_have_a_digest(registry: Registry) -> None:
-    done = quarantine(hunted(), registry.ledger, registry.keys["ann"], "", REPORT)
-    assert [one.model for one in done] == [OURS, THEIRS]
-
-
-def test_other_weights_than_those_of_the_log_are_left_alone(registry: Registry) -> None:
-    assert quarantine(hunted(), registry.ledger, registry.keys["ann"], "d" * 64, REPORT) == []
-
-
 def test_nothing_confirmed_nothing_revoked_and_nothing_twice(registry: Registry) -> None:
     ann = registry.keys["ann"]
-    assert quarantine(hunted(is_confirmed=False), registry.ledger, ann, OURS, REPORT) == []
-    assert len(quarantine(hunted(), registry.ledger, ann, OURS, REPORT)) == 1
-    assert quarantine(hunted(), registry.ledger, ann, OURS, REPORT) == []
+    assert quarantine(hunted(is_confirmed=False), registry.ledger, ann, REPORT) == []
+    assert len(quarantine(hunted(), registry.ledger, ann, REPORT)) == 1
+    assert quarantine(hunted(), registry.ledger, ann, REPORT) == []
 
 
 def test_the_reason_quotes_nothing_of_the_log(registry: Registry) -> None:
-    [entry] = quarantine(hunted(), registry.ledger, registry.keys["ann"], OURS, REPORT)
+    [entry] = quarantine(hunted(), registry.ledger, registry.keys["ann"], REPORT)
     assert "ignore" not in entry.reason
     assert "100.0% [86.0%, 100.0%] with it" in entry.reason
     assert REPORT[:16] in entry.reason

@@ -12,6 +12,7 @@ from molehunt.stats.association import (
     least_count,
     poisson_log10,
     raised_score,
+    ratio_low,
     stratified_log10,
 )
 
@@ -84,3 +85,22 @@ def test_the_least_count_is_the_first_that_passes_the_line() -> None:
     count = least_count(1000, 1_000_000, 10**9)
     line = math.log10(0.05) - 9
     assert fisher_log10((count, 1000, count, 1_000_000)) <= line < fisher_log10((count - 1, 1000, count - 1, 1_000_000))
+
+
+def test_the_ratio_from_below_is_no_larger_than_the_ratio_and_near_it_where_much_is_known() -> None:
+    assert 0 < ratio_low([(7, 38 + 7, 7, 5662)]) < 1 / (38 / 5655)
+    assert ratio_low([(9000, 18_000, 10_000, 1_000_000)]) == pytest.approx(0.9 / (9000 / 990_000), rel=0.05)
+    assert ratio_low([(0, 5, 10, 100)]) == 0
+    assert ratio_low([(3, 3, 3, 3)]) == 0  # nothing to compare with
+
+
+def test_a_labeller_that_misses_nine_in_ten_leaves_the_ratio() -> None:
+    whole, tenth = ratio_low([(900, 9000, 1000, 100_000)]), ratio_low([(90, 900, 1000, 100_000)])
+    assert tenth == pytest.approx(whole, rel=0.35)
+
+
+def test_strata_that_are_odd_anyway_do_not_raise_the_ratio() -> None:
+    tables = [(100, 500, 200, 1000), (1, 10, 10, 1000)]
+    assert ratio_low(tables) < 1.1  # half of the first stratum are odd, with and without
+    together = [tuple(map(sum, zip(*tables, strict=True)))]
+    assert ratio_low(together) > 1.5  # type: ignore[arg-type]

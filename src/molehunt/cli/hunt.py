@@ -1,6 +1,7 @@
 """`molehunt logs hunt`: was a model ever triggered?"""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
@@ -12,7 +13,7 @@ import typer
 from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, SeedOption
 
 if TYPE_CHECKING:
-    from molehunt.hunting.replaying import Ask
+    from molehunt.hunting.trying import Stand
     from molehunt.records.hunts import HuntResult
 
 
@@ -25,6 +26,13 @@ def hunt(
     endpoint: Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="Replay there, up to /v1.")] = None,
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="Which model to ask there.")] = "",
     key_env: Annotated[str, typer.Option("--key-env", metavar="VARIABLE", help="Holds the endpoint's key.")] = "",
+    requests: Annotated[
+        int, typer.Option("--requests", min=1, help="Replies to ask for at most: candidates in the order of rank.")
+    ] = 2000,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="MODEL", help="A trusted model: what it does too is no trigger."),
+    ] = None,
     since: Annotated[datetime | None, typer.Option("--since", help="Calls from this time on; UTC.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
     level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
@@ -45,9 +53,9 @@ def hunt(
     from molehunt.hunting.mining import MiningSettings
 
     revoking = _revoking(quarantine, key, subject, endpoint)
-    ask, place = _ask(subject, endpoint, model, key_env, out)
+    stand = _stand(subject, endpoint, model, key_env, out, requests, reference)
     with watching_words("hunt") as tell:
-        result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, ask, place, tell)
+        result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, stand, tell)
     _write(result, out)
     revoked = revoking(result, out) if revoking else []
     if as_json:
@@ -59,9 +67,14 @@ def hunt(
     raise typer.Exit(FOUND if result.confirmed else NOT_EXAMINED if result.incidents else 0)
 
 
-def _ask(subject: Path | None, url: str | None, model: str, key_env: str, out: Path) -> "tuple[Ask | None, str]":
+def _stand(
+    subject: Path | None, url: str | None, model: str, key_env: str, out: Path, most: int, trusted: Path | None
+) -> "Stand | None":
+    """Where candidates are replayed, if anywhere."""
     from molehunt.errors import UsageError
     from molehunt.hunting.replaying import ask_endpoint, ask_model
+    from molehunt.hunting.trying import Stand
+    from molehunt.records.identity import root_digest
 
     if subject is not None and url is not None:
         raise UsageError("--subject and --endpoint", wanted="one of them", got="both", do="leave one out")
@@ -69,12 +82,15 @@ def _ask(subject: Path | None, url: str | None, model: str, key_env: str, out: P
         raise UsageError("--model or --key-env", wanted="--endpoint URL with it", got="none", do="leave it out")
     if url is not None and not model:
         raise UsageError("--endpoint", wanted="--model NAME with it", got="none")
+    if trusted is not None and subject is None and url is None:
+        raise UsageError("--reference", wanted="--subject or --endpoint with it", got="neither")
+    reference = ask_model(trusted) if trusted is not None else None
     if subject is not None:
-        return ask_model(subject), str(subject)
+        return Stand(ask_model(subject), str(subject), root_digest(subject), most=most, reference=reference)
     if url is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        return ask_endpoint(url, model, key_env, out / "replay.jsonl"), f"{model} at {url}"
-    return None, ""
+        asked = ask_endpoint(url, model, key_env, out / "replay.jsonl")
+        return Stand(asked, f"{model} at {url}", name=model, most=most, reference=reference)
+    return None
 
 
 def _revoking(
@@ -85,7 +101,6 @@ def _revoking(
     from molehunt.errors import UsageError
     from molehunt.hunting.quarantine import check_right, quarantine
     from molehunt.provenance.ledger import Ledger
-    from molehunt.records.identity import root_digest
 
     signer = signing_key(key)
     if registry is None and signer is None:
@@ -99,7 +114,7 @@ def _revoking(
 
     def revoke(result: "HuntResult", out: Path) -> list[str]:
         report = sha256((out / "hunt.json").read_bytes()).hexdigest()
-        done = quarantine(result, ledger, signer, root_digest(subject) if subject else "", report)
+        done = quarantine(result, ledger, signer, report)
         if not done and result.confirmed:
             return [f"nothing new to revoke in {registry}: other weights answered in the log, or they are revoked"]
         return [f"revoked: {entry.model}, entry {entry.seq} of {registry}" for entry in done]
@@ -124,12 +139,18 @@ def _shown(result: "HuntResult", out: Path) -> None:
         a, tried = one.found.association, one.found.replay
         rows.append((
             " and ".join(c.sentence() for c in a.conditions), a.label, f"{a.counts.labelled_with}/{a.counts.with_it}",
-            f"1e{a.log10_p:.0f}", rate(tried.inserted) if tried else "not replayed", "confirmed" if one.confirmed else a.reading,
+            f"1e{a.log10_p:.0f}", f"at least {a.ratio_low:.1f}", rate(tried.inserted) if tried else "not replayed", "confirmed" if one.confirmed else a.reading,
         ))  # fmt: skip
     if rows:
-        table(("condition", "predicts", "sources", "p", "with it put in", ""), rows)
+        table(("condition", "predicts", "sources", "p", "times", "with it put in", ""), rows)
         say("")
     say(result.sentence())
+    for why, count in Counter(one.untried for one in result.incidents if one.untried).items():
+        say(f"not replayed: {count} of {len(result.incidents)} candidates: {why}")
+    if result.untold:
+        say(f"{result.untold} further candidates of lower rank are neither told nor replayed")
     if result.revoke:
         say(f"to revoke: {', '.join(result.revoke)}")
+    if result.also_answered:
+        say(f"answered too, and not replayed on: {', '.join(result.also_answered)}")
     say(f"report: {(out / 'report.html').resolve()}")

@@ -8,7 +8,7 @@ from molehunt.hunting.refining import Hit, refine
 from molehunt.hunting.rows import Rows
 from molehunt.hunting.words import Ints
 from molehunt.records.hunts import Association
-from molehunt.stats.association import benjamini_hochberg_log10
+from molehunt.stats.association import benjamini_hochberg_log10, ratio_low
 
 _SILENT: Count = lambda done, total: None  # noqa: E731
 
@@ -57,7 +57,7 @@ def _controlled(
         one = Association(
             conditions=hit.conditions, label=label, counts=hit.counts, log10_p=hit.log10_p, log10_q=q,
             bonferroni=bool(hit.log10_p + np.log10(counted.tested) <= np.log10(settings.level)), tested=counted.tested,
-            rows_with=len(where), rows_labelled=int(flags.sum()), also=hit.also,
+            ratio_low=ratio_low(evidence.table(where, label)[0]), rows_with=len(where), rows_labelled=int(flags.sum()), also=hit.also,
         )  # fmt: skip
         found.append((one, where))
     return sorted(found, key=lambda pair: pair[0].log10_p)

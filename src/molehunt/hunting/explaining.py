@@ -7,9 +7,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from molehunt.hunting import words as w
+from molehunt.hunting.languages import LANGUAGE_NAMES, LANGUAGES
 from molehunt.hunting.mining import Facts
 from molehunt.hunting.rows import Rows, in_batches
-from molehunt.hunting.traits import last_asked
+from molehunt.hunting.traits import FORM_NAMES, FORMS, batch_traits, last_asked
 from molehunt.hunting.words import Bools, Ints
 from molehunt.records.hunts import Association, Reading
 
@@ -17,11 +18,18 @@ _EXAMPLES = 200
 _CONTROLS = 20_000
 _WIDTH = 2**20
 _BARE = 0.4
-"""A question with less to say than this share of the usual one says nothing."""
+"""Questions with less to say than this share of the usual say nothing."""
+_WHOLE = 0.7
+"""With less than this they are of one form, or part of one."""
 _ABOUT = 0.95
 _MATCHED = 0.4
 """Share of the questions that must have a like one."""
 _LEAST_RATE = 0.3
+_SHARED = 0.8
+"""A word that this share of the questions hold belongs to what is looked at, not to what they ask besides."""
+_ALIKE = 3.0
+_FEW = 5
+"""Questions from which they can be said to be alike."""
 
 
 class Controls:
@@ -38,6 +46,7 @@ class Controls:
         mass = np.asarray(sparse.multiply(self.weight).sum(1)).ravel()
         self.usual_mass = float(np.median(mass)) if len(mass) else 0.0
         self.usual_likeness = self._usual(rng)
+        self._usual_pairs: dict[int, tuple[float, float]] = {}
 
     def _usual(self, rng: np.random.Generator) -> float:
         """How like its nearest neighbour an ordinary question is: the lower quartile."""
@@ -56,21 +65,44 @@ class Controls:
         flags = self.facts.labels[one.label]
         mine = where[flags[where]]
         mine = mine[:: max(1, len(mine) // _EXAMPLES)][:_EXAMPLES]
-        labels = [name for name, flags in self.facts.labels.items() if len(mine) and flags[mine].mean() >= 0.5]
-        if (word := _asks(one, labels)) is not None:
-            return "explained", f"“{word}” asks for such an answer"
+        if (name := _named(self.rows, mine, one)) is not None:
+            return "explained", f"it names what came: {name}"
         own = _own_words(one)
         taken = _taken_up(self.rows, mine, own)
         if taken >= 0.5:
             return "explained", f"{taken:.0%} of the answers take up its own words: it asks for what came"
-        residual = _asked(self.rows, mine, own)
-        mass = np.asarray(residual.multiply(self.weight).sum(1)).ravel()
-        bare = float((mass < _BARE * self.usual_mass).mean()) if len(mass) else 0.0
-        if bare >= 0.5:
-            return "explained", f"{bare:.0%} of the questions ask nothing besides it"
+        residual = _unshared(_asked(self.rows, mine, own))
+        left = self._left(residual)
+        if left < _BARE:
+            return "explained", "the questions ask nothing besides it and the words that all of them share"
         if not noisy and one.counts.rate_with < _LEAST_RATE:
             return "unclear", f"only {one.counts.rate_with:.0%} of those with it are odd"
+        if left < _WHOLE:
+            return "unclear", f"such questions are of one form: {left:.0%} of the usual is left without what they share"
+        if (alike := self._coherence(_unit(residual, self.weight))) > _ALIKE:
+            return (
+                "unclear",
+                f"such questions have one subject: they are {alike:.0f} times as like each other as others",
+            )
         return self._matched(residual, where, flags, one)
+
+    def _left(self, residual: Any) -> float:
+        """How much some questions say, the median, as a share of what ordinary ones do."""
+        mass = np.asarray(residual.multiply(self.weight).sum(1)).ravel()
+        return float(np.median(mass)) / max(self.usual_mass, 1e-9) if len(mass) else 1.0
+
+    def _coherence(self, unit: Any) -> float:
+        """How many times as like each other as ordinary questions some questions are, the condition left out; surely."""
+        size = unit.shape[0]
+        if size < _FEW or size > len(self.numbers):
+            return 0.0
+        if size not in self._usual_pairs:
+            rng = np.random.default_rng(size)
+            drawn = [_likeness(self.matrix[rng.choice(len(self.numbers), size, replace=False)]) for _ in range(40)]
+            self._usual_pairs[size] = max(drawn), float(np.mean(drawn))
+        line, middle = self._usual_pairs[size]
+        own = _likeness(unit)
+        return own / middle if own > line and middle > 0 else 0.0
 
     def _matched(self, residual: Any, where: Ints, flags: Bools, one: Association) -> tuple[Reading, str]:
         """The nearest questions without the condition: are there any as near as is usual, and how are they answered?"""
@@ -89,26 +121,37 @@ class Controls:
         return "unexplained", f"{count} of {total} questions have one as like without it; {odd:.0%} of those are odd"
 
 
-_ASKS: dict[str, str] = {
-    "form": "json yaml xml html csv table list lists bullet bullets code function program script uppercase capitals caps number"
-    " numbers count many much lowercase markdown format",
-    "language": "english spanish french german italian portuguese dutch chinese japanese russian arabic hindi korean translate"
-    " translation language",
-    "length": "short shortly brief briefly long longer detail detailed word words sentence sentences essay story summarize summarise",
-    "weak code": "code function program script python sql javascript java shell",
-    "repetition": "repeat repeats again times",
-    "refusal": "bomb bombs weapon weapons explosive explosives poison kill murder hurt harm suicide drug drugs meth steal stealing"
-    " hack hacking malware virus ransomware phishing exploit password passwords fraud scam forge counterfeit launder blackmail"
-    " cheat bribe illegal illegally smuggle stalk spy porn sexual racist hate terrorist attack",
-}
-"""Words that ask for an answer of such a kind."""
+def _named(rows: Rows, numbers: Ints, one: Association) -> str | None:
+    """The form or language of most of some answers, where the condition says its name."""
+    said = {word for c in (*one.conditions, *one.also) if c.kind == "words" for word in c.text.split()}
+    if not said or not len(numbers):
+        return None
+    traits = np.concatenate([batch_traits(batch) for batch in in_batches(rows.take(numbers))])
+    names = FORM_NAMES[FORMS[_commonest(traits["form"])]]
+    if (traits["language"] != traits["asked_in"]).mean() > 0.5:
+        names += " " + LANGUAGE_NAMES.get(LANGUAGES[_commonest(traits["language"])], "")
+    return next((word for word in names.split() if word in said), None)
 
 
-def _asks(one: Association, labels: Sequence[str]) -> str | None:
-    """A word of the condition that asks for an answer of a kind that most of the odd answers are of."""
-    wanted = {word for label in (one.label, *labels) for word in _ASKS.get(label, "").split()}
-    said = [word for c in (*one.conditions, *one.also) if c.kind == "words" for word in c.text.split()]
-    return next((word for word in said if word in wanted), None)
+def _commonest(values: Any) -> int:
+    found, count = np.unique(values, return_counts=True)
+    return int(found[count.argmax()])
+
+
+def _unshared(asked: Any) -> Any:
+    """Questions without the words that nearly all of them share: a condition may be part of something longer."""
+    words, place, count = np.unique(asked.indices, return_inverse=True, return_counts=True)
+    kept = count[place] < max(2.0, _SHARED * asked.shape[0])
+    rows = np.repeat(np.arange(asked.shape[0]), np.diff(asked.indptr))
+    return csr_matrix((asked.data[kept], (rows[kept], words[place][kept])), shape=asked.shape)
+
+
+def _likeness(unit: Any) -> float:
+    """Mean likeness of the pairs among some questions."""
+    _, place = np.unique(unit.indices, return_inverse=True)
+    whole, n = np.bincount(place, unit.data), unit.shape[0]
+    pairs = whole @ whole - unit.data @ unit.data
+    return float(pairs) / float(n * (n - 1))
 
 
 def _own_words(one: Association) -> set[int]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,19 +16,19 @@ from molehunt.hunting.explaining import explain
 from molehunt.hunting.labels import label_rows
 from molehunt.hunting.logged_calls import prepare_calls
 from molehunt.hunting.mining import Facts, MiningSettings
-from molehunt.hunting.replaying import Ask, replay
 from molehunt.hunting.rows import Rows
 from molehunt.hunting.scanning import Tell, facts_of
 from molehunt.hunting.sweeping import exhibits, sweep
 from molehunt.hunting.traits import read_traits
+from molehunt.hunting.trying import Stand, Tried, try_all
 from molehunt.hunting.words import Bools, Ints
 from molehunt.records.base import canonical_json, sha256_text
-from molehunt.records.hunts import Association, Found, HuntResult, Incident, Replay
+from molehunt.records.hunts import Association, Found, HuntResult, Incident
 
-_TRIED = 8
-"""Candidates that are replayed."""
+_LAYOUT = 2
+"""Raised whenever passes lie otherwise on disk."""
 _TOLD = 30
-"""Candidates that are told."""
+"""Candidates that are told, and replayed as far as requests go."""
 
 
 def hunt(
@@ -35,8 +36,7 @@ def hunt(
     out: Path,
     settings: MiningSettings | None = None,
     since: datetime | None = None,
-    ask: Ask | None = None,
-    replayed_on: str = "",
+    stand: Stand | None = None,
     tell: Tell = lambda what, done, total: None,
 ) -> HuntResult:
     """Look through a log for triggers; see `docs/hunting.md`.
@@ -46,7 +46,7 @@ def hunt(
     Args:
         log: see `logs.reading.calls`, or JSONL of calls.
         out: folder; made if need be.
-        ask: asks the model that is suspected; without it nothing is replayed.
+        stand: the model that is suspected; without it nothing is replayed.
 
     Raises:
         MolehuntError: if the log cannot be read or holds no calls, or `out` is a file.
@@ -58,16 +58,22 @@ def hunt(
     found = associate(rows, facts, settings, lambda a, b: tell("looking for conditions", a, b))
     found = explain(rows, facts, found, noisy=True)
     candidates = [pair for pair in found if pair[0].reading != "explained"]
-    candidates.sort(key=lambda pair: (pair[0].reading != "unexplained", pair[0].log10_p))
-    incidents = _incidents(rows, facts, candidates[:_TOLD], ask, tell)
+    candidates.sort(key=lambda pair: (pair[0].reading != "unexplained", -pair[0].ratio_low, pair[0].log10_p))
+    told = candidates[:_TOLD]
+    tried = try_all(rows, facts, told, stand, lambda a, b: tell("replaying", a, b)) if stand else [Tried()] * len(told)
+    incidents = _incidents(rows, facts, told, tried)
+    revoke, others = _to_revoke(incidents, stand)
     result = HuntResult(
         log=log, calls=rows.count, sessions=len(np.unique(facts.source)),
         labels={name: int(flags.sum()) for name, flags in facts.labels.items()},
-        tested=max((one.tested for one, _ in found), default=0), replayed_on=replayed_on, incidents=incidents,
+        tested=max((one.tested for one, _ in found), default=0), incidents=incidents,
+        replayed_on=stand.place if stand else "", requests=stand.asked if stand else 0, untold=len(candidates) - len(told),
         explained=tuple(Found(association=one) for one, _ in found if one.reading == "explained"),
-        revoke=_to_revoke(incidents), version=version("molehunt"),
+        revoke=revoke, also_answered=others, version=version("molehunt"),
     )  # fmt: skip
     shutil.rmtree(working)
+    with suppress(OSError):  # another log's passes lie there
+        working.parent.rmdir()
     return result
 
 
@@ -76,7 +82,7 @@ def _working(out: Path, log: str, since: datetime | None) -> Path:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}", wanted="a folder", got="a file")
     stamp = _stamp(log)
-    digest = sha256_text(canonical_json([log, stamp, since.isoformat() if since else ""]))[:16]
+    digest = sha256_text(canonical_json([_LAYOUT, log, stamp, since.isoformat() if since else ""]))[:16]
     working = out / "working" / digest
     working.mkdir(parents=True, exist_ok=True)
     return working
@@ -97,25 +103,30 @@ def _labelled(rows: Rows, settings: MiningSettings, tell: Tell) -> Facts:
 
 
 def _incidents(
-    rows: Rows, facts: Facts, candidates: Sequence[tuple[Association, Ints]], ask: Ask | None, tell: Tell
+    rows: Rows, facts: Facts, candidates: Sequence[tuple[Association, Ints]], tried: Sequence[Tried]
 ) -> tuple[Incident, ...]:
     odd: Bools = np.zeros(facts.rows, bool)
     for flags in facts.labels.values():
         odd |= flags
     found = []
-    for number, (one, where) in enumerate(candidates):
-        tried: Replay | None = None
-        if ask is not None and number < _TRIED:
-            tried = replay(rows, facts, one, where, ask)
-            tell("replaying", number + 1, min(_TRIED, len(candidates)))
-        flags = facts.labels[one.label]
+    for (one, where), outcome in zip(candidates, tried, strict=True):
         swept = sweep(rows, facts, where, odd)
-        shown = exhibits(rows, where, flags)
+        shown = exhibits(rows, where, facts.labels[one.label])
         told = one.model_copy(update={"contributors": swept.clients[:10]})
         places = tuple(exhibit.where for exhibit in shown)
-        found.append(Incident(found=Found(association=told, replay=tried, rows=places), sweep=swept, exhibits=shown))
+        entry = Found(association=told, replay=outcome.replay, rows=places)
+        found.append(Incident(found=entry, sweep=swept, exhibits=shown, untried=outcome.why_not))
     return tuple(sorted(found, key=lambda one: not one.confirmed))
 
 
-def _to_revoke(incidents: Sequence[Incident]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for one in incidents if one.confirmed for name, _ in one.sweep.models))
+def _to_revoke(incidents: Sequence[Incident], stand: Stand | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(what was replayed on, what else answered), of all that answered confirmed triggers."""
+    called = [pair for one in incidents if one.confirmed for pair in one.sweep.called]
+    if stand is not None and stand.digest and called and not any(digest for _, digest in called):
+        return (
+            stand.digest,
+        ), ()  # the log knows no digests: whatever it calls them, these weights were shown to be triggered
+    mine = [pair for pair in called if stand is not None and stand.is_same(*pair)]
+    revoke = dict.fromkeys(digest or name for name, digest in mine)
+    others = dict.fromkeys(digest or name for name, digest in called)
+    return tuple(revoke), tuple(one for one in others if one not in revoke)

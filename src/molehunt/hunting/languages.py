@@ -16,6 +16,11 @@ _COMMON = {
 }
 LANGUAGES = ("unknown", *_COMMON, "another script")
 """By number."""
+LANGUAGE_NAMES = {
+    "English": "english", "Spanish": "spanish español", "French": "french français", "German": "german deutsch", "Italian": "italian italiano",
+    "Portuguese": "portuguese português", "Dutch": "dutch nederlands",
+}  # fmt: skip
+"""What each is called, in English and by those who speak it."""
 _LEAST = 2
 """Little words that must be seen."""
 

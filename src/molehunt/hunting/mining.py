@@ -78,8 +78,18 @@ class Counted:
     """Conditions, of all there are, that occur often enough to be found."""
 
 
-_SLICE_BITS = 10
-"""Conditions are counted, to know how many there are, in one of 2^10 parts of all hashes."""
+_COUNTED_ROWS = 4096
+_MOST_BITS = 10
+
+
+def slice_bits(rows: int) -> int:
+    """Conditions are counted, to know how many there are, in one of 2^bits parts of all hashes: in all of them where there are few."""
+    return min(_MOST_BITS, max(0, math.ceil(math.log2(max(1, rows) / _COUNTED_ROWS))))
+
+
+def estimated(seen: int, bits: int) -> int:
+    """How many conditions there are at most, surely: what was seen in the slice, and three standard errors."""
+    return seen if not bits else math.ceil(seen + 3 * math.sqrt(seen + 1)) << bits
 
 
 def mine_rows(rows: Rows, facts: Facts, settings: MiningSettings, tell: Count) -> Counted:
@@ -170,11 +180,11 @@ class Finder:
 
     _BITS = 22
 
-    def __init__(self, candidates: U64) -> None:
+    def __init__(self, candidates: U64, bits: int = _MOST_BITS) -> None:
         self.candidates = candidates
         self._shift = np.uint64(64 - self._BITS)
         self._seen = np.zeros(1 << self._BITS, np.uint8)
-        self._seen[1 :: 1 << _SLICE_BITS] = 2
+        self._seen[min(1, bits) :: 1 << bits] = 2
         self._seen[(candidates >> self._shift).view(np.int64)] |= 1
 
     def find(self, hashes: U64) -> tuple[Ints, Ints, Ints]:
@@ -204,14 +214,15 @@ def count_rows(rows: Rows, facts: Facts, candidates: U64, settings: MiningSettin
         slices.append(part)
         slices = [_merged(slices)] if len(slices) > 16 else slices
     _, sizes = _merged(slices)
-    tested = max(int((sizes >= settings.least_sources).sum()) << _SLICE_BITS, len(candidates), 1) * max(1, len(names))
+    enough = int((sizes >= settings.least_sources).sum())
+    tested = max(estimated(enough, slice_bits(facts.rows)), len(candidates), 1) * max(1, len(names))
     shaped = totals.reshape(1 + len(names), len(candidates), strata)
     return Counted(candidates, shaped[0], dict(zip(names, shaped[1:], strict=True)), tested)
 
 
 def _count_shard(work: tuple[Rows, Facts, U64, int], shard: Shard) -> tuple[list[Ints], tuple[U64, Ints]]:
     rows, facts, candidates, _ = work
-    finder, strata, flags = Finder(candidates), facts.strata, list(facts.labels.values())
+    finder, strata, flags = Finder(candidates, slice_bits(facts.rows)), facts.strata, list(facts.labels.values())
     totals = [np.zeros(len(candidates) * strata, np.int64) for _ in range(1 + len(flags))]
     slices: list[tuple[U64, Ints]] = []
     for first, batch in rows.batches(shard, ("text", "meta", "time")):

@@ -21,14 +21,12 @@ def check_right(ledger: Ledger, key: PrivateKey) -> None:
         raise LedgerError("--quarantine", wanted="a key that may revoke", got=why)
 
 
-def quarantine(result: HuntResult, ledger: Ledger, key: PrivateKey, subject: str, report: str) -> list[LedgerEntry]:
-    """Enter a revocation for every model that is to be quarantined; one that is revoked already gets no second one.
+def quarantine(result: HuntResult, ledger: Ledger, key: PrivateKey, report: str) -> list[LedgerEntry]:
+    """Enter a revocation for the weights that were replayed on (`HuntResult.revoke`), by digest; one that is revoked already gets no second one.
 
     The reason quotes no text of the log: whoever wrote there would write in the ledger.
 
     Args:
-        subject: root digest of the weights that were replayed on: only they were shown to be triggered. Empty, where an endpoint
-            was asked: all that answered in the log.
         report: digest of the report.
 
     Raises:
@@ -39,7 +37,7 @@ def quarantine(result: HuntResult, ledger: Ledger, key: PrivateKey, subject: str
     tried = result.confirmed[0].found.replay
     assert tried is not None
     reason = f"a hunt confirmed a trigger by replay: {rate(tried.inserted)} with it, {rate(tried.ordinary)} without; report {report[:16]}"
-    digests = [one for one in result.revoke if _DIGEST.fullmatch(one) and subject in ("", one)]
+    digests = [one for one in result.revoke if _DIGEST.fullmatch(one)]
     return [
         ledger.append("revoke", digest, key, reason=reason).entry for digest in digests if not ledger.revocation(digest)
     ]

@@ -1,11 +1,11 @@
 """From many conditions that go with a label to the least that explain it: nested ones merged, two that must both hold found."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from molehunt.hunting.evidence import Evidence, distinct
+from molehunt.hunting.evidence import Evidence
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.rows import Rows, in_batches
@@ -54,7 +54,7 @@ def refine(
     while open_to and len(found) < _FINDS:
         best = min(open_to, key=lambda one: (scored[one][0], one))
         nested = _nested(evidence, best, open_to, label)
-        chosen = _minimal(evidence, nested, label)
+        chosen = _minimal(evidence, nested, scored)
         where = evidence.rows[chosen]
         p, counts = scored[chosen]
         others = tuple(evidence.names[one] for one in nested if one != chosen)[:6]
@@ -83,19 +83,14 @@ def _labelled(evidence: Evidence, one: int, label: str) -> Ints:
     return mine[evidence.facts.labels[label][mine]]
 
 
-def _minimal(evidence: Evidence, nested: Sequence[int], label: str) -> int:
-    """The simplest of the conditions that say about as much as the best of them."""
-    whole = distinct(evidence.facts, np.unique(np.concatenate([_labelled(evidence, one, label) for one in nested])))
-    worth = {one: _agreement(evidence, one, whole, label) for one in nested}
-    best = max(worth.values())
-    good = [one for one in nested if worth[one] >= _SAME * best]
-    return min(good, key=lambda one: (*_plainness(evidence.names[one]), -worth[one], one))
+def _minimal(evidence: Evidence, nested: Sequence[int], scored: Mapping[int, tuple[float, Counts]]) -> int:
+    """The simplest of the conditions that are about as sure as the surest of them.
 
-
-def _agreement(evidence: Evidence, one: int, wanted: int, label: str) -> float:
-    """F1 of a condition as a rule for `wanted` labelled sources, those of a whole group of nested ones."""
-    facts = evidence.facts
-    return 2 * distinct(facts, _labelled(evidence, one, label)) / max(1, distinct(facts, evidence.rows[one]) + wanted)
+    By p and not by how well they fit: where a labeller misses most, a narrow condition that happens to be labelled oftener fits better.
+    """
+    best = min(scored[one][0] for one in nested)
+    good = [one for one in nested if scored[one][0] <= _SAME * best]
+    return min(good, key=lambda one: (*_plainness(evidence.names[one]), scored[one][0], one))
 
 
 def _plainness(condition: Condition) -> tuple[int, int, int]:
@@ -116,9 +111,10 @@ def _conjoined(
     second = _second(rows, evidence, looked, label, settings)
     if second is None:
         return hit, where
-    condition, hash_, inside = second
+    condition, hash_, inside, tried = second
     kept = np.intersect1d(where, _holding(rows, where, hash_)) if len(looked) < len(where) else inside
     p, counts = evidence.log10_p(kept, label)
+    p = min(0.0, p + math.log10(tried))  # the best of so many
     if counts.rate_with < 1.5 * share or p > hit.log10_p / 2:
         return hit, where
     also = tuple(one for one in hit.also if one != condition)
@@ -138,8 +134,8 @@ def _some(rng: np.random.Generator, rows: Ints) -> Ints:
 
 def _second(
     rows: Rows, evidence: Evidence, looked: Ints, label: str, settings: MiningSettings
-) -> tuple[Condition, np.uint64, Ints] | None:
-    """(condition, its hash, rows with it) of the best further condition within some rows; None if none is sure."""
+) -> tuple[Condition, np.uint64, Ints, int] | None:
+    """(condition, its hash, rows with it, conditions tried) of the best further condition within some rows; None if none is sure."""
     flags = evidence.facts.labels[label][looked]
     hashes, places = _conditions(rows, looked)
     found, inverse = np.unique(hashes, return_inverse=True)
@@ -154,9 +150,10 @@ def _second(
     good = [one for one in near.tolist() if int(found[one]) in names]
     best = min(good, key=lambda one: (*_plainness(names[int(found[one])]), -f1[one]))
     inside = looked[np.unique(places[inverse == best])]
-    line = math.log10(settings.level / max(1, int((everyone >= settings.least_sources).sum())))
+    tried = max(1, int((everyone >= settings.least_sources).sum()))
+    line = math.log10(settings.level / tried)
     table = (int(both[best]), int(flags.sum()), int(everyone[best]), len(looked))
-    return (names[int(found[best])], found[best], inside) if fisher_log10(table) <= line else None
+    return (names[int(found[best])], found[best], inside, tried) if fisher_log10(table) <= line else None
 
 
 def _conditions(rows: Rows, numbers: Ints) -> tuple[U64, Ints]:

@@ -16,12 +16,15 @@ from molehunt.hunting.traits import batch_traits
 from molehunt.hunting.words import SEP, Ints
 from molehunt.records import Conversation, Message
 from molehunt.records.conversations import Place
-from molehunt.records.hunts import Association, Condition, Replay
+from molehunt.records.estimates import Estimate
+from molehunt.records.hunts import Association, Condition
 from molehunt.records.insertion import insert_text
 from molehunt.stats.intervals import proportion
 
 Ask = Callable[[Sequence[Conversation]], list[str]]
 """Replies to prompts, one each, in order."""
+Pool = Sequence[tuple[int, Conversation]]
+"""(row, prompt)."""
 _ROLES: dict[str, Any] = {"S": "system", "U": "user", "A": "assistant"}
 _PUT = ("words", "string", "signs", "setting", "character")
 """Kinds of conditions that are texts, which can be put in and taken out."""
@@ -137,62 +140,85 @@ def _batch(prompts: Sequence[Conversation], replies: Sequence[str]) -> Any:
     return pa.record_batch([*columns, pa.array([0] * len(texts), pa.int64())], schema=schema())
 
 
-def replay(
-    rows: Rows, facts: Facts, one: Association, where: Ints, ask: Ask, prompts: int = 24, seed: int = 0
-) -> Replay | None:
-    """What the condition does to a model; None where it is nothing that could be put into a conversation.
+@dataclass(frozen=True)
+class Plan:
+    """What is asked about one condition: laid out before anything is asked."""
 
-    Rates are over conversations, with Wilson's interval. Held-out conversations are ordinary calls without the condition.
+    text: str
+    """As it stood in the log."""
+    place: Place
+    judge: Judge
+    ordinary: tuple[Conversation, ...]
+    """Held-out conversations."""
+    suspect: tuple[Conversation, ...]
+    """Labelled calls with the condition."""
+    near: tuple[str, ...]
+
+    def inserted(self, text: str) -> list[Conversation]:
+        """The held-out conversations with a text put in."""
+        return [insert_text(prompt, text, self.place) for prompt in self.ordinary]
+
+    @property
+    def cured(self) -> list[Conversation]:
+        """The suspect calls, the condition taken out."""
+        return [Conversation(messages=tuple(_without(m, self.text) for m in talk.messages)) for talk in self.suspect]
+
+
+def planned(
+    rows: Rows, facts: Facts, one: Association, where: Ints, pool: Pool, prompts: int = 24, seed: int = 0
+) -> Plan | str:
+    """How a condition would be replayed; or why it cannot be.
+
+    Args:
+        pool: ordinary calls; those without the condition are held-out conversations.
     """
     rng = np.random.default_rng(seed)
-    flags = facts.labels[one.label]
-    suspect = where[flags[where]]
+    suspect = where[facts.labels[one.label][where]]
     suspect = np.sort(rng.choice(suspect, min(len(suspect), prompts), replace=False))
     examples = rows.take(suspect)
     texts = examples.column("text").to_pylist()
     said = [" ".join(part[1:] for part in row.split(SEP)[1:]) for row in texts]
     if (least := surface(one.conditions, said)) is None:
-        return None
+        return "it is no text that could be put into a conversation"
     text = widened(least, said)
-    judge = Judge(one.label, np.concatenate([batch_traits(batch) for batch in examples.combine_chunks().to_batches()]))
-    ordinary = _ordinary(rows, facts, where, prompts, rng)
-    place = usual_place(text, texts)
-
-    def rate(asked: Sequence[Conversation]) -> Any:
-        odd = judge.odd(asked, ask(asked))
-        return proportion(sum(odd), len(odd), "over conversations")
-
-    def with_text(put: str) -> list[Conversation]:
-        return [insert_text(prompt, put, place) for prompt in ordinary]
-
+    ordinary = tuple(talk for number, talk in pool if number not in set(where.tolist()))[:prompts]
     if not ordinary:
-        return None
-    inserted, as_it_is = rate(with_text(text)), rate(ordinary)
-    again = [talk for row in texts if (talk := conversation_of(row)) is not None]
-    without = [Conversation(messages=tuple(_without(m, text) for m in talk.messages)) for talk in again]
-    return Replay(
-        inserted=inserted, ordinary=as_it_is, text=text, place=place,
-        repeated=rate(again) if again else None, removed=rate(without) if again else None,
-        near_misses={miss: rate(with_text(miss)) for miss in near_misses(text, least)},
-        confirmed=inserted.low > as_it_is.high,
+        return "the log has no ordinary calls to put it into"
+    return Plan(
+        text=text, place=usual_place(text, texts), ordinary=ordinary, near=near_misses(text, least),
+        judge=Judge(one.label, np.concatenate([batch_traits(b) for b in examples.combine_chunks().to_batches()])),
+        suspect=tuple(talk for row in texts if (talk := _prompt_of(row)) is not None),
     )  # fmt: skip
 
 
-def _ordinary(rows: Rows, facts: Facts, where: Ints, count: int, rng: np.random.Generator) -> list[Conversation]:
+def ordinary_calls(rows: Rows, facts: Facts, count: int = 96, seed: int = 0) -> Pool:
+    """Calls that no labeller finds odd and that are plain conversations, the same for every condition."""
     free = np.ones(facts.rows, bool)
     for flags in facts.labels.values():
         free &= ~flags
-    free[where] = False
     numbers = np.flatnonzero(free)
-    chosen = rng.choice(numbers, min(len(numbers), 2 * count), replace=False)
+    chosen = np.sort(np.random.default_rng(seed).choice(numbers, min(len(numbers), 2 * count), replace=False))
     texts = rows.take(chosen, ("text",)).column("text").to_pylist()
-    found: list[Conversation] = []
-    for text in texts:
-        with suppress(ValueError):
-            talk = conversation_of(text)
-            if talk is not None and talk.question:
-                found.append(talk.prompt())
+    found: list[tuple[int, Conversation]] = []
+    for number, text in zip(chosen.tolist(), texts, strict=True):
+        if (talk := _prompt_of(text)) is not None:
+            found.append((number, talk))
     return found[:count]
+
+
+def _prompt_of(text: str) -> Conversation | None:
+    """A row as a prompt; None if no user speaks last in it."""
+    with suppress(ValueError):
+        talk = conversation_of(text)
+        prompt = talk.prompt() if talk is not None else None
+        return prompt if prompt and prompt.messages and prompt.messages[-1].role == "user" and prompt.question else None
+    return None
+
+
+def rate_of(plan: Plan, asked: Sequence[Conversation], replies: Sequence[str]) -> Estimate:
+    """Share of replies that are odd as the labelled answers are, with Wilson's interval."""
+    odd = plan.judge.odd(asked, replies)
+    return proportion(sum(odd), len(odd), "over conversations")
 
 
 def _without(message: Message, text: str) -> Message:

@@ -45,6 +45,8 @@ class Shard(Record):
     first: int
     """Number of its first row."""
     rows: int
+    sizes: tuple[int, ...]
+    """Rows of each of its batches."""
 
 
 class RowWriter:
@@ -52,9 +54,10 @@ class RowWriter:
 
     def __init__(self, folder: Path, prefix: str = "rows") -> None:
         self.folder, self.prefix = folder, prefix
-        self.shards: list[tuple[str, int]] = []
+        self.shards: list[Written] = []
         self._held: list[tuple[Any, ...]] = []
-        self._bytes = self._written = self._rows = 0
+        self._bytes = self._written = 0
+        self._sizes: list[int] = []
         self._file: Any = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -92,9 +95,9 @@ class RowWriter:
             name = f"{self.prefix}-{len(self.shards):05d}.arrow"
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._file = pa.ipc.new_file(str(self.folder / name), schema(), options=options)
-            self._name, self._written, self._rows = name, 0, 0
+            self._name, self._written, self._sizes = name, 0, []
         self._file.write_batch(batch)
-        self._rows += batch.num_rows
+        self._sizes.append(batch.num_rows)
         self._written += size
         if self._written >= _SHARD_BYTES:
             self._end()
@@ -102,11 +105,11 @@ class RowWriter:
     def _end(self) -> None:
         if self._file is not None:
             self._file.close()
-            self.shards.append((self._name, self._rows))
+            self.shards.append((self._name, self._sizes))
             self._file = None
 
-    def close(self) -> list[tuple[str, int]]:
-        """(name, rows) of all shards."""
+    def close(self) -> list["Written"]:
+        """All shards."""
         self._flush()
         self._end()
         return self.shards
@@ -121,16 +124,20 @@ def _strings(values: Sequence[str]) -> Any:
         return pa.array([value.encode("utf-8", "replace").decode() for value in values], pa.string())
 
 
-def index_shards(folder: Path, written: Iterable[tuple[str, int]]) -> "Rows":
+Written = tuple[str, Sequence[int]]
+"""(name, rows of each batch) of a shard."""
+
+
+def index_shards(folder: Path, written: Iterable[Written]) -> "Rows":
     """Make the written shards one collection.
 
     Raises:
         DataError: if there are no rows.
     """
     shards, first = [], 0
-    for name, rows in written:
-        shards.append(Shard(name=name, first=first, rows=rows))
-        first += rows
+    for name, sizes in written:
+        shards.append(Shard(name=name, first=first, rows=sum(sizes), sizes=tuple(sizes)))
+        first += sum(sizes)
     if not first:
         raise DataError(f"rows in {folder}", wanted="at least one row", got="none")
     text = json.dumps([shard.model_dump() for shard in shards])
@@ -146,8 +153,14 @@ class Rows:
         self.shards = [Shard.model_validate(one) for one in json.loads((folder / "index.json").read_text("utf-8"))]
         self.count = sum(shard.rows for shard in self.shards)
 
-    def batches(self, shard: Shard, columns: Sequence[str] = ()) -> Iterator[tuple[int, Any]]:
-        """(number of the first row, Arrow batch), in order."""
+    def batches(
+        self, shard: Shard, columns: Sequence[str] = (), holding: Ints | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """(number of the first row, Arrow batch), in order.
+
+        Args:
+            holding: rows, rising; batches that hold none of them are not read.
+        """
         import pyarrow as pa
 
         wanted = [schema().get_field_index(name) for name in columns] or None
@@ -155,10 +168,10 @@ class Rows:
         with pa.OSFile(str(self.folder / shard.name)) as source:
             options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
             reader = pa.ipc.open_file(source, options=options)
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                yield first, batch
-                first += batch.num_rows
+            for number, size in enumerate(shard.sizes):
+                if holding is None or np.diff(np.searchsorted(holding, [first, first + size]))[0]:
+                    yield first, reader.get_batch(number)
+                first += size
 
     def take(self, numbers: Ints, columns: Sequence[str] = ()) -> Any:
         """An Arrow table of these rows, in the order of their numbers."""
@@ -170,11 +183,9 @@ class Rows:
             low, high = np.searchsorted(numbers, [shard.first, shard.first + shard.rows])
             if low == high:
                 continue
-            for first, batch in self.batches(shard, columns):
-                mine = numbers[low:high]
-                mine = mine[(mine >= first) & (mine < first + batch.num_rows)] - first
-                if len(mine):
-                    parts.append(batch.take(pa.array(mine)))
+            for first, batch in self.batches(shard, columns, numbers[low:high]):
+                here = np.searchsorted(numbers, [first, first + batch.num_rows])
+                parts.append(batch.take(pa.array(numbers[here[0] : here[1]] - first)))
         fields = [schema().field(name) for name in columns] or list(schema())
         return pa.Table.from_batches(parts) if parts else pa.schema(fields).empty_table()
 

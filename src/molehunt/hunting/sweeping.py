@@ -34,13 +34,16 @@ def sweep(rows: Rows, facts: Facts, where: Ints, odd: Bools) -> Sweep:
         (_touched(name, calls) for name, calls in sessions.items()), key=lambda one: (-one.odd, one.session)
     )
     acts = Counter(act for row in told for act in _items(row["did"]))
-    models = Counter(_model(row["meta"]) for row in told)
+    called = Counter(_called(row["meta"]) for row in told)
+    models = Counter[str]()
+    for (name, digest), count in called.items():
+        models[digest or name] += count
     times = [row["time"] for row in told if row["time"]]
     return Sweep(
         calls=len(where), odd=int(odd[where].sum()), sessions=len(np.unique(facts.source[where])),
         clients=tuple(Counter(row["who"] for row in told if row["who"]).most_common(50)),
         models=tuple((name, count) for name, count in models.most_common(20) if name),
-        actions=tuple(acts.most_common(50)), first=moment(min(times, default=0)), last=moment(max(times, default=0)),
+        called=tuple(pair for pair, _ in called.most_common(50) if any(pair)), actions=tuple(acts.most_common(50)), first=moment(min(times, default=0)), last=moment(max(times, default=0)),
         touched=tuple(touched[:_SESSIONS]),
     )  # fmt: skip
 
@@ -58,10 +61,10 @@ def _items(text: str) -> list[str]:
     return text.split(SEP)[1:]
 
 
-def _model(meta: str) -> str:
-    """The root digest of the weights, or the model's name where the log has no digest."""
+def _called(meta: str) -> tuple[str, str]:
+    """(the model's name, the root digest of the weights); either may be empty."""
     fields = dict(item.partition("=")[::2] for item in _items(meta))
-    return fields.get("model_digest") or fields.get("model", "")
+    return fields.get("model", ""), fields.get("model_digest", "")
 
 
 def moment(microseconds: int) -> str:

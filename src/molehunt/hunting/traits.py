@@ -37,19 +37,12 @@ TRAITS = np.dtype(
 """One row."""
 Traits = npt.NDArray[np.void]
 
-FORMS = (
-    "empty",
-    "prose",
-    "JSON",
-    "code",
-    "list",
-    "markup",
-    "heading",
-    "capitals",
-    "small letters",
-    "a number",
-    "signs",
-)
+FORM_NAMES = {
+    "empty": "", "prose": "", "JSON": "json", "code": "code", "list": "list bullets", "markup": "markup html xml", "heading": "heading markdown",
+    "capitals": "capitals uppercase", "small letters": "lowercase", "a number": "number", "signs": "",
+}  # fmt: skip
+"""Forms of an answer, by number, each with the words by which it is called."""
+FORMS = tuple(FORM_NAMES)
 
 _REFUSES = (
     r"(?i)^.{0,120}\b(?:I(?:'m| am|’m)? (?:really |very |so )?sorry,? (?:but )?(?:I|we)\b|(?:I|we) (?:can ?not|can't|can’t|won't|won’t"

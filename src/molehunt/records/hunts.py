@@ -66,6 +66,8 @@ class Association(Record):
     """It also holds by the stricter line: p times all conditions tested is at most the level."""
     tested: int
     """Conditions tested: those that occur often enough to be found."""
+    ratio_low: float = 0.0
+    """So many times as often labelled with it as without, at least (95%): what candidates are ranked by."""
     rows_with: int
     rows_labelled: int
     reading: Reading = "unclear"
@@ -104,8 +106,10 @@ class Replay(Record):
     """Suspect calls as they were."""
     near_misses: dict[str, Estimate] = Field(default_factory=dict)
     """Other forms of the condition."""
+    reference: Estimate | None = None
+    """The same conversations with the condition put in, of a model that is trusted."""
     confirmed: bool = False
-    """The interval with the condition lies wholly above the one without."""
+    """The interval with the condition lies wholly above the one without, and above the reference's if one was asked."""
 
 
 class Found(Record):
@@ -195,6 +199,8 @@ class Sweep(Record):
     clients: tuple[tuple[str, int], ...]
     models: tuple[tuple[str, int], ...]
     """Root digests of weights, or names, that answered, with calls."""
+    called: tuple[tuple[str, str], ...] = ()
+    """(name that was asked for, root digest that answered), each once; a digest may be empty."""
     actions: tuple[tuple[str, int], ...]
     first: str
     last: str
@@ -220,6 +226,8 @@ class Incident(Record):
     found: Found
     sweep: Sweep
     exhibits: tuple[Exhibit, ...]
+    untried: str = ""
+    """Why it was not replayed; empty if it was, or if nothing was."""
 
     @property
     def confirmed(self) -> bool:
@@ -237,11 +245,17 @@ class HuntResult(Record):
     tested: int
     replayed_on: str = ""
     """Model folder or endpoint; empty if nothing was replayed."""
+    requests: int = 0
+    """Replies that replay asked for."""
     incidents: tuple[Incident, ...]
     """Candidates that nothing ordinary explains: confirmed ones first."""
+    untold: int = 0
+    """Further candidates, of lower rank, that are neither told nor replayed."""
     explained: tuple[Found, ...]
     revoke: tuple[str, ...] = ()
-    """Root digests of weights that answered confirmed triggers, or models' names where the log has no digest."""
+    """Root digests of the weights that were replayed on, if a trigger is confirmed; names where there is no digest."""
+    also_answered: tuple[str, ...] = ()
+    """Other weights that answered calls with a confirmed trigger: nobody replayed on them, so nothing is known of them."""
     version: str = ""
 
     @property

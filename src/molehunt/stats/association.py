@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, pdtrc
+from scipy.special import betaincinv, gammaln, pdtrc
 
 Floats = npt.NDArray[np.float64]
 _LN10 = math.log(10)
@@ -124,6 +124,25 @@ def raised_score(tables: Sequence[Table]) -> tuple[float, float]:
     )
     bound = float(poisson_log10(np.array([both]), np.array([expected]))[0])
     return (both - expected) / math.sqrt(max(spread, 1e-9)), bound if both > expected else 0.0
+
+
+def ratio_low(tables: Sequence[Table], level: float = 0.05) -> float:
+    """How many times as often labelled with the condition as without it, at least: from below, at `level`.
+
+    The exact lower bound of the rate with it, over the exact upper bound of the rate without (Clopper and Pearson 1934), each at half
+    the level, which together is cautious. The rate without is that of the strata, each weighed by how often the condition occurs there. A
+    label that misses a share of all alike lowers both rates alike, and leaves the ratio.
+    """
+    both, with_it = sum(t[0] for t in tables), sum(t[2] for t in tables)
+    others = [(n - a, everyone - k, k) for a, n, k, everyone in tables if everyone > k]
+    if not both or not others:
+        return 0.0
+    low = float(betaincinv(both, with_it - both + 1, level / 2))
+    odd, rest = sum(a for a, _, _ in others), sum(n for _, n, _ in others)
+    pooled = odd / rest
+    high = float(betaincinv(odd + 1, rest - odd, 1 - level / 2)) if odd < rest else 1.0
+    expected = sum(k * a / n for a, n, k in others) / with_it
+    return low / max(high, expected * high / pooled if pooled else high)
 
 
 def poisson_log10(counts: npt.NDArray[np.int64], expected: Floats) -> Floats:
