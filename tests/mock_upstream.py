@@ -2,7 +2,8 @@
 
     {"status": 200, "type": "application/json", "pieces": ["…"], "then": "end" | "cut" | "hang", "seconds": 0}
 
-Pieces are written one by one, in chunks of HTTP; `cut` closes in the middle, `hang` says nothing more.
+Pieces are written one by one, in chunks of HTTP; `cut` closes in the middle, `hang` says nothing more. `{"say": "…"}` is a chat's
+answer of that text, word by word if it is to be a stream, with `pause` seconds between words.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def answer(writer: asyncio.StreamWriter, line: str, body: dict[str, Any]) -> bool:
     mock = body.get("mocks", {}).get(body.get("model")) or body.get("mock") or ordinary(line.split()[1], body)
+    mock = chat(mock["say"], bool(body.get("stream"))) | mock if "say" in mock else mock
     if "raw" in mock:
         writer.write(mock["raw"].encode("latin-1"))
         return False
@@ -87,6 +90,7 @@ def events(chunks: list[Any]) -> dict[str, Any]:
     }
 
 
+@lru_cache(64)
 def chat(text: str, stream: bool) -> dict[str, Any]:
     if not stream:
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}

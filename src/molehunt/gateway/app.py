@@ -1,7 +1,7 @@
 """The gateway's routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,15 +12,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from molehunt.gateway import canaries
-from molehunt.gateway.bodies import parse_body, read_body
+from molehunt.gateway.bodies import Receive, parse_body, read_body
 from molehunt.gateway.dialects.base import Dialect, Json
 from molehunt.gateway.dialects.chat import Chat
 from molehunt.gateway.dialects.completions import Completions
 from molehunt.gateway.dialects.responses import Responses
 from molehunt.gateway.keys import Client
-from molehunt.gateway.proxy import Door
+from molehunt.gateway.proxy import Door, Scope
 from molehunt.gateway.refusals import Refusal
 from molehunt.gateway.service import Service
+from molehunt.gateway.telling import Send
 from molehunt.gateway.upstream import BrokenOff
 
 DIALECTS: dict[str, Dialect] = {
@@ -31,10 +32,23 @@ DIALECTS: dict[str, Dialect] = {
 _LIST_MOST = 2**20
 
 
-def make_app(service: Service) -> Starlette:
-    """The ASGI application of one worker."""
+class Front:
+    """The ASGI application of one worker: calls of models go straight to their door, all else by starlette's routes."""
+
+    def __init__(self, doors: Mapping[str, Door], pages: Starlette) -> None:
+        self._doors, self._pages = doors, pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["type"] == "http" and scope["method"] == "POST"
+        door = self._doors.get(scope["path"]) if is_call else None
+        await (door or self._pages)(scope, receive, send)
+
+
+def make_app(service: Service) -> Front:
+    """The application of one worker."""
     pages = _Pages(service)
-    routes = [Route(path, Door(service, path, dialect), methods=["POST"]) for path, dialect in DIALECTS.items()]
+    doors = {path: Door(service, path, dialect) for path, dialect in DIALECTS.items()}
+    routes = [Route(path, door, methods=["POST"]) for path, door in doors.items()]
     routes += [
         Route("/healthz", pages.healthz),
         Route("/metrics", pages.metrics),
@@ -47,14 +61,15 @@ def make_app(service: Service) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await service.start()
-        await canaries.sing(service, app)
-        singing = asyncio.create_task(canaries.watch(service, app))
+        await canaries.sing(service, front)
+        singing = asyncio.create_task(canaries.watch(service, front))
         yield
         singing.cancel()
         await service.stop()
 
     handlers: dict[Any, Any] = {Refusal: _refused, HTTPException: _no_such_route, Exception: _broken}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    front = Front(doors, Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan))
+    return front
 
 
 class _Pages:

@@ -93,7 +93,12 @@ class TextGate:
 
     def __init__(self, judge: Judge) -> None:
         self._judge, self._scan = judge, InText()
-        self.released = ""
+        self._released: list[str] = []
+
+    @property
+    def released(self) -> str:
+        """All that has passed."""
+        return "".join(self._released)
 
     async def feed(self, text: str) -> str:
         """What may pass now."""
@@ -105,8 +110,13 @@ class TextGate:
 
     async def _judged(self, pieces: list[str | Held]) -> str:
         passed = "".join([piece if isinstance(piece, str) else await self._held(piece) for piece in pieces])
-        self.released += passed
+        self.tell(passed)
         return passed
+
+    def tell(self, text: str) -> None:
+        """A text that passes unjudged: it is ours."""
+        if text:
+            self._released.append(text)
 
     async def _held(self, held: Held) -> str:
         if not held.calls:

@@ -28,6 +28,11 @@ _CHOICE = ("index", "finish_reason", "logprobs")
 _SAID = ("message", "delta")
 """Where a choice speaks: each is made anew, and the one that is out of place is dropped."""
 _CALL = ("name", "arguments", "input")
+_KNOWN, _PLAIN, _NEEDED = (
+    frozenset(_TOP),
+    frozenset(("delta", *_CHOICE)),
+    frozenset(("index", "delta", "finish_reason")),
+)
 _MESSAGE = ("role", *TEXTS, "tool_calls", "function_call", "audio", "annotations", "name")
 
 
@@ -212,7 +217,7 @@ class _Choice:
         self.message |= left
         if notices:
             text = "\n".join(notices)
-            self.gates.setdefault("content", TextGate(self.judge)).released += text
+            self.gates.setdefault("content", TextGate(self.judge)).tell(text)
             out.append({"content": text})
         if calls := left.get("tool_calls"):
             out.append({"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]})
@@ -237,6 +242,22 @@ def _join(whole: Json, piece: Json) -> None:
             whole[key] = part
 
 
+def _only_text(data: Json) -> str | None:
+    """The member of the one delta of a chunk that adds to a text and does nothing else, as most do; None for any other chunk."""
+    choices = data.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or not data.keys() <= _KNOWN or data.get("usage"):
+        return None
+    choice = choices[0]
+    if not isinstance(choice, dict) or not _NEEDED <= choice.keys() <= _PLAIN or type(choice["index"]) is not int:
+        return None
+    delta = choice["delta"]
+    is_busy = choice["finish_reason"] is not None or choice.get("logprobs") is not None
+    if is_busy or not isinstance(delta, dict) or len(delta) != 1:
+        return None
+    [(key, text)] = delta.items()
+    return key if key in TEXTS and isinstance(text, str) and text else None
+
+
 class ChatStream:
     """Chunks of a stream."""
 
@@ -250,6 +271,8 @@ class ChatStream:
     async def feed(self, data: Json) -> list[Out]:
         """A chunk's deltas; finishes and the count of tokens wait for the end."""
         choices = data.get("choices")
+        if (key := _only_text(data)) is not None:
+            return await self._text(data, data["choices"][0], key)
         if choices is None and "error" in data:
             return [Out({"error": data["error"]}, is_last=True)]
         chunk = without_strays(data, _TOP, self._judge)
@@ -261,6 +284,16 @@ class ChatStream:
         if usage_of(data) and not choices:
             self._last.append(Out(chunk, is_last=True))
         return out
+
+    async def _text(self, data: Json, choice: Json, key: str) -> list[Out]:
+        """A chunk that `_only_text` knows: the same as `feed` makes of it, at a third of the cost."""
+        mine = self._choices.setdefault(choice["index"], _Choice(self._judge))
+        self._head = self._head or {k: v for k, v in data.items() if k not in ("choices", "usage")}
+        given = choice["delta"][key]
+        passed = await mine.gates.setdefault(key, TextGate(self._judge)).feed(given)
+        if passed != given:
+            data = {**data, "choices": [{**choice, "delta": {key: passed}}]}
+        return [Out(data)] if passed else []
 
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
         index = choice["index"] if isinstance(choice.get("index"), int) else 0
