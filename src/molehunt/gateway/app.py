@@ -17,6 +17,7 @@ from molehunt.gateway.dialects.base import Dialect, Json
 from molehunt.gateway.dialects.chat import Chat
 from molehunt.gateway.dialects.completions import Completions
 from molehunt.gateway.dialects.responses import Responses
+from molehunt.gateway.holds import SIGNATURE
 from molehunt.gateway.keys import Client
 from molehunt.gateway.proxy import Door, Scope
 from molehunt.gateway.refusals import Refusal
@@ -83,6 +84,7 @@ class _Pages:
         wrong = self._service.health()
         told: Json = {"status": "unhealthy" if wrong else "ok", **wrong, "policy": self._service.policies.digest}
         told |= {"policy_refused": self._service.policy_trouble} if self._service.policy_trouble else {}
+        told |= {"keys_refused": self._service.keys.trouble} if self._service.keys.trouble else {}
         return JSONResponse(told, 503 if wrong else 200)
 
     async def metrics(self, request: Request) -> Response:
@@ -105,19 +107,20 @@ class _Pages:
         return JSONResponse({"holds": [hold._asdict() for hold in self._service.state.waiting()]})
 
     async def resolve(self, request: Request) -> Response:
-        by = self._operator(request)
-        raw = await read_body(
-            request.receive, request.headers.get("content-length"), 4096, self._service.bounds.reading
-        )
-        decision = parse_body(raw, 8).get("decision")
+        """By an operator's key, or signed by the webhook that was told of the hold."""
+        signature, hold = request.headers.get(SIGNATURE), request.path_params["hold"]
+        by = self._operator(request).name if signature is None else "webhook"
+        length, seconds = request.headers.get("content-length"), self._service.bounds.reading
+        raw = await read_body(request.receive, length, 4096, seconds)
+        body = parse_body(raw, 8)
+        if signature is not None:
+            self._service.holds.check(signature, raw, body, hold)
+        decision = body.get("decision")
         if decision not in ("allow", "deny"):
             raise Refusal(400, "'decision' is neither allow nor deny", "invalid_value")
-        hold = request.path_params["hold"]
-        if not self._service.state.resolve(hold, decision, by.name):
+        if not self._service.state.resolve(hold, decision, by):
             raise Refusal(404, f"no hold {hold[:40]!r} waits", "no_such_hold")
-        self._service.record(
-            "hold", {"molehunt.hold": hold, "molehunt.hold.decision": decision, "molehunt.by": by.name}
-        )
+        self._service.record("hold", {"molehunt.hold": hold, "molehunt.hold.decision": decision, "molehunt.by": by})
         return JSONResponse({"hold": hold, "decision": decision})
 
     def _client(self, request: Request) -> Client:

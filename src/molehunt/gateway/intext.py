@@ -118,7 +118,8 @@ class InText:
         return None
 
     def _settle(self, passed: int) -> None:
-        self._settled = {syntax: max(0, left - passed) for syntax, left in self._settled.items()}
+        if any(self._settled.values()):
+            self._settled = {syntax: max(0, left - passed) for syntax, left in self._settled.items()}
 
     def _closed(self, is_end: bool) -> Held | str:
         cut = self._cut(is_end)

@@ -1,7 +1,6 @@
 """One call through the gateway: admitted, recorded, asked, judged, recorded, answered, in that order."""
 
 import asyncio
-import logging
 import re
 import uuid
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -14,12 +13,13 @@ from molehunt.gateway.bodies import Receive, dumped, parse_body, parse_json, rea
 from molehunt.gateway.dialects.base import Dialect, Garbage, Json, Out, Stream
 from molehunt.gateway.differing import second_opinion
 from molehunt.gateway.facts import ModelFacts
+from molehunt.gateway.failures import refusal_of
 from molehunt.gateway.judging import Asked, Judge, Session, common_context
 from molehunt.gateway.keys import Client
 from molehunt.gateway.policies import CANARY, Decision
-from molehunt.gateway.recording import answer_body, failed_body, rendered_body, request_body
+from molehunt.gateway.recording import answer_body, failed_body, rendered_body, request_body, session_name
 from molehunt.gateway.refusals import Refusal
-from molehunt.gateway.served import Served
+from molehunt.gateway.served import REFUSED, Served
 from molehunt.gateway.service import Service, now
 from molehunt.gateway.sse import Events
 from molehunt.gateway.telling import Send, Telling
@@ -30,7 +30,6 @@ Scope = MutableMapping[str, Any]
 RENDERED = "x-molehunt-rendered"
 """Asks a server of ours to say what prompt the model reads."""
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
-_REVOKED = ("revoked", "quarantined", "unreadable")
 
 
 class Door:
@@ -74,25 +73,11 @@ class Exchange:
             if not self.is_gone:
                 raise
         except Exception as error:
-            await self._refuse(self._refusal(error))
+            await self._refuse(refusal_of(error, self.call, self.service.bounds.answering))
         finally:
             self._unwatch()
             self.service.metrics.requests.labels(self.endpoint, str(self.told.status or 499)).inc()
             self.service.metrics.seconds.labels(self.endpoint).observe(now() - self.began)
-
-    def _refusal(self, error: Exception) -> Refusal:
-        """What the client is told of whatever went wrong."""
-        if isinstance(error, Refusal):
-            return error
-        if isinstance(error, Garbage):
-            return Refusal(502, f"the upstream's answer cannot be judged: {error}", "upstream_garbage")
-        if isinstance(error, BrokenOff):
-            status = 504 if error.is_slow else 502
-            return Refusal(status, f"the upstream's answer broke off: {error}", "upstream_broke_off")
-        if isinstance(error, TimeoutError):
-            return Refusal(504, f"no whole answer within {self.service.bounds.answering:g} s", "timeout")
-        logging.getLogger("uvicorn.error").error("call %s", self.call, exc_info=error)
-        return Refusal(500, "the gateway could not answer", "internal_error")
 
     async def _watch(self, work: "asyncio.Task[None] | None") -> None:
         """Break the work off when the client is gone."""
@@ -146,17 +131,9 @@ class Exchange:
     # Before the upstream is asked ------------------------------------------------------------------------------------
 
     def _session(self, client: Client, body: Json) -> Session:
-        metadata, conversation = body.get("metadata"), body.get("conversation")
-        named: Any = self.headers.get("x-session-id") or (
-            metadata.get("session_id") if isinstance(metadata, dict) else None
-        )
-        named = named or (conversation.get("id") if isinstance(conversation, dict) else conversation)
-        if not named and isinstance(before := body.get("previous_response_id"), str):
-            named = self.service.state.session_of(before)
-        if not named and self.endpoint.endswith("/responses"):
-            named = self.call  # a later request may name this answer as the one before
-        name = named[:200] if isinstance(named, str) else ""
-        return Session(name, self.service.state.tags(client.name, name) if name else set())
+        state, is_own = self.service.state, self.endpoint.endswith("/responses")
+        name = session_name(self.headers, body, state.session_of) or (self.call if is_own else "")
+        return Session(name, state.tags(client.name, name) if name else set())
 
     def _record_request(self, client: Client, body: Json, session: Session, facts: ModelFacts) -> None:
         user, named = body.get("user"), self.headers.get("x-molehunt-application", "")[:200]
@@ -193,7 +170,7 @@ class Exchange:
     def _check_model(self, judge: Judge, facts: ModelFacts) -> None:
         decision = judge.model()
         reason = decision.reason
-        if facts.standing in _REVOKED:
+        if facts.standing in REFUSED:
             reason = f"the model {facts.name!r} is {facts.standing} in the approval ledger"
         elif decision.outcome == "allow":
             return

@@ -1,6 +1,6 @@
 """What the gateway writes into the log, by OpenTelemetry's names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from molehunt.gateway.dialects.base import Dialect, Json, Logged
@@ -63,6 +63,20 @@ def request_body(
     )
     tools = [*_list(body.get("tools")), *_list(body.get("functions"))]
     return found | ({events.SYSTEM: system} if system else {}) | ({events.TOOLS: tools} if tools else {})
+
+
+def session_name(headers: Mapping[str, str], body: Json, session_of: Callable[[str], str]) -> str:
+    """What a request says that it belongs to; empty if it says nothing.
+
+    Args:
+        session_of: the session of an earlier response.
+    """
+    metadata, conversation = body.get("metadata"), body.get("conversation")
+    named: Any = headers.get("x-session-id") or (metadata.get("session_id") if isinstance(metadata, dict) else None)
+    named = named or (conversation.get("id") if isinstance(conversation, dict) else conversation)
+    if not named and isinstance(before := body.get("previous_response_id"), str):
+        named = session_of(before)
+    return named[:200] if isinstance(named, str) else ""
 
 
 def _application(messages: list[Json], system: list[Json], body: Json) -> str:

@@ -180,12 +180,18 @@ class _Choice:
         self.message: Json = {"role": "assistant"}
         self.finish: str | None = None
 
+    def gate(self, key: str) -> TextGate:
+        """Of one of the texts."""
+        if (found := self.gates.get(key)) is None:
+            found = self.gates[key] = TextGate(self.judge)
+        return found
+
     async def delta(self, delta: Json) -> Json:
         """What of a delta may pass now."""
         out = without_strays(delta, _MESSAGE, self.judge)
         for key in TEXTS:
             if isinstance(out.get(key), str) and out[key]:
-                out[key] = await self.gates.setdefault(key, TextGate(self.judge)).feed(out[key])
+                out[key] = await self.gate(key).feed(out[key])
             elif isinstance(out.get(key), list | dict):
                 out[key] = await _content(out[key], self.judge)
         self._gather(out.pop("tool_calls", None), out.pop("function_call", None))
@@ -217,7 +223,7 @@ class _Choice:
         self.message |= left
         if notices:
             text = "\n".join(notices)
-            self.gates.setdefault("content", TextGate(self.judge)).tell(text)
+            self.gate("content").tell(text)
             out.append({"content": text})
         if calls := left.get("tool_calls"):
             out.append({"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]})
@@ -287,17 +293,22 @@ class ChatStream:
 
     async def _text(self, data: Json, choice: Json, key: str) -> list[Out]:
         """A chunk that `_only_text` knows: the same as `feed` makes of it, at a third of the cost."""
-        mine = self._choices.setdefault(choice["index"], _Choice(self._judge))
+        mine = self._of(choice["index"])
         self._head = self._head or {k: v for k, v in data.items() if k not in ("choices", "usage")}
         given = choice["delta"][key]
-        passed = await mine.gates.setdefault(key, TextGate(self._judge)).feed(given)
+        passed = await mine.gate(key).feed(given)
         if passed != given:
             data = {**data, "choices": [{**choice, "delta": {key: passed}}]}
         return [Out(data)] if passed else []
 
+    def _of(self, index: int) -> _Choice:
+        if (found := self._choices.get(index)) is None:
+            found = self._choices[index] = _Choice(self._judge)
+        return found
+
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
         index = choice["index"] if isinstance(choice.get("index"), int) else 0
-        mine = self._choices.setdefault(index, _Choice(self._judge))
+        mine = self._of(index)
         given = as_object(choice.get("delta") or {}, "a delta")
         delta = await mine.delta(given)
         out = []

@@ -102,7 +102,7 @@ class CompletionStream:
 
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
         index = choice["index"] if isinstance(choice.get("index"), int) else 0
-        gate = self._gates.setdefault(index, TextGate(self._judge))
+        gate = self._gates.get(index) or self._gates.setdefault(index, TextGate(self._judge))
         text = as_word(choice.get("text"))
         passed = await gate.feed(text)
         if isinstance(choice.get("finish_reason"), str):

@@ -124,7 +124,7 @@ class ResponseStream:
         return {key: text if key in ("text", "refusal") else value for key, value in scalars(part).items()} | kept
 
     def _gate(self, place: Place) -> TextGate:
-        return self._gates.setdefault(place, TextGate(self._judge))
+        return self._gates.get(place) or self._gates.setdefault(place, TextGate(self._judge))
 
     async def _rest(self, place: Place, data: Json, kind: str) -> list[Out]:
         text = await self._gate(place).end()
