@@ -1,9 +1,13 @@
 """Server-sent events, read as they come and written."""
 
+import re
 from collections.abc import Iterator
 
 from molehunt.gateway.bodies import dumped
 from molehunt.gateway.dialects.base import Garbage, Out
+
+_NAME = re.compile(r"[A-Za-z_.]+")
+"""An event's name with a line feed in it would be the beginning of another event, which nobody has judged."""
 
 
 class Events:
@@ -51,7 +55,7 @@ class Events:
 
 def written(out: Out) -> bytes:
     """An event as it goes to the client."""
-    name = f"event: {out.event}\n".encode("ascii", "ignore") if out.event.isidentifier() or "." in out.event else b""
+    name = f"event: {out.event}\n".encode() if _NAME.fullmatch(out.event) else b""
     return name + b"data: " + dumped(out.data) + b"\n\n"
 
 

@@ -212,6 +212,16 @@ def as_list(value: Any, what: str) -> list[Any]:
     return value
 
 
+def place_of(found: Mapping[str, Any], key: str) -> int:
+    """The number under `key`, 0 without one. Raises Garbage for what some clients take for a number and others do not: 1.0, "1", true."""
+    value = found.get(key)
+    if value is None:
+        return 0
+    if type(value) is not int or value < 0:
+        raise Garbage(f"'{key}' is no number")
+    return value
+
+
 def as_word(value: Any) -> str:
     """A text, or nothing."""
     return value if isinstance(value, str) else ""

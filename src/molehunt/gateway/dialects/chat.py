@@ -11,7 +11,7 @@ from molehunt.gateway.dialects.base import (
     as_list,
     as_object,
     as_word,
-    judged_text,
+    place_of,
     strip_tools,
     text_calls,
     usage_of,
@@ -77,7 +77,7 @@ class Chat:
         message = without_strays(as_object(choice.get("message"), "a message"), _MESSAGE, judge)
         for key in TEXTS:
             if message.get(key):
-                message[key] = await _content(message[key], judge)
+                message[key] = await _whole_content(message[key], judge)
         message, notices = await judged_calls(message, judge)
         if notices:
             message["content"] = _with_notices(message.get("content"), notices)
@@ -99,14 +99,23 @@ class Chat:
         return ChatStream(self, judge)
 
 
-async def _content(content: Any, judge: Judge) -> Any:
+async def _whole_content(content: Any, judge: Judge) -> Any:
     """A text, or a list of parts."""
+    gate = TextGate(judge)
+    passed = await _content(content, gate)
+    if not (rest := await gate.end()):
+        return passed
+    return passed + rest if isinstance(passed, str) else _with_notices(passed, [rest])
+
+
+async def _content(content: Any, gate: TextGate) -> Any:
+    """What of it may pass now: parts are one text, since clients join them and a call may be split between two."""
     if isinstance(content, str):
-        return await judged_text(content, judge)
+        return await gate.feed(content)
     if isinstance(content, list):
-        return [await _content(part, judge) for part in content]
+        return [await _content(part, gate) for part in content]
     if isinstance(content, dict):
-        return {key: await _content(part, judge) if key in ("text", *TEXTS) else part for key, part in content.items()}
+        return {key: await _content(part, gate) if key in ("text", *TEXTS) else part for key, part in content.items()}
     return content
 
 
@@ -158,7 +167,8 @@ def _with_own_id(call: Json, taken: set[str]) -> Json:
 
 
 def _with_notices(content: Any, notices: list[str]) -> Any:
-    if isinstance(content, list):
+    if isinstance(content, list | dict):
+        content = content if isinstance(content, list) else [content]
         return [*content, *({"type": "text", "text": notice} for notice in notices)]
     return "\n".join(filter(None, (content, *notices)))
 
@@ -193,7 +203,7 @@ class _Choice:
             if isinstance(out.get(key), str) and out[key]:
                 out[key] = await self.gate(key).feed(out[key])
             elif isinstance(out.get(key), list | dict):
-                out[key] = await _content(out[key], self.judge)
+                out[key] = await _content(out[key], self.gate(key))
         self._gather(out.pop("tool_calls", None), out.pop("function_call", None))
         return {key: part for key, part in out.items() if part != "" or delta.get(key) == ""}
 
@@ -307,7 +317,7 @@ class ChatStream:
         return found
 
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
-        index = choice["index"] if isinstance(choice.get("index"), int) else 0
+        index = place_of(choice, "index")
         mine = self._of(index)
         given = as_object(choice.get("delta") or {}, "a delta")
         delta = await mine.delta(given)
