@@ -3,7 +3,7 @@
     {"status": 200, "type": "application/json", "pieces": ["…"], "then": "end" | "cut" | "hang", "seconds": 0}
 
 Pieces are written one by one, in chunks of HTTP; `cut` closes in the middle, `hang` says nothing more. `{"say": "…"}` is a chat's
-answer of that text, word by word if it is to be a stream, with `pause` seconds between words.
+answer of that text, word by word if it is to be a stream, with `pause` seconds between words; `times` repeats the pieces.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def answer(writer: asyncio.StreamWriter, line: str, body: dict[str, Any]) 
         await writer.drain()
         return True
     writer.write(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
-    for piece in mock["pieces"]:
+    for piece in mock["pieces"] * mock.get("times", 1):
         data = piece.encode("utf-8", "surrogateescape")
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
