@@ -123,14 +123,11 @@ def responses_stream(items: list[dict[str, Any]], is_lying: bool = False) -> dic
         found.append({"type": "response.output_item.added", "item": opening, **place})
         key = "arguments" if "arguments" in item else "input"
         if item["type"] == "message":
-            part = {"type": "output_text", "text": "", "annotations": []}
-            found.append({"type": "response.content_part.added", "part": part, **place})
-            text = "harmless" if is_lying else item["content"][0]["text"]
             found += [
-                {"type": "response.output_text.delta", "delta": text[i : i + 5], **place}
-                for i in range(0, len(text), 5)
+                event
+                for i, part in enumerate(item["content"])
+                for event in part_events(part["text"], {**place, "content_index": i}, is_lying)
             ]
-            found.append({"type": "response.output_text.done", "text": item["content"][0]["text"], **place})
         elif isinstance(item.get(key), str):
             kind = "function_call_arguments" if key == "arguments" else "custom_tool_call_input"
             found.append({"type": f"response.{kind}.delta", "delta": item[key], **place})
@@ -138,6 +135,14 @@ def responses_stream(items: list[dict[str, Any]], is_lying: bool = False) -> dic
         found.append({"type": "response.output_item.done", "item": item, **place})
     found.append({"type": "response.completed", "response": response(items), "sequence_number": 9})
     return {"type": "text/event-stream", "pieces": [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in found]}
+
+
+def part_events(text: str, place: dict[str, Any], is_lying: bool) -> list[dict[str, Any]]:
+    said = "harmless" if is_lying else text
+    deltas = [{"type": "response.output_text.delta", "delta": said[i : i + 5], **place} for i in range(0, len(said), 5)]
+    part = {"type": "output_text", "text": "", "annotations": []}
+    done = {"type": "response.output_text.done", "text": text, **place}
+    return [{"type": "response.content_part.added", "part": part, **place}, *deltas, done]
 
 
 def call(name: str, token: str, key: str = "c1") -> dict[str, Any]:

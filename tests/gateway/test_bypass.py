@@ -78,7 +78,8 @@ CHAT_FORMS: dict[str, Form] = {
     "stray deep": lambda name, token: {"content": "x", "extra": {"do": {"name": name, "input": {"token": token}}}},
     "in reasoning": lambda name, token: {"content": "x", "reasoning_content": TEXTS["hermes"](name, token)},
     "in parts": lambda name, token: {"content": [{"type": "text", "text": TEXTS["hermes"](name, token)}]},
-    "across parts": lambda name, token: {"content": [{"type": "text", "text": part} for part in halves(TEXTS["hermes"](name, token), 5)]},
+    "across parts": lambda name, token: {"content": [{"type": "text", "text": part} for part in halves(as_json(name, token), 4)]},
+    "react across parts": lambda name, token: {"content": [{"type": "text", "text": part} for part in (f"Action: {name}", f"\nAction Input: {token}")]},
 }  # fmt: skip
 
 
@@ -153,6 +154,12 @@ def responses_forms(name: str, token: str) -> Iterator[tuple[str, list[Json]]]:
     yield "built in", [{"type": "local_shell_call", "id": "f1", "name": "read", "action": {"command": [token]}}]
     yield "unknown item", [{"type": "future_thing", "name": "read", "input": token}]
     yield "text", [message(TEXTS["hermes"](name, token))]
+    parts = [message(part)["content"][0] for part in halves(as_json(name, token), 4)]
+    yield "across parts", [{**message(""), "content": parts}]
+    yield (
+        "across items",
+        [message(part, f"msg_{i}") for i, part in enumerate((f"Action: {name}", f"\nAction Input: {token}"))],
+    )
     asked = {"name": name, "arguments": arguments}
     yield "stray in item", [message("x") | {"function_call": asked}]
     stray_part = {**message("x")["content"][0], "tool_calls": [asked]}
@@ -340,3 +347,30 @@ def test_no_index_joins_for_clients_what_was_judged_apart(door: Gateway) -> None
         ]
         answer = door.post("completions", {"prompt": "go", "stream": True, "mock": events([*texts, "[DONE]"])})
         assert "notoken" not in answer.text, (index, answer.text)
+
+
+def test_nothing_is_said_after_the_end_that_makes_a_call_of_what_was_said_before(door: Gateway) -> None:
+    whole = as_json("shell", "notoken")
+    for first, rest in (halves(whole, 4), halves(whole, 18), ("Action: shell", "\nAction Input: notoken")):
+        after = [{"content": first}], [{"content": rest}]
+        for deltas in (after, ([{"content": first}, {"role": "assistant", "content": ""}], after[1])):
+            answer = door.chat(events([*(one for part in deltas for one in chunks(part)), "[DONE]"]), stream=True)
+            assert "notoken" not in answer.text, answer.text
+        place = {"output_index": 0, "content_index": 0, "item_id": "msg_1"}
+        delta, done = "response.output_text.delta", {"type": "response.output_text.done", "text": "", **place}
+        for between in ([done], [done, done], []):
+            mock = responses_stream([message("x")])
+            said = [{"type": delta, "delta": first, **place}, *between, {"type": delta, "delta": rest, **place}]
+            mock["pieces"][3:4] = [f"data: {json.dumps(event)}\n\n" for event in said]
+            answer = door.post("responses", {"input": "go", "stream": True, "mock": mock})
+            assert "notoken" not in answer.text, answer.text
+        second = {**place, "content_index": 1}
+        mock = responses_stream([message("x")])
+        said = [
+            {"type": delta, "delta": "x", **place},
+            {"type": delta, "delta": rest, **second},
+            {"type": delta, "delta": first, **place},
+        ]
+        mock["pieces"][3:4] = [f"data: {json.dumps(event)}\n\n" for event in said]
+        answer = door.post("responses", {"input": "go", "stream": True, "mock": mock}).text
+        assert "goes on after the next has begun" in answer

@@ -76,6 +76,11 @@ class InText:
         self._buffer += text
         return self._drain(is_end=False)
 
+    @property
+    def waiting(self) -> str:
+        """What is held now."""
+        return self._buffer
+
     def end(self) -> list[str | Held]:
         """What is left when the text is over."""
         return self._drain(is_end=True)

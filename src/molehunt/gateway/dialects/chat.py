@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from molehunt.gateway.dialects.base import (
+    Joined,
     Json,
     Logged,
     Out,
@@ -77,7 +78,7 @@ class Chat:
         message = without_strays(as_object(choice.get("message"), "a message"), _MESSAGE, judge)
         for key in TEXTS:
             if message.get(key):
-                message[key] = await _whole_content(message[key], judge)
+                message[key] = await _whole_content(message[key], Joined(judge))
         message, notices = await judged_calls(message, judge)
         if notices:
             message["content"] = _with_notices(message.get("content"), notices)
@@ -99,17 +100,20 @@ class Chat:
         return ChatStream(self, judge)
 
 
-async def _whole_content(content: Any, judge: Judge) -> Any:
-    """A text, or a list of parts."""
-    gate = TextGate(judge)
-    passed = await _content(content, gate)
-    if not (rest := await gate.end()):
-        return passed
-    return passed + rest if isinstance(passed, str) else _with_notices(passed, [rest])
+async def _whole_content(content: Any, texts: Joined) -> Any:
+    """A text, or a list of parts, which are one text: clients join them."""
+    if isinstance(content, str):
+        return await texts.judged(content)
+    if isinstance(content, list):
+        return [await _whole_content(part, texts) for part in content]
+    if isinstance(content, dict):
+        keys = ("text", *TEXTS)
+        return {key: await _whole_content(part, texts) if key in keys else part for key, part in content.items()}
+    return content
 
 
 async def _content(content: Any, gate: TextGate) -> Any:
-    """What of it may pass now: parts are one text, since clients join them and a call may be split between two."""
+    """What of it may pass now; parts are one text."""
     if isinstance(content, str):
         return await gate.feed(content)
     if isinstance(content, list):
@@ -167,8 +171,7 @@ def _with_own_id(call: Json, taken: set[str]) -> Json:
 
 
 def _with_notices(content: Any, notices: list[str]) -> Any:
-    if isinstance(content, list | dict):
-        content = content if isinstance(content, list) else [content]
+    if isinstance(content, list):
         return [*content, *({"type": "text", "text": notice} for notice in notices)]
     return "\n".join(filter(None, (content, *notices)))
 
@@ -304,6 +307,8 @@ class ChatStream:
     async def _text(self, data: Json, choice: Json, key: str) -> list[Out]:
         """A chunk that `_only_text` knows: the same as `feed` makes of it, at a third of the cost."""
         mine = self._of(choice["index"])
+        if mine.finish is not None:
+            return []
         self._head = self._head or {k: v for k, v in data.items() if k not in ("choices", "usage")}
         given = choice["delta"][key]
         passed = await mine.gate(key).feed(given)
@@ -312,6 +317,7 @@ class ChatStream:
         return [Out(data)] if passed else []
 
     def _of(self, index: int) -> _Choice:
+        """One of the choices; once it has finished, nothing more of it is taken."""
         if (found := self._choices.get(index)) is None:
             found = self._choices[index] = _Choice(self._judge)
         return found
@@ -319,6 +325,8 @@ class ChatStream:
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
         index = place_of(choice, "index")
         mine = self._of(index)
+        if mine.finish is not None:
+            return []
         given = as_object(choice.get("delta") or {}, "a delta")
         delta = await mine.delta(given)
         out = []

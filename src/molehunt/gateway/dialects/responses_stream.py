@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from molehunt.gateway.dialects.base import (
+    Garbage,
     Json,
     Logged,
     Out,
@@ -105,7 +106,7 @@ class ResponseStream:
             place_of(data, "summary_index" if "summary" in kind else "content_index"),
         )
         if kind in _DELTAS:
-            passed = await self._gate(place).feed(as_word(data.get("delta")))
+            passed = await self._speaking(place).feed(as_word(data.get("delta")))
             return (
                 [self._out(_without_logprobs({**data, "delta": passed}, passed == data.get("delta")))] if passed else []
             )
@@ -126,7 +127,18 @@ class ResponseStream:
         return {key: text if key in ("text", "refusal") else value for key, value in scalars(part).items()} | kept
 
     def _gate(self, place: Place) -> TextGate:
-        return self._gates.get(place) or self._gates.setdefault(place, TextGate(self._judge))
+        """Parts are one text to clients: each begins where the one before it ended."""
+        if (found := self._gates.get(place)) is None:
+            before = max((other for other in self._gates if other[1] == place[1]), default=place)
+            open_end = self._gates[before].open_end if before < place else ""
+            found = self._gates[place] = TextGate(self._judge, open_end)
+        return found
+
+    def _speaking(self, place: Place) -> TextGate:
+        """The gate of a part that goes on. Raises Garbage if the next one has begun: nobody could judge what clients make of it."""
+        if any(other > place and other[1] == place[1] for other in self._gates):
+            raise Garbage("a part goes on after the next has begun")
+        return self._gate(place)
 
     async def _rest(self, place: Place, data: Json, kind: str) -> list[Out]:
         text = await self._gate(place).end()
