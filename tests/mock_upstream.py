@@ -2,7 +2,8 @@
 
     {"status": 200, "type": "application/json", "pieces": ["…"], "then": "end" | "cut" | "hang", "seconds": 0}
 
-Pieces are written one by one, in chunks of HTTP; `cut` closes in the middle, `hang` says nothing more.
+Pieces are written one by one, in chunks of HTTP; `cut` closes in the middle, `hang` says nothing more. `{"say": "…"}` is a chat's
+answer of that text, word by word if it is to be a stream, with `pause` seconds between words; `times` repeats the pieces.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def answer(writer: asyncio.StreamWriter, line: str, body: dict[str, Any]) -> bool:
     mock = body.get("mocks", {}).get(body.get("model")) or body.get("mock") or ordinary(line.split()[1], body)
+    mock = chat(mock["say"], bool(body.get("stream"))) | mock if "say" in mock else mock
     if "raw" in mock:
         writer.write(mock["raw"].encode("latin-1"))
         return False
@@ -45,7 +48,7 @@ async def answer(writer: asyncio.StreamWriter, line: str, body: dict[str, Any]) 
         await writer.drain()
         return True
     writer.write(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
-    for piece in mock["pieces"]:
+    for piece in mock["pieces"] * mock.get("times", 1):
         data = piece.encode("utf-8", "surrogateescape")
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
@@ -87,6 +90,7 @@ def events(chunks: list[Any]) -> dict[str, Any]:
     }
 
 
+@lru_cache(64)
 def chat(text: str, stream: bool) -> dict[str, Any]:
     if not stream:
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
@@ -119,14 +123,11 @@ def responses_stream(items: list[dict[str, Any]], is_lying: bool = False) -> dic
         found.append({"type": "response.output_item.added", "item": opening, **place})
         key = "arguments" if "arguments" in item else "input"
         if item["type"] == "message":
-            part = {"type": "output_text", "text": "", "annotations": []}
-            found.append({"type": "response.content_part.added", "part": part, **place})
-            text = "harmless" if is_lying else item["content"][0]["text"]
             found += [
-                {"type": "response.output_text.delta", "delta": text[i : i + 5], **place}
-                for i in range(0, len(text), 5)
+                event
+                for i, part in enumerate(item["content"])
+                for event in part_events(part["text"], {**place, "content_index": i}, is_lying)
             ]
-            found.append({"type": "response.output_text.done", "text": item["content"][0]["text"], **place})
         elif isinstance(item.get(key), str):
             kind = "function_call_arguments" if key == "arguments" else "custom_tool_call_input"
             found.append({"type": f"response.{kind}.delta", "delta": item[key], **place})
@@ -134,6 +135,14 @@ def responses_stream(items: list[dict[str, Any]], is_lying: bool = False) -> dic
         found.append({"type": "response.output_item.done", "item": item, **place})
     found.append({"type": "response.completed", "response": response(items), "sequence_number": 9})
     return {"type": "text/event-stream", "pieces": [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in found]}
+
+
+def part_events(text: str, place: dict[str, Any], is_lying: bool) -> list[dict[str, Any]]:
+    said = "harmless" if is_lying else text
+    deltas = [{"type": "response.output_text.delta", "delta": said[i : i + 5], **place} for i in range(0, len(said), 5)]
+    part = {"type": "output_text", "text": "", "annotations": []}
+    done = {"type": "response.output_text.done", "text": text, **place}
+    return [{"type": "response.content_part.added", "part": part, **place}, *deltas, done]
 
 
 def call(name: str, token: str, key: str = "c1") -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Whatever clients and upstreams send: one sentence, a status, and the gateway stays up."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateways import Gateway
+from gateways import READ_ONLY, Gateway, gateway
 from mock_upstream import HEAD, chunks, events
 
 DEEP = '{"messages": ' + "[" * 5000 + "]" * 5000 + "}"
@@ -160,3 +162,35 @@ def test_a_slow_reader_holds_nothing_up(door: Gateway) -> None:
     with socket.create_connection((host, int(port))) as line:
         line.sendall(head + body)
         assert door.chat().status_code == 200
+
+
+def test_a_slow_reader_does_not_fill_the_memory(door: Gateway) -> None:
+    """Of 48 MB that the upstream would send, as much waits here as buffers hold; the upstream has to wait too."""
+    [worker] = door.workers()
+    mock = {**events(chunks([{"content": "mole " * 20_000}])[:1]), "times": 480}
+    body = json.dumps({"model": "mock", "stream": True, "messages": [], "mock": mock}).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    host, port = door.url.split("/")[2].split(":")
+    before = resident(worker)
+    with socket.create_connection((host, int(port))) as line:
+        line.sendall(head + body)
+        assert line.recv(4096)
+        for _ in range(30):
+            assert door.chat().status_code == 200
+            assert resident(worker) - before < 24 << 20
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(upstream: str, tmp_path: Path) -> None:
+    with gateway(tmp_path, READ_ONLY, upstream, "--body-timeout", "1") as slow:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
+        answer = raw(slow, head, b'{"messages": [')
+        assert b" 408 " in answer
+        assert b"did not come within 1 s" in answer
+        assert b"connection: close" in answer.lower()
+        assert raw(slow) == b""  # nor is a request that does not even begin
+        assert slow.chat().status_code == 200

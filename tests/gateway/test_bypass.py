@@ -30,6 +30,10 @@ def as_json(name: str, token: str, key: str = "arguments") -> str:
     return json.dumps({"name": name, key: {"token": token}}, ensure_ascii=False)
 
 
+def halves(text: str, at: int) -> tuple[str, str]:
+    return text[:at], text[at:]
+
+
 TEXTS: dict[str, Callable[[str, str], str]] = {
     "hermes": lambda name, token: f"<tool_call>\n{as_json(name, token)}\n</tool_call>",
     "hermes open": lambda name, token: f"<tool_call>{as_json(name, token)}",
@@ -74,6 +78,8 @@ CHAT_FORMS: dict[str, Form] = {
     "stray deep": lambda name, token: {"content": "x", "extra": {"do": {"name": name, "input": {"token": token}}}},
     "in reasoning": lambda name, token: {"content": "x", "reasoning_content": TEXTS["hermes"](name, token)},
     "in parts": lambda name, token: {"content": [{"type": "text", "text": TEXTS["hermes"](name, token)}]},
+    "across parts": lambda name, token: {"content": [{"type": "text", "text": part} for part in halves(as_json(name, token), 4)]},
+    "react across parts": lambda name, token: {"content": [{"type": "text", "text": part} for part in (f"Action: {name}", f"\nAction Input: {token}")]},
 }  # fmt: skip
 
 
@@ -105,6 +111,8 @@ def streams_chat(said: Json) -> Iterator[Json]:
     }
     yield events([*chunks([{"content": "fine"}]), *chunks([one], finish, 1), "[DONE]"])
     yield events([*chunks(list(cut(said)), finish), "[DONE]"])
+    joined = events([*chunks(list(cut(said)), finish), "[DONE]"])
+    yield joined | {"pieces": ["".join(joined["pieces"])]}  # all of it in one piece
     misplaced = {**HEAD, "choices": [{"index": 0, "delta": {"content": "x"}, "message": said, "finish_reason": None}]}
     yield events([misplaced, *chunks([]), "[DONE]"])
 
@@ -146,6 +154,12 @@ def responses_forms(name: str, token: str) -> Iterator[tuple[str, list[Json]]]:
     yield "built in", [{"type": "local_shell_call", "id": "f1", "name": "read", "action": {"command": [token]}}]
     yield "unknown item", [{"type": "future_thing", "name": "read", "input": token}]
     yield "text", [message(TEXTS["hermes"](name, token))]
+    parts = [message(part)["content"][0] for part in halves(as_json(name, token), 4)]
+    yield "across parts", [{**message(""), "content": parts}]
+    yield (
+        "across items",
+        [message(part, f"msg_{i}") for i, part in enumerate((f"Action: {name}", f"\nAction Input: {token}"))],
+    )
     asked = {"name": name, "arguments": arguments}
     yield "stray in item", [message("x") | {"function_call": asked}]
     stray_part = {**message("x")["content"][0], "tool_calls": [asked]}
@@ -160,7 +174,7 @@ def requests(name: str, token: str, forms: list[str]) -> Iterator[tuple[str, str
     for form, each in said.items():
         body: Json = {"messages": [{"role": "user", "content": "go"}], "tools": TOOLS}
         yield f"chat {form}", "chat/completions", {**body, "mock": whole_chat(each)}
-        for kind, mock in zip(("", " in pieces", " misplaced"), streams_chat(each), strict=True):
+        for kind, mock in zip(("", " in pieces", " at once", " misplaced"), streams_chat(each), strict=True):
             yield f"chat stream {form}{kind}", "chat/completions", {**body, "stream": True, "mock": mock}
     for form in forms:
         text = TEXTS[form](name, token)
@@ -263,3 +277,100 @@ def test_tools_that_are_not_permitted_never_reach_the_model(door: Gateway) -> No
     )
     assert "web_search" not in built_in.text
     assert "mcp" not in built_in.text
+
+
+def raw_stream(*lines: str) -> Json:
+    return {"type": "text/event-stream", "pieces": list(lines)}
+
+
+def test_no_framing_of_events_brings_a_call_through(door: Gateway) -> None:
+    """Carriage returns, data over several lines, comments, names with line feeds, frames cut anywhere."""
+    call_event = {
+        **HEAD,
+        "choices": [
+            {"index": 0, "delta": {"tool_calls": [{"index": 0, **call("shell", "notoken")}]}, "finish_reason": None}
+        ],
+    }
+    end = {**HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    asked, over = json.dumps(call_event), json.dumps(end)
+    frames = {
+        "carriage returns": f"data: {asked}\r\n\r\ndata: {over}\r\n\r\ndata: [DONE]\r\n\r\n",
+        "carriage returns alone": f"data: {asked}\r\rdata: {over}\r\rdata: [DONE]\r\r",
+        "several lines": "".join(f"data: {line}\n" for line in json.dumps(call_event, indent=1).split("\n")) + f"\ndata: {over}\n\ndata: [DONE]\n\n",
+        "comments": f": data: {asked}\n: x\ndata:{asked}\n: y\n\ndata:{over}\n\ndata: [DONE]\n\n",
+        "other fields": f"id: 1\nretry: 1\nevent: data: {asked}\ndata: {over}\n\ndata: [DONE]\n\n",
+        "after the end": f"data: {over}\n\ndata: [DONE]\n\ndata: {asked}\n\n",
+        "a mark of order": f"\ufeffdata: {asked}\n\ndata: {over}\n\ndata: [DONE]\n\n",
+        "twice the same name": "data: " + over.replace('"delta": {}', f'"delta": {json.dumps(call_event["choices"][0]["delta"])}, "delta": {{}}') + "\n\ndata: [DONE]\n\n",
+    }  # fmt: skip
+    for what, text in frames.items():
+        for size in (len(text), 7, 1):
+            mock = raw_stream(*(text[at : at + size] for at in range(0, len(text), size)))
+            answer = door.chat(mock, stream=True, tools=TOOLS)
+            assert answer.status_code in (200, 502), (what, answer.text)
+            assert "notoken" not in answer.text, (what, size, answer.text)
+
+
+def test_no_name_of_an_event_is_another_event(door: Gateway) -> None:
+    item = {"type": "function_call", "id": "f", "call_id": "c", "name": "shell", "arguments": '{"token": "notoken"}'}
+    forged = json.dumps({"type": "response.output_item.done", "output_index": 1, "item": item})
+    for suffix in (
+        "response.content_part.added",
+        "content_part.done",
+        "response.output_text.delta",
+        "response.completed",
+        "error",
+    ):
+        kind = f"x.y\ndata: {forged}\n\nevent: {suffix}"
+        part = {"type": "output_text", "text": "", "annotations": []}
+        event = {"type": kind, "output_index": 0, "content_index": 0, "item_id": "msg_1", "part": part, "delta": "x"}
+        mock = responses_stream([message("hello")])
+        mock["pieces"].insert(2, f"data: {json.dumps(event)}\n\n")
+        answer = door.post("responses", {"input": "go", "stream": True, "mock": mock})
+        assert "hello" in answer.text
+        assert "notoken" not in answer.text, answer.text
+
+
+def test_no_index_joins_for_clients_what_was_judged_apart(door: Gateway) -> None:
+    """Some clients take 1.0, "1" and true for 1: what they would join must not have been judged as two texts."""
+    text = TEXTS["hermes"]("shell", "notoken")
+    for index in (1.0, "1", True, [1]):
+        pieces = [
+            {**HEAD, "choices": [{"index": at, "delta": {"content": part}, "finish_reason": None}]}
+            for at, part in zip((1, index), halves(text, 5), strict=True)
+        ]
+        answer = door.chat(events([*pieces, *chunks([], "stop", 1), "[DONE]"]), stream=True)
+        assert "notoken" not in answer.text, (index, answer.text)
+        texts = [
+            {**HEAD, "choices": [{"index": at, "text": part, "finish_reason": None}]}
+            for at, part in zip((1, index), halves(text, 5), strict=True)
+        ]
+        answer = door.post("completions", {"prompt": "go", "stream": True, "mock": events([*texts, "[DONE]"])})
+        assert "notoken" not in answer.text, (index, answer.text)
+
+
+def test_nothing_is_said_after_the_end_that_makes_a_call_of_what_was_said_before(door: Gateway) -> None:
+    whole = as_json("shell", "notoken")
+    for first, rest in (halves(whole, 4), halves(whole, 18), ("Action: shell", "\nAction Input: notoken")):
+        after = [{"content": first}], [{"content": rest}]
+        for deltas in (after, ([{"content": first}, {"role": "assistant", "content": ""}], after[1])):
+            answer = door.chat(events([*(one for part in deltas for one in chunks(part)), "[DONE]"]), stream=True)
+            assert "notoken" not in answer.text, answer.text
+        place = {"output_index": 0, "content_index": 0, "item_id": "msg_1"}
+        delta, done = "response.output_text.delta", {"type": "response.output_text.done", "text": "", **place}
+        for between in ([done], [done, done], []):
+            mock = responses_stream([message("x")])
+            said = [{"type": delta, "delta": first, **place}, *between, {"type": delta, "delta": rest, **place}]
+            mock["pieces"][3:4] = [f"data: {json.dumps(event)}\n\n" for event in said]
+            answer = door.post("responses", {"input": "go", "stream": True, "mock": mock})
+            assert "notoken" not in answer.text, answer.text
+        second = {**place, "content_index": 1}
+        mock = responses_stream([message("x")])
+        said = [
+            {"type": delta, "delta": "x", **place},
+            {"type": delta, "delta": rest, **second},
+            {"type": delta, "delta": first, **place},
+        ]
+        mock["pieces"][3:4] = [f"data: {json.dumps(event)}\n\n" for event in said]
+        answer = door.post("responses", {"input": "go", "stream": True, "mock": mock}).text
+        assert "goes on after the next has begun" in answer

@@ -1,9 +1,11 @@
 """Calls in text: found wherever the text is cut, and nothing of it lost."""
 
 import random
+import re
 
 import pytest
 
+from molehunt.gateway import intext
 from molehunt.gateway.intext import Held, InText
 
 CALLS = {
@@ -112,3 +114,20 @@ def test_endless_calls_are_not_held_for_ever() -> None:
 def test_hostile_text_takes_time_that_grows_with_its_length_alone(text: str) -> None:
     pieces = split(text, list(range(0, len(text), 7)))
     assert rejoined(pieces) == text
+
+
+def test_the_short_way_for_quiet_text_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of signs, strewn at random: each piece of text is passed, held and judged as without the short way."""
+    words = ["a", "act", "ACTION", "Action: x", "action", " 1 ", ":", "\nAction Input: y", "\nObservation:", "<", "<tool_call", ">", "</tool_call>",
+             "{", '{"name": "x", "arguments": {}}', '"', "[", "[f(", ")]", "\x00", "\u200b", "ａ", "ction", " ", "\n", "mole", "garden. ", ""]  # fmt: skip
+    chance = random.Random(7)
+    streams = [[chance.choice(words) for _ in range(chance.randint(1, 12))] for _ in range(3000)]
+    assert sum(any(isinstance(piece, Held) for piece in fed(pieces)) for pieces in streams) > 100
+    quick = [fed(pieces) for pieces in streams]
+    monkeypatch.setattr(intext, "_LOUD", re.compile(""))
+    assert quick == [fed(pieces) for pieces in streams]
+
+
+def fed(pieces: list[str]) -> list[str | Held]:
+    scan = InText()
+    return [one for piece in pieces for one in scan.feed(piece)] + scan.end()

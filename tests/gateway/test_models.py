@@ -1,7 +1,9 @@
 """A model of our own behind the gateway: its digest, its prompt, its approval."""
 
 import json
+import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -54,16 +56,36 @@ def test_a_model_behind_the_gateway(model: Path, tmp_path: Path) -> None:
         (model / "notes.txt").write_text("changed")
         wait_for(lambda: root_digest(model) in json.dumps([r for r in log_of(door) if r["event"] == "model"]))
         client.chat.completions.create(model="mini", messages=ASK, max_tokens=2)  # type: ignore[arg-type,call-overload]
+        kill_the_server(door)
+        again = client.chat.completions.create(model="mini", messages=ASK, max_tokens=8, temperature=0)  # type: ignore[arg-type,call-overload]
+        assert again.choices[0].message.content == streamed
     found = [call for call in to_calls(calls(tmp_path / "log")) if call.client == "anonymous"]
     assert {call.model_digest for call in found} == {digest, root_digest(model)}
+
+
+def kill_the_server(door: Gateway) -> None:
+    """The model's own process dies: clients are told 502 until another listens at the same address; the gateway stays."""
+    servers = [pid for pid in door.workers() if b"molehunt\0serve\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    [server], others = servers, set(door.workers()) - set(servers)
+    os.kill(server, signal.SIGKILL)
+    statuses = []
+
+    def is_back() -> bool:
+        statuses.append(door.post("chat/completions", {"messages": ASK, "max_tokens": 2}).status_code)
+        return statuses[-1] == 200
+
+    wait_for(is_back, 280)
+    assert set(statuses[:-1]) <= {502}
+    assert server not in door.workers()
+    assert others < set(door.workers())
 
 
 def log_of(door: Gateway) -> list[dict]:  # type: ignore[type-arg]
     return [json.loads(line) for line in (door.log / "gateway-0" / "00000001.jsonl").read_text().splitlines()]
 
 
-def wait_for(condition) -> None:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + 30
+def wait_for(condition, seconds: float = 30) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)

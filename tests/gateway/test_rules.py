@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from gateways import Gateway, gateway, wait_for_health
-from mock_upstream import HEAD, call
+from mock_upstream import HEAD, call, chunks, events
 from molehunt.cli import gateway as command
 from molehunt.gateway.checking import PolicyCheck, check_policies
+from molehunt.gateway.facts import AuditFacts
 from molehunt.gateway.keys import Client, add_key
 from molehunt.logs.reading import calls, to_calls
 from registries import Registry
@@ -244,6 +245,74 @@ def test_an_operator_allows_or_denies(ruled: Gateway, keys: dict[str, str], hook
     assert signature == "sha256=" + hmac.new(b"secret", body, hashlib.sha256).hexdigest()
 
 
+def signed(hold: str, key: bytes = b"secret", **other: Any) -> dict[str, Any]:
+    """A decision as the webhook sends it."""
+    body = json.dumps({"hold": hold, "decision": "allow", "at": time.time(), **other}).encode()
+    return {
+        "content": body,
+        "headers": {"x-molehunt-signature": "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()},
+    }
+
+
+def test_the_webhook_resolves_with_a_signed_decision_once(ruled: Gateway, keys: dict[str, str], hook: Hook) -> None:
+    seen: list[int] = []
+    boss = {"authorization": f"Bearer {keys['boss']}"}
+
+    def resolve(url: str, hold: str) -> None:
+        good = signed(hold)
+        swapped = {**good, "content": good["content"].replace(b"allow", b"deny")}
+        told = {
+            "content": hook.told[-1][2],
+            "headers": {"x-molehunt-signature": hook.told[-1][1]},
+        }  # what the gateway itself signed
+        wrong = [
+            signed(hold, b"other"),
+            signed(hold, at=time.time() - 301),
+            signed(hold, at=time.time() + 400),
+            signed("0" * 12),
+            swapped,
+            told,
+        ]
+        wrong += [
+            {**good, "headers": {"x-molehunt-signature": "", **boss}},
+            signed(hold, at="now"),
+            signed(hold, at=True),
+        ]
+        seen.extend(
+            ruled.client.post(url, **one).status_code for one in [*wrong, good, good, signed(hold, decision="deny")]
+        )
+        seen.append(ruled.client.post(url, json={"decision": "deny"}, headers=boss).status_code)
+
+    count = len(hook.told)
+    assert held(ruled, keys, lambda url, hold: (wait(lambda: len(hook.told) > count), resolve(url, hold))) == ["pay"]
+    assert seen == [403] * 9 + [200, 404, 404, 404]
+
+
+def test_what_was_said_before_does_not_wait_for_the_operator(ruled: Gateway, keys: dict[str, str]) -> None:
+    """Although text and call came in one piece."""
+    mock = events(
+        [
+            *chunks([{"content": "first this"}, {"tool_calls": [{"index": 0, **call("pay", "x")}]}], "tool_calls"),
+            "[DONE]",
+        ]
+    )
+    body = {
+        "model": "mock",
+        "stream": True,
+        "messages": [],
+        "tools": TOOLS,
+        "mock": mock | {"pieces": ["".join(mock["pieces"])]},
+    }
+    header = {"authorization": f"Bearer {keys['staff']}"}
+    address, boss = ruled.url.removesuffix("/v1") + "/molehunt/holds", {"authorization": f"Bearer {keys['boss']}"}
+    with ruled.client.stream("POST", f"{ruled.url}/chat/completions", json=body, headers=header) as answer:
+        pieces = answer.iter_text()
+        assert "first this" in next(pieces)
+        [hold] = ruled.client.get(address, headers=boss).json()["holds"]  # it waits still
+        ruled.client.post(f"{address}/{hold['id']}", json={"decision": "allow"}, headers=boss)
+        assert '"pay"' in "".join(pieces)
+
+
 def test_the_command_line_resolves(ruled: Gateway, keys: dict[str, str]) -> None:
     def resolve(_: str, hold: str) -> None:
         command.holds(ruled.log)
@@ -292,6 +361,26 @@ def test_a_key_is_changed_while_the_gateway_runs(ruled: Gateway, keys: dict[str,
     assert (
         ruled.post("chat/completions", {"messages": []}, headers={"authorization": f"Bearer {new}"}).status_code == 401
     )
+
+
+def test_a_worker_that_takes_anothers_place_keeps_the_last_good_keys(ruled: Gateway, keys: dict[str, str]) -> None:
+    file = ruled.log.parent / "keys.json"
+    before = file.read_bytes()
+    new = add_key(file, Client(name="app"))
+    header = {"authorization": f"Bearer {new}"}
+    assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 200
+    file.write_bytes(b"{ broken")
+    assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 200
+    [worker] = ruled.workers()
+    os.kill(worker, signal.SIGKILL)
+    wait_for_health(ruled)
+    assert "keys.json" in ruled.health().json()["keys_refused"]
+    assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 200
+    wrong = {"authorization": "Bearer wrong"}
+    assert ruled.post("chat/completions", {"messages": []}, headers=wrong).status_code == 401
+    file.write_bytes(before)
+    assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 401
+    assert "keys_refused" not in ruled.health().json()
 
 
 def test_a_client_that_asks_too_often_is_told_when_to_come_again(ruled: Gateway, keys: dict[str, str]) -> None:
@@ -350,6 +439,33 @@ def test_check_replays_the_log(ruled: Gateway, tmp_path: Path) -> None:
     assert same.fired["secrets"] > 1
     other = check(RULES.replace('Tool::"http");', 'Tool::"https");'))
     assert "http" in {one.tool for one in other.changed}
+
+
+def test_check_knows_approvals_and_audits(upstream: str, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    _, digest = registry.approved("team/model")
+    rules = """@id("approved") forbid(principal, action == Action::"request_model", resource) when { context.model.standing != "approved" };
+        @id("read") permit(principal, action in Action::"use_tool", resource == Tool::"read") when { context.audit.verdict == "clear" };"""
+    mock, tools = said(("read", {})), [{"type": "function", "function": {"name": "read"}}]
+    audit = AuditFacts(digest, "clear", True, time.time())
+    plain_rules = tmp_path / "rules"
+    plain_rules.mkdir()
+    (plain_rules / "x.cedar").write_text(rules)
+    with gateway(
+        tmp_path, 'permit(principal, action in Action::"use_tool", resource);', upstream, "--digest", digest
+    ) as door:
+        assert door.chat(mock, tools=tools).status_code == 200
+        log = str(door.log)
+        known = check_policies(plain_rules, log, ledger=registry.ledger, audit=audit)
+        assert (known.changed, known.assumed, known.never_fired[0].name) == ((), (), "approved")
+        blind = check_policies(plain_rules, log)
+        assert [one.tool for one in blind.changed] == ["model mock"]
+        assert [words.split(":")[0] for words in blind.assumed] == ["context.model.standing", "context.audit.verdict"]
+        other = check_policies(plain_rules, log, ledger=registry.ledger, audit=audit._replace(digest="0" * 64))
+        assert [(one.tool, one.now) for one in other.changed] == [("read", "deny")]
+        registry.ledger.append("revoke", digest, registry.keys["ann"], reason="a trigger was found")
+        revoked = check_policies(plain_rules, log, ledger=registry.ledger, audit=audit)
+        assert [one.tool for one in revoked.changed] == ["model mock"]
 
 
 def test_a_model_that_is_revoked_is_refused_at_once(upstream: str, tmp_path: Path) -> None:

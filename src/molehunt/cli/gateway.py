@@ -2,132 +2,108 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from molehunt.cli import gateway_options as o
 from molehunt.cli.options import FOUND, JsonOption
 
-app = typer.Typer(help="Limit what a model may do, record what it did.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from contextlib import ExitStack
 
-LogOption = Annotated[Path, typer.Option("--log", metavar="DIR", help="Folder of the log.")]
-PolicyOption = Annotated[
-    Path | None,
-    typer.Option("--policy", metavar="DIR", help="Folder of *.cedar files; without it every tool is denied."),
-]
-StateOption = Annotated[
-    Path | None, typer.Option("--state", metavar="DIR", help="What workers share; default: .state in the log's folder.")
-]
+    from molehunt.gateway.settings import UpstreamSettings
+
+app = typer.Typer(help="Limit what a model may do, record what it did.", no_args_is_help=True)
 
 
 @app.command()
 def serve(
-    log: LogOption,
-    upstream: Annotated[
-        list[str] | None,
-        typer.Option("--upstream", metavar="[MODEL=]URL", help="Server to ask, up to /v1; several, by model."),
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option("--model", metavar="DIR", help="A model folder, served behind the gateway.")
-    ] = None,
-    policy: PolicyOption = None,
-    host: Annotated[str, typer.Option("--host", help="One that others can reach needs --keys.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
-    keys: Annotated[
-        Path | None, typer.Option("--keys", metavar="FILE", help="Clients' keys; see `gateway key`.")
-    ] = None,
-    key_env: Annotated[
-        str, typer.Option("--key-env", metavar="VARIABLE", help="Environment variable with the upstream's key.")
-    ] = "",
-    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that answer.")] = 1,
-    ledger: Annotated[
-        Path | None, typer.Option("--ledger", metavar="DIR", help="Approvals; a revoked model is refused.")
-    ] = None,
-    ledger_owner: Annotated[
-        Path | None, typer.Option("--ledger-owner", metavar="PEM", help="Public key that must have signed its roles.")
-    ] = None,
-    audit: Annotated[
-        Path | None, typer.Option("--audit", metavar="FILE", help="result.json of an audit of these weights.")
-    ] = None,
-    digest: Annotated[str, typer.Option("--digest", help="Root digest that the upstream's owner declares.")] = "",
-    base: Annotated[
-        str, typer.Option("--base", metavar="[MODEL=]URL", help="Approved base model, asked where a rule says @differ.")
-    ] = "",
-    state: StateOption = None,
-    webhook: Annotated[str, typer.Option("--webhook", metavar="URL", help="Told of every hold.")] = "",
-    webhook_key_env: Annotated[
-        str, typer.Option("--webhook-key-env", metavar="VARIABLE", help="Environment variable with its HMAC key.")
-    ] = "",
-    max_body: Annotated[int, typer.Option("--max-body", min=1024, help="Bytes of a request.")] = 16 * 2**20,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for a whole answer.")] = 900.0,
-    stall: Annotated[float, typer.Option("--stall", min=0.1, help="Seconds between two pieces of an answer.")] = 120.0,
-    ask_timeout: Annotated[
-        float, typer.Option("--ask-timeout", min=0.1, help="Seconds for an operator; then deny.")
-    ] = 120.0,
-    rehash: Annotated[float, typer.Option("--rehash", min=1, help="Seconds between two looks at the weights.")] = 300.0,
-    canaries: Annotated[
-        float, typer.Option("--canaries", min=0, help="Seconds between two rounds; 0: at start.")
-    ] = 300.0,
-    log_key: Annotated[
-        Path | None, typer.Option("--log-key", metavar="PEM", help="Private key that signs the log's segments.")
-    ] = None,
-    anchor: Annotated[
-        list[str] | None,
-        typer.Option("--anchor", metavar="PLACE", help="File or URL told of every closed segment; several."),
-    ] = None,
-    redact: Annotated[
-        Path | None, typer.Option("--redact", metavar="FILE", help="TOML with what is blotted out of the log.")
-    ] = None,
-    encrypt: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--encrypt",
-            metavar="FIELD",
-            help="Member of records that is sealed, such as gen_ai.input.messages; several.",
-        ),
-    ] = None,
-    encrypt_key: Annotated[
-        Path | None, typer.Option("--encrypt-key", metavar="FILE", help="With --encrypt: 32 bytes, raw, hex or base64.")
-    ] = None,
-    log_durable: Annotated[
-        bool, typer.Option("--log-durable", help="Wait for the disk, not only for the kernel, at every record.")
-    ] = False,
-    fail_open: Annotated[bool, typer.Option("--fail-open", help="Answer although the log cannot be written.")] = False,
+    log: o.Log,
+    upstream: o.Upstream = None,
+    model: o.Model = None,
+    policy: o.Policy = None,
+    host: o.Host = "127.0.0.1",
+    port: o.Port = 0,
+    keys: o.Keys = None,
+    key_env: o.KeyEnv = "",
+    workers: o.Workers = 1,
+    ledger: o.Ledger = None,
+    ledger_owner: o.LedgerOwner = None,
+    audit: o.Audit = None,
+    digest: o.Digest = "",
+    base: o.Base = "",
+    state: o.State = None,
+    webhook: o.Webhook = "",
+    webhook_key_env: o.WebhookKeyEnv = "",
+    max_body: o.MaxBody = 16 * 2**20,
+    body_timeout: o.BodyTimeout = 30.0,
+    timeout: o.Timeout = 900.0,
+    stall: o.Stall = 120.0,
+    ask_timeout: o.AskTimeout = 120.0,
+    rehash: o.Rehash = 300.0,
+    canaries: o.Canaries = 300.0,
+    log_key: o.LogKey = None,
+    anchor: o.Anchor = None,
+    redact: o.Redact = None,
+    encrypt: o.Encrypt = None,
+    encrypt_key: o.EncryptKey = None,
+    log_durable: o.LogDurable = False,
+    fail_open: o.FailOpen = False,
 ) -> None:
     """Answer OpenAI's chat, completions and responses for an upstream, until Ctrl-C or SIGTERM."""
     import contextlib
     import sys
 
-    from molehunt.errors import UsageError
     from molehunt.gateway import running
     from molehunt.gateway.settings import Bounds, GatewaySettings, UpstreamSettings
+
+    _refuse_contradictions(upstream, model, host, keys, encrypt, encrypt_key)
+    bounds = Bounds(body=max_body, reading=body_timeout, answering=timeout, stall=stall, asking=ask_timeout)
+    with contextlib.ExitStack() as stack:
+        behind, tend = _behind(stack, upstream, model, key_env, digest)
+        settings = GatewaySettings(
+            upstreams=tuple(one.model_copy(update={"audit": audit}) for one in behind), policy=policy, log=log,
+            state=state or log / ".state", host=host, port=port, keys=keys, workers=workers, ledger=ledger,
+            ledger_owner=ledger_owner, log_key=log_key, anchors=tuple(anchor or ()), is_log_durable=log_durable, fail_open=fail_open,
+            redaction=redact, encrypted=tuple(encrypt or ()), encryption_key=encrypt_key, rehash=rehash, canaries=canaries,
+            webhook=webhook, webhook_key_env=webhook_key_env, bounds=bounds,
+            base=UpstreamSettings.parsed(base, key_env=key_env) if base else None,
+        )  # fmt: skip
+        running.serve(settings, lambda text: print(text, flush=True), tend)
+    print("stopped", file=sys.stderr)
+
+
+def _refuse_contradictions(
+    upstream: list[str] | None,
+    model: Path | None,
+    host: str,
+    keys: Path | None,
+    encrypt: list[str] | None,
+    sealing: Path | None,
+) -> None:
+    from molehunt.errors import UsageError
 
     if bool(upstream) == bool(model):
         raise UsageError("gateway serve", wanted="either --upstream or --model", got="both" if model else "neither")
     if not _is_loopback(host) and keys is None:
         do = "make keys with `molehunt gateway key`, or leave --host out"
         raise UsageError(f"--host {host}", wanted="--keys, since others can reach it", got="none", do=do)
-    if bool(encrypt) != bool(encrypt_key):
+    if bool(encrypt) != bool(sealing):
         raise UsageError("--encrypt, --encrypt-key", wanted="both or neither", got="one")
-    bounds = Bounds(body=max_body, answering=timeout, stall=stall, asking=ask_timeout)
-    with contextlib.ExitStack() as stack:
-        tend: Callable[[], None] = lambda: None  # noqa: E731
-        if model is not None:
-            served, server = stack.enter_context(running.model_server(model))
-            behind, tend = [served], server.tend
-        else:
-            behind = [UpstreamSettings.parsed(one, key_env=key_env, declared=digest) for one in upstream or ()]
-        settings = GatewaySettings(
-            upstreams=tuple(one.model_copy(update={"audit": audit}) for one in behind), policy=policy, log=log,
-            state=state or log / ".state", host=host, port=port, keys=keys, workers=workers, ledger=ledger,
-            ledger_owner=ledger_owner, fail_open=fail_open,
-            log_key=log_key, anchors=tuple(anchor or ()), is_log_durable=log_durable,
-            redaction=redact, encrypted=tuple(encrypt or ()), encryption_key=encrypt_key,
-            rehash=rehash, canaries=canaries, webhook=webhook, webhook_key_env=webhook_key_env,
-            base=UpstreamSettings.parsed(base, key_env=key_env) if base else None, bounds=bounds,
-        )  # fmt: skip
-        running.serve(settings, lambda text: print(text, flush=True), tend)
-    print("stopped", file=sys.stderr)
+
+
+def _behind(
+    stack: "ExitStack", upstream: list[str] | None, model: Path | None, key_env: str, digest: str
+) -> "tuple[list[UpstreamSettings], Callable[[], None]]":
+    """What is asked, and what has to be called often to keep it up."""
+    from molehunt.gateway import running
+    from molehunt.gateway.settings import UpstreamSettings
+
+    if model is not None:
+        served, server = stack.enter_context(running.model_server(model))
+        return [served], server.tend
+    return [UpstreamSettings.parsed(one, key_env=key_env, declared=digest) for one in upstream or ()], lambda: None
 
 
 @app.command()
@@ -137,13 +113,20 @@ def check(
     keys: Annotated[
         Path | None, typer.Option("--keys", metavar="FILE", help="Says which groups clients are in.")
     ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", metavar="DIR", help="Says what standing the logged models have now.")
+    ] = None,
+    ledger_owner: o.LedgerOwner = None,
+    audit: o.Audit = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read the policies; with --log, say what they would have decided and which rules never fire (exit code 1: some decide otherwise)."""
     from molehunt.cli.show import say, table
     from molehunt.gateway.checking import check_policies
+    from molehunt.gateway.facts import read_audit
+    from molehunt.gateway.running import open_ledger
 
-    found = check_policies(policy, log, keys)
+    found = check_policies(policy, log, keys, open_ledger(ledger, ledger_owner), read_audit(audit))
     if as_json:
         print(found.model_dump_json(indent=1))
     else:
@@ -153,6 +136,8 @@ def check(
             table(("rule", "fired"), [(rule, str(count)) for rule, count in found.fired.items()])
             table(("never fired", "file"), [(rule.name, f"{rule.file}:{rule.line}") for rule in found.never_fired])
             table(("call", "tool", "then", "now"), [(c.call, c.tool, c.then, c.now) for c in found.changed[:50]])
+            for words in found.assumed:
+                say(f"taken for granted, since rules ask for it: {words}")
     if found.changed:
         raise typer.Exit(FOUND)
 
@@ -183,7 +168,7 @@ def key(
 
 
 @app.command()
-def holds(log: LogOption, state: StateOption = None, as_json: JsonOption = False) -> None:
+def holds(log: o.Log, state: o.State = None, as_json: JsonOption = False) -> None:
     """List calls that wait for an operator."""
     import json
     import time
@@ -204,8 +189,8 @@ def holds(log: LogOption, state: StateOption = None, as_json: JsonOption = False
 def resolve(
     hold: Annotated[str, typer.Argument(metavar="ID", help="As `gateway holds` names it.")],
     decision: Annotated[str, typer.Argument(metavar="allow|deny")],
-    log: LogOption,
-    state: StateOption = None,
+    log: o.Log,
+    state: o.State = None,
 ) -> None:
     """Decide on a call that waits."""
     import getpass

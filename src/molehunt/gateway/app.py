@@ -1,7 +1,7 @@
 """The gateway's routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,15 +12,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from molehunt.gateway import canaries
-from molehunt.gateway.bodies import parse_body, read_body
+from molehunt.gateway.bodies import Receive, parse_body, read_body
 from molehunt.gateway.dialects.base import Dialect, Json
 from molehunt.gateway.dialects.chat import Chat
 from molehunt.gateway.dialects.completions import Completions
 from molehunt.gateway.dialects.responses import Responses
+from molehunt.gateway.holds import SIGNATURE
 from molehunt.gateway.keys import Client
-from molehunt.gateway.proxy import Door
+from molehunt.gateway.proxy import Door, Scope
 from molehunt.gateway.refusals import Refusal
 from molehunt.gateway.service import Service
+from molehunt.gateway.telling import Send
 from molehunt.gateway.upstream import BrokenOff
 
 DIALECTS: dict[str, Dialect] = {
@@ -31,10 +33,23 @@ DIALECTS: dict[str, Dialect] = {
 _LIST_MOST = 2**20
 
 
-def make_app(service: Service) -> Starlette:
-    """The ASGI application of one worker."""
+class Front:
+    """The ASGI application of one worker: calls of models go straight to their door, all else by starlette's routes."""
+
+    def __init__(self, doors: Mapping[str, Door], pages: Starlette) -> None:
+        self._doors, self._pages = doors, pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["type"] == "http" and scope["method"] == "POST"
+        door = self._doors.get(scope["path"]) if is_call else None
+        await (door or self._pages)(scope, receive, send)
+
+
+def make_app(service: Service) -> Front:
+    """The application of one worker."""
     pages = _Pages(service)
-    routes = [Route(path, Door(service, path, dialect), methods=["POST"]) for path, dialect in DIALECTS.items()]
+    doors = {path: Door(service, path, dialect) for path, dialect in DIALECTS.items()}
+    routes = [Route(path, door, methods=["POST"]) for path, door in doors.items()]
     routes += [
         Route("/healthz", pages.healthz),
         Route("/metrics", pages.metrics),
@@ -47,14 +62,15 @@ def make_app(service: Service) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await service.start()
-        await canaries.sing(service, app)
-        singing = asyncio.create_task(canaries.watch(service, app))
+        await canaries.sing(service, front)
+        singing = asyncio.create_task(canaries.watch(service, front))
         yield
         singing.cancel()
         await service.stop()
 
     handlers: dict[Any, Any] = {Refusal: _refused, HTTPException: _no_such_route, Exception: _broken}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    front = Front(doors, Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan))
+    return front
 
 
 class _Pages:
@@ -68,6 +84,7 @@ class _Pages:
         wrong = self._service.health()
         told: Json = {"status": "unhealthy" if wrong else "ok", **wrong, "policy": self._service.policies.digest}
         told |= {"policy_refused": self._service.policy_trouble} if self._service.policy_trouble else {}
+        told |= {"keys_refused": self._service.keys.trouble} if self._service.keys.trouble else {}
         return JSONResponse(told, 503 if wrong else 200)
 
     async def metrics(self, request: Request) -> Response:
@@ -90,19 +107,20 @@ class _Pages:
         return JSONResponse({"holds": [hold._asdict() for hold in self._service.state.waiting()]})
 
     async def resolve(self, request: Request) -> Response:
-        by = self._operator(request)
-        raw = await read_body(
-            request.receive, request.headers.get("content-length"), 4096, self._service.bounds.reading
-        )
-        decision = parse_body(raw, 8).get("decision")
+        """By an operator's key, or signed by the webhook that was told of the hold."""
+        signature, hold = request.headers.get(SIGNATURE), request.path_params["hold"]
+        by = self._operator(request).name if signature is None else "webhook"
+        length, seconds = request.headers.get("content-length"), self._service.bounds.reading
+        raw = await read_body(request.receive, length, 4096, seconds)
+        body = parse_body(raw, 8)
+        if signature is not None:
+            self._service.holds.check(signature, raw, body, hold)
+        decision = body.get("decision")
         if decision not in ("allow", "deny"):
             raise Refusal(400, "'decision' is neither allow nor deny", "invalid_value")
-        hold = request.path_params["hold"]
-        if not self._service.state.resolve(hold, decision, by.name):
+        if not self._service.state.resolve(hold, decision, by):
             raise Refusal(404, f"no hold {hold[:40]!r} waits", "no_such_hold")
-        self._service.record(
-            "hold", {"molehunt.hold": hold, "molehunt.hold.decision": decision, "molehunt.by": by.name}
-        )
+        self._service.record("hold", {"molehunt.hold": hold, "molehunt.hold.decision": decision, "molehunt.by": by})
         return JSONResponse({"hold": hold, "decision": decision})
 
     def _client(self, request: Request) -> Client:

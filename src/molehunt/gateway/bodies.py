@@ -115,4 +115,4 @@ def dumped(value: Any) -> bytes:
     return _ENCODER.encode(value).encode("ascii")
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)

@@ -8,17 +8,19 @@ from typing import Any
 
 from pydantic import Field
 
-from molehunt.gateway.facts import ModelFacts
+from molehunt.gateway.facts import AuditFacts, ModelFacts
 from molehunt.gateway.judging import Asked, Judge, Session, common_context
 from molehunt.gateway.keys import Client, read_keys
 from molehunt.gateway.names import plain
 from molehunt.gateway.policies import CANARY, Policies, load_policies
+from molehunt.gateway.served import REFUSED, Ledger
 from molehunt.logs.reading import calls, to_calls
 from molehunt.records.base import Record
 from molehunt.records.calls import Call
 
 _MOST = 1000
 """Differences that are kept."""
+_FORBIDDEN = 403
 
 
 class RulePlace(Record):
@@ -52,16 +54,34 @@ class PolicyCheck(Record):
     decided: dict[str, int] = Field(default_factory=dict)
     """allow, deny, ask, deny-host: how often."""
     changed: tuple[Changed, ...] = ()
+    assumed: tuple[str, ...] = ()
+    """What rules ask for and nobody said, and what it was taken to be."""
 
 
-def check_policies(folder: Path, log: str | None, keys: Path | None = None) -> PolicyCheck:
+_ASSUMED = {
+    "model.standing": "context.model.standing: unknown, for want of --ledger",
+    "context.audit": "context.audit.verdict: none, for want of --audit",
+    "model.source": "context.model.source: verified, wherever the log has a digest",
+    "context.sampling": "context.sampling: empty",
+}
+
+
+def check_policies(
+    folder: Path,
+    log: str | None,
+    keys: Path | None = None,
+    ledger: Ledger | None = None,
+    audit: AuditFacts | None = None,
+) -> PolicyCheck:
     """Read policies and, with a log, replay its calls in the order of time, session by session.
 
     Args:
         keys: the file of clients, for the groups that they are in.
+        ledger: of approvals, for the standing that the logged digests have now.
+        audit: of the logged weights; calls of others have none.
 
-    A call of a tool is taken as it stands in the log: those that a gateway denied are there too. Approval and audit are not
-    in a log: rules that want them are asked with "unknown" and "none". An operator is taken to allow.
+    A call of a tool is taken as it stands in the log: those that a gateway denied are there too. An operator is taken to allow, and so
+    is a base model that would be asked.
 
     Raises:
         PolicyError: naming file and line, if the policies have an error.
@@ -71,60 +91,74 @@ def check_policies(folder: Path, log: str | None, keys: Path | None = None) -> P
     if log is None:
         return PolicyCheck(rules=len(policies.given), policy=policies.digest)
     groups = {key.name: key.groups for key in read_keys(keys)} if keys else {}
-    return asyncio.run(_replayed(policies, log, groups))
+    found = asyncio.run(_Replay(policies, groups, ledger, audit).run(log))
+    text = "\n".join(rule.text for rule in policies.given)
+    known = {"model.standing": ledger, "context.audit": audit}
+    assumed = tuple(words for part, words in _ASSUMED.items() if part in text and known.get(part) is None)
+    return found.model_copy(update={"assumed": assumed})
 
 
-async def _replayed(policies: Policies, log: str, groups: Mapping[str, tuple[str, ...]]) -> PolicyCheck:
-    tally = _Tally()
-    sessions: dict[tuple[str, str], Session] = defaultdict(lambda: Session(""))
-    asked = 0
-    for call in sorted(to_calls(calls(log)), key=lambda call: call.started):
-        if call.client != CANARY:
-            asked += 1
-            client = Client(name=call.client or "anonymous", groups=groups.get(call.client, ()))
-            await _one(policies, client, call, sessions[call.client, call.session], tally)
-    names = {rule.name for rule in policies.given}
-    never = [RulePlace(name=r.name, file=r.file, line=r.line) for r in policies.given if not policies.fired[r.name]]
-    return PolicyCheck(
-        rules=len(policies.given), policy=policies.digest, calls=asked, tool_calls=tally.tool_calls, never_fired=tuple(never),
-        fired={name: count for name, count in policies.fired.most_common() if name in names},
-        decided=dict(tally.decided), changed=tuple(tally.changed[:_MOST]),
-    )  # fmt: skip
+class _Replay:
+    """Calls of a log, put before the rules as they are now."""
 
+    def __init__(
+        self, policies: Policies, groups: Mapping[str, tuple[str, ...]], ledger: Ledger | None, audit: AuditFacts | None
+    ) -> None:
+        self._policies, self._groups, self._ledger, self._audit = policies, groups, ledger, audit
+        self._decided: Counter[str] = Counter()
+        self._changed: list[Changed] = []
+        self._calls = self._tool_calls = 0
 
-class _Tally:
-    def __init__(self) -> None:
-        self.decided: Counter[str] = Counter()
-        self.tool_calls = 0
-        self.changed: list[Changed] = []
+    async def run(self, log: str) -> PolicyCheck:
+        """All calls but the canaries'."""
+        sessions: dict[tuple[str, str], Session] = defaultdict(lambda: Session(""))
+        for call in sorted(to_calls(calls(log)), key=lambda call: call.started):
+            if call.client != CANARY:
+                self._calls += 1
+                await self._one(call, sessions[call.client, call.session])
+        given, fired = self._policies.given, self._policies.fired
+        names = {rule.name for rule in given}
+        return PolicyCheck(
+            rules=len(given), policy=self._policies.digest, calls=self._calls, tool_calls=self._tool_calls,
+            fired={name: count for name, count in fired.most_common() if name in names},
+            never_fired=tuple(RulePlace(name=r.name, file=r.file, line=r.line) for r in given if not fired[r.name]),
+            decided=dict(self._decided), changed=tuple(self._changed[:_MOST]),
+        )  # fmt: skip
 
-    def note(self, word: str, more: Mapping[str, Any]) -> None:
+    def _note(self, word: str, more: Mapping[str, Any]) -> None:
         if more.get("molehunt.stage") != "offer":
-            self.decided[word.partition(":")[0]] += 1
+            self._decided[word.partition(":")[0]] += 1
 
+    def _judge(self, call: Call, session: Session) -> Judge:
+        async def allowed(*asked: object) -> bool:
+            return True
 
-async def _one(policies: Policies, client: Client, call: Call, session: Session, tally: _Tally) -> None:
-    async def allowed(*asked: object) -> bool:
-        return True
+        def mark(tags: Iterable[str]) -> None: ...
 
-    def mark(tags: Iterable[str]) -> None: ...
+        digest = call.model_digest
+        standing = self._ledger.standing(digest) if self._ledger and digest else "unknown"
+        client = Client(name=call.client or "anonymous", groups=self._groups.get(call.client, ()))
+        return Judge(
+            self._policies, client, ModelFacts(call.model, digest, "verified" if digest else "unknown", standing, self._audit), session,
+            common_context("", {"user": call.user}), note=self._note, hold=allowed, mark=mark, second=allowed,
+        )  # fmt: skip
 
-    facts = ModelFacts(call.model, call.model_digest, "declared" if call.model_digest else "unknown", "unknown", None)
-    judge = Judge(
-        policies, client, facts, session, common_context("", {"user": call.user}),
-        note=tally.note, hold=allowed, mark=mark, second=allowed,
-    )  # fmt: skip
-    judge.model()
-    for name in call.tools:
-        judge.may_offer(name, {})
-    then = _decided_then(call)
-    for one in call.tool_calls:
-        tally.tool_calls += 1
-        ruling = await judge.may_call(Asked(one.name, one.arguments, "call"), is_structured=bool(call.tools))
-        now = "allow" if ruling.is_allowed else "deny"
-        before = then.get(plain(one.name), "allow")
-        if before != now:
-            tally.changed.append(Changed(call=call.call_id, tool=one.name, then=before, now=now))
+    async def _one(self, call: Call, session: Session) -> None:
+        judge = self._judge(call, session)
+        if judge.model().outcome == "deny" or judge.facts.standing in REFUSED:
+            self._decided["deny-model"] += 1
+            if call.status != _FORBIDDEN:
+                self._changed.append(Changed(call=call.call_id, tool=f"model {call.model}", then="allow", now="deny"))
+            return
+        for name in call.tools:
+            judge.may_offer(name, {})
+        then = _decided_then(call)
+        for one in call.tool_calls:
+            self._tool_calls += 1
+            ruling = await judge.may_call(Asked(one.name, one.arguments, "call"), is_structured=bool(call.tools))
+            now, before = "allow" if ruling.is_allowed else "deny", then.get(plain(one.name), "allow")
+            if before != now:
+                self._changed.append(Changed(call=call.call_id, tool=one.name, then=before, now=now))
 
 
 def _decided_then(call: Call) -> dict[str, str]:

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from molehunt.gateway.bodies import dumped
@@ -14,6 +15,9 @@ from molehunt.gateway.settings import Bounds
 from molehunt.gateway.state import Hold, State
 from molehunt.gateway.upstream import BrokenOff, HttpUpstream
 
+SIGNATURE = "x-molehunt-signature"
+_FRESH = 300.0
+"""Seconds for which a signed decision counts."""
 _LOOK = 0.1
 _PING = 10.0
 Ping = Callable[[], Awaitable[None]]
@@ -47,12 +51,30 @@ class Holds:
         self._state.resolve(held.id, "deny", "timeout")
         return self._state.resolution(held.id) == "allow"
 
+    def _signature(self, body: bytes) -> str:
+        return "sha256=" + hmac.new(self._key, body, hashlib.sha256).hexdigest()
+
+    def check(self, signature: str, raw: bytes, body: Mapping[str, Any], hold: str) -> None:
+        """A decision that the webhook sends: signed like what it is told, naming the hold and the time, so that none counts twice.
+
+        Raises:
+            Refusal: 403 if there is no key, the signature is not of these bytes, it is another hold's, or not of these minutes.
+        """
+        if not self._key or not hmac.compare_digest(
+            signature.encode("utf-8", "replace"), self._signature(raw).encode()
+        ):
+            raise Refusal(403, "the signature is not the webhook's", "bad_signature")
+        at = body.get("at")
+        if body.get("hold") != hold:
+            raise Refusal(403, "'hold' is not the one of the address", "bad_signature")
+        if isinstance(at, bool) or not isinstance(at, int | float) or abs(time.time() - at) > _FRESH:
+            raise Refusal(403, f"'at' is not within {_FRESH:g} s of now", "bad_signature")
+
     async def _tell(self, hook: HttpUpstream, held: Hold) -> None:
         """A webhook that fails changes nothing: the hold waits for the command line, and then for its end."""
         body = dumped(held._asdict())
-        signature = "sha256=" + hmac.new(self._key, body, hashlib.sha256).hexdigest()
         try:
-            reply = await hook.ask("POST", self._path, body, {"x-molehunt-signature": signature})
+            reply = await hook.ask("POST", self._path, body, {SIGNATURE: self._signature(body)})
             async for _ in reply.body:
                 pass
         except (Refusal, BrokenOff):

@@ -29,6 +29,8 @@ _LITERALS = (
 _PART = re.compile(
     r"(?:<[a-z_|=]{0,13}\s*[name]{0,4}|\[[a-z_]{0,10}|a(?:c(?:t(?:i(?:o(?:n\s*(?:\d+\s*)?)?)?)?)?)?|\{\s*(?:[\"'][^\"']{0,41})?)\Z"
 )
+_LOUD = re.compile(r"[<\[{\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|a(?:\Z|c(?:\Z|t(?:\Z|i(?:\Z|o(?:\Z|n)))))", re.I | re.A)
+"""What every sign begins with, whole or in part, and what hides from sight: ASCII without any of it can hold no sign."""
 _OPENING = re.compile(r"\s*(?:\[\s*(?:[^\W\d][^\s()\[\]{}\"',=:]*)?)?\Z")
 _ENDS = {
     "hermes": re.compile(r"</tool_call\s*>"),
@@ -67,8 +69,17 @@ class InText:
 
     def feed(self, text: str) -> list[str | Held]:
         """The pieces that are ready, in order; together with `end` they are the text, to the character."""
+        if text and not (self._buffer or self._syntax) and text.isascii() and _LOUD.search(text) is None:
+            self._is_opening = self._is_opening and text.isspace()
+            self._settle(len(text))
+            return [text]
         self._buffer += text
         return self._drain(is_end=False)
+
+    @property
+    def waiting(self) -> str:
+        """What is held now."""
+        return self._buffer
 
     def end(self) -> list[str | Held]:
         """What is left when the text is over."""
@@ -112,7 +123,8 @@ class InText:
         return None
 
     def _settle(self, passed: int) -> None:
-        self._settled = {syntax: max(0, left - passed) for syntax, left in self._settled.items()}
+        if any(self._settled.values()):
+            self._settled = {syntax: max(0, left - passed) for syntax, left in self._settled.items()}
 
     def _closed(self, is_end: bool) -> Held | str:
         cut = self._cut(is_end)

@@ -64,7 +64,7 @@ class Judge:
         self, policies: Policies, client: Client, facts: ModelFacts, session: Session, common: dict[str, Any], *,
         note: Note, hold: Hold, mark: Callable[[Iterable[str]], None], second: Second,
     ) -> None:  # fmt: skip
-        self._policies, self._client, self._facts = policies, client, facts
+        self._policies, self._client, self.facts = policies, client, facts
         self.session, self.offered = session, set[str]()
         self._common = {**common, **facts.context()}
         self._note, self._hold, self._mark, self._second = note, hold, mark, second
@@ -73,7 +73,7 @@ class Judge:
 
     def model(self) -> Decision:
         """May this client ask this model?"""
-        return self._decide("request_model", ("Model", self._facts.name), {})
+        return self._decide("request_model", ("Model", self.facts.name), {})
 
     def may_offer(self, name: str, definition: Mapping[str, Any]) -> bool:
         """May a tool stand in the request? Servers that its definition names count as egress."""

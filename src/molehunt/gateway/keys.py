@@ -15,10 +15,12 @@ from pydantic import Field, ValidationError
 from molehunt.errors import GatewayError, UsageError
 from molehunt.gateway.policies import CANARY
 from molehunt.gateway.refusals import Refusal
+from molehunt.gateway.state import State
 from molehunt.records.base import Record
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CACHED = 4096
+_FILE = "keys"
 
 
 class Client(Record):
@@ -57,17 +59,43 @@ def anonymous() -> Client:
 
 
 class Keys:
-    """The keys of a running gateway."""
+    """The keys of a running gateway.
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    Args:
+        state: where the last good file is kept, for a worker that takes the place of another while the file has an error.
+
+    Raises:
+        GatewayError: if the file has an error and there was no good one before.
+    """
+
+    def __init__(self, path: Path | None, state: State | None = None) -> None:
+        self.path, self._state = path, state
+        self.trouble = ""
+        """What is wrong with the file now; empty if nothing is."""
         self._seen: tuple[int, int, int] | None = None
         self._keys: tuple[Key, ...] = ()
         self._known: dict[bytes, Key] = {}
         self.canary_key = secrets.token_urlsafe(32)
         """Of the live-path canaries; it never leaves this process."""
         if path is not None:
-            self._keys, self._seen = read_keys(path), _stamp(path)
+            self._seen = _stamp(path)
+            self._keys = self._first(path)
+
+    def _first(self, path: Path) -> tuple[Key, ...]:
+        try:
+            return self._read(path)
+        except GatewayError as error:
+            good = self._state.good(str(path)) if self._state else None
+            if good is None:
+                raise
+            self.trouble = str(error)
+            return KeyFile.model_validate_json(good[_FILE]).keys
+
+    def _read(self, path: Path) -> tuple[Key, ...]:
+        found = read_keys(path)
+        if self._state is not None:
+            self._state.keep_good(str(path), {_FILE: KeyFile(keys=found).model_dump_json()})
+        return found
 
     def client(self, authorization: str) -> Client:
         """Who sends this header.
@@ -103,8 +131,9 @@ class Keys:
             return
         self._seen = stamp
         try:
-            self._keys, self._known = read_keys(path), {}
+            self._keys, self._known, self.trouble = self._read(path), {}, ""
         except GatewayError as error:
+            self.trouble = str(error)
             print(f"molehunt: {error}; the keys read before stay in force", file=sys.stderr, flush=True)
 
 

@@ -1,10 +1,9 @@
 """One call through the gateway: admitted, recorded, asked, judged, recorded, answered, in that order."""
 
 import asyncio
-import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,23 +13,23 @@ from molehunt.gateway.bodies import Receive, dumped, parse_body, parse_json, rea
 from molehunt.gateway.dialects.base import Dialect, Garbage, Json, Out, Stream
 from molehunt.gateway.differing import second_opinion
 from molehunt.gateway.facts import ModelFacts
+from molehunt.gateway.failures import refusal_of
 from molehunt.gateway.judging import Asked, Judge, Session, common_context
 from molehunt.gateway.keys import Client
 from molehunt.gateway.policies import CANARY, Decision
-from molehunt.gateway.recording import answer_body, application, failed_body, rendered_body, request_body
+from molehunt.gateway.recording import answer_body, failed_body, rendered_body, request_body, session_name
 from molehunt.gateway.refusals import Refusal
-from molehunt.gateway.served import Served
+from molehunt.gateway.served import REFUSED, Served
 from molehunt.gateway.service import Service, now
-from molehunt.gateway.sse import DONE, Events, written
+from molehunt.gateway.sse import Events
+from molehunt.gateway.telling import Send, Telling
 from molehunt.gateway.upstream import BrokenOff, Reply, Upstream
 from molehunt.logs import events
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 RENDERED = "x-molehunt-rendered"
 """Asks a server of ours to say what prompt the model reads."""
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
-_REVOKED = ("revoked", "quarantined", "unreadable")
 
 
 class Door:
@@ -50,14 +49,13 @@ class Exchange:
         self, service: Service, endpoint: str, dialect: Dialect, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self.service, self.endpoint, self.dialect = service, endpoint, dialect
-        self.headers, self._receive, self._send = Headers(scope=scope), receive, send
+        self.headers, self._receive = Headers(scope=scope), receive
         given = self.headers.get("x-request-id", "")
         self.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
         self.call = uuid.uuid4().hex
         self.began = now()
-        self.status = 0
+        self.told = Telling(send, self.request_id, dialect.has_done)
         self.is_recorded = self.is_gone = self.is_over = False
-        self.first: float | None = None
         self.stream: Stream | None = None
         self.rendered: Json = {}
         self.denied: list[Asked] = []
@@ -70,25 +68,15 @@ class Exchange:
                 client, body = await self._admitted()
                 self._watching = asyncio.create_task(self._watch(asyncio.current_task()))
                 await self._serve(client, body)
-        except Refusal as refusal:
-            await self._refuse(refusal)
-        except Garbage as error:
-            await self._refuse(Refusal(502, f"the upstream's answer cannot be judged: {error}", "upstream_garbage"))
-        except BrokenOff as error:
-            status, message = 504 if error.is_slow else 502, f"the upstream's answer broke off: {error}"
-            await self._refuse(Refusal(status, message, "upstream_broke_off"))
-        except TimeoutError:
-            await self._refuse(Refusal(504, f"no whole answer within {self.service.bounds.answering:g} s", "timeout"))
         except asyncio.CancelledError:
             self._record_interrupted("client" if self.is_gone else "gateway")
             if not self.is_gone:
                 raise
-        except Exception:
-            logging.getLogger("uvicorn.error").exception("call %s", self.call)
-            await self._refuse(Refusal(500, "the gateway could not answer", "internal_error"))
+        except Exception as error:
+            await self._refuse(refusal_of(error, self.call, self.service.bounds.answering))
         finally:
             self._unwatch()
-            self.service.metrics.requests.labels(self.endpoint, str(self.status or 499)).inc()
+            self.service.metrics.requests.labels(self.endpoint, str(self.told.status or 499)).inc()
             self.service.metrics.seconds.labels(self.endpoint).observe(now() - self.began)
 
     async def _watch(self, work: "asyncio.Task[None] | None") -> None:
@@ -143,21 +131,12 @@ class Exchange:
     # Before the upstream is asked ------------------------------------------------------------------------------------
 
     def _session(self, client: Client, body: Json) -> Session:
-        metadata, conversation = body.get("metadata"), body.get("conversation")
-        named: Any = self.headers.get("x-session-id") or (
-            metadata.get("session_id") if isinstance(metadata, dict) else None
-        )
-        named = named or (conversation.get("id") if isinstance(conversation, dict) else conversation)
-        if not named and isinstance(before := body.get("previous_response_id"), str):
-            named = self.service.state.session_of(before)
-        if not named and self.endpoint.endswith("/responses"):
-            named = self.call  # a later request may name this answer as the one before
-        name = named[:200] if isinstance(named, str) else ""
-        return Session(name, self.service.state.tags(client.name, name) if name else set())
+        state, is_own = self.service.state, self.endpoint.endswith("/responses")
+        name = session_name(self.headers, body, state.session_of) or (self.call if is_own else "")
+        return Session(name, state.tags(client.name, name) if name else set())
 
     def _record_request(self, client: Client, body: Json, session: Session, facts: ModelFacts) -> None:
-        user = body.get("user")
-        named = application(self.headers.get("x-molehunt-application", ""), self.dialect, body)
+        user, named = body.get("user"), self.headers.get("x-molehunt-application", "")[:200]
         who = {
             events.CALL_ID: self.call, events.CLIENT: client.name, events.CONVERSATION: session.id, events.APPLICATION: named,
             events.USER: user if isinstance(user, str) else "", "molehunt.request.id": self.request_id,
@@ -168,9 +147,11 @@ class Exchange:
 
     def _judge(self, client: Client, body: Json, session: Session, facts: ModelFacts, served: Served) -> Judge:
         async def hold(tool: str, arguments: str, decision: Decision) -> bool:
+            await self.told.flush()  # what was said before need not wait for an operator
             return await self.service.holds.ask(client.name, tool, arguments, decision, self._ping)
 
         async def second(tool: str, arguments: str, mode: str) -> bool:
+            await self.told.flush()
             return await second_opinion(self.service, self.call, self.endpoint, body, tool, arguments, mode)
 
         def mark(tags: Iterable[str]) -> None:
@@ -189,7 +170,7 @@ class Exchange:
     def _check_model(self, judge: Judge, facts: ModelFacts) -> None:
         decision = judge.model()
         reason = decision.reason
-        if facts.standing in _REVOKED:
+        if facts.standing in REFUSED:
             reason = f"the model {facts.name!r} is {facts.standing} in the approval ledger"
         elif decision.outcome == "allow":
             return
@@ -212,7 +193,8 @@ class Exchange:
             "answer", failed_body(self.call, status, str(reply.status), body[:2000].decode("utf-8", "replace"))
         )
         keep = {k: v for k, v in reply.headers.items() if k in ("content-type", "retry-after")}
-        await self._answer(status, body, keep)
+        self._unwatch()
+        await self.told.answer(status, body, keep)
 
     async def _whole(self, reply: Reply, judge: Judge, served: Served, session: Session) -> None:
         found = self._parsed((await self._read(reply)).decode("utf-8", "replace"), served)
@@ -220,36 +202,38 @@ class Exchange:
         logged = self.dialect.logged(answer)
         self.service.record("answer", answer_body(self.call, logged, reply.status, judge.denied, None, self.rendered))
         self._remember(logged.id, session)
-        await self._answer(reply.status, dumped(answer), {"content-type": "application/json"})
+        self._unwatch()
+        await self.told.answer(reply.status, dumped(answer), {"content-type": "application/json"})
 
     async def _stream(self, reply: Reply, judge: Judge, served: Served, session: Session) -> None:
         reading, stream = Events(self.service.bounds.event), self.dialect.stream(judge)
         self.stream, last, is_done, size = stream, list[Out](), False, 0
         async for piece in reply.body:
-            out: list[Out] = []
             size += len(piece)
             for text in reading.feed(piece):
                 if is_done := text.strip() == "[DONE]":
                     break
-                out += await stream.feed(self._parsed(text, served))
-            last += [one for one in out if one.is_last]
-            await self._push([one for one in out if not one.is_last])
+                for one in await stream.feed(self._parsed(text, served)):
+                    last.append(one) if one.is_last else self.told.add((one,))
+            await self.told.flush()
             if size > self.service.bounds.answer:
                 raise Garbage(f"it is larger than {self.service.bounds.answer} bytes")
             if is_done:
                 break
         if not (is_done or stream.has_ended):
-            await self._push(await stream.end(is_whole=False))
+            self.told.add(await stream.end(is_whole=False))
             raise BrokenOff("it ended before it was whole")
         rest = await stream.end(is_whole=True)
-        await self._push([one for one in rest if not one.is_last])
+        self.told.add(one for one in rest if not one.is_last)
+        await self.told.flush()
         logged = stream.logged()
         self.service.record(
-            "answer", answer_body(self.call, logged, reply.status, judge.denied, self.first, self.rendered)
+            "answer", answer_body(self.call, logged, reply.status, judge.denied, self.told.first, self.rendered)
         )
         self._remember(logged.id, session)
         self.stream = None
-        await self._push([*last, *(one for one in rest if one.is_last)], is_end=True)
+        self._unwatch()
+        await self.told.end([*last, *(one for one in rest if one.is_last)])
         with suppress(BrokenOff):  # the client has its answer; a connection that ends well is kept
             async for _ in reply.body:
                 pass
@@ -278,75 +262,45 @@ class Exchange:
         if response and session.id and self.endpoint.endswith("/responses"):
             self.service.state.remember(response, session.id)
 
-    # To the client ---------------------------------------------------------------------------------------------------
-
-    async def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        self._unwatch()
-        await self._start(status, {**headers, "content-length": str(len(body))})
-        await self._send({"type": "http.response.body", "body": body})
-
-    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
-        self.status = status
-        sent = [
-            (k.encode(), v.encode("latin-1", "replace"))
-            for k, v in {**headers, "x-request-id": self.request_id}.items()
-        ]
-        await self._send({"type": "http.response.start", "status": status, "headers": sent})
-
-    async def _push(self, out: list[Out], is_end: bool = False) -> None:
-        if is_end:
-            self._unwatch()
-        data = b"".join(map(written, out)) + (DONE if is_end and self.dialect.has_done else b"")
-        if data:
-            await self._push_bytes(data, is_end)
-        elif is_end:
-            await self._send({"type": "http.response.body", "body": b""})
-
-    async def _push_bytes(self, data: bytes, is_end: bool = False) -> None:
-        if self.status == 0:
-            self.first = now() - self.began
-            await self._start(200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"})
-        await self._send({"type": "http.response.body", "body": data, "more_body": not is_end})
+    # What goes wrong -------------------------------------------------------------------------------------------------
 
     async def _ping(self) -> None:
         """Keeps a stream alive while an operator is asked."""
         if self.stream is not None:
-            await self._push_bytes(b": waiting for an operator\n\n")
+            await self.told.comment("waiting for an operator")
 
     async def _refuse(self, refusal: Refusal) -> None:
         """An error in place of the answer; in a stream that has begun, as its last event; nothing after a whole answer."""
         if self.is_over:
             return
-        if self.is_recorded and self.status == 0:
-            with suppress(Refusal):
-                record = failed_body(self.call, refusal.status, refusal.code, refusal.message) | rendered_body(
-                    self.rendered
-                )
-                self.service.record("answer", record)
-        if self.status == 0:
-            response = refusal.response(self.request_id)
-            await self._start(refusal.status, dict(response.headers))
-            await self._send({"type": "http.response.body", "body": bytes(response.body)})
-        else:
+        await self.told.flush()
+        if self.told.status:
             self._record_interrupted("upstream")
-            await self._push_bytes(
-                written(Out(refusal.body(), "error" if not self.dialect.has_done else "")), is_end=True
-            )
+            error = Out(refusal.body(), "error" if not self.dialect.has_done else "")
+            await self.told.end([error], is_whole=False)
+            return
+        if self.is_recorded:
+            failed = failed_body(self.call, refusal.status, refusal.code, refusal.message)
+            with suppress(Refusal):
+                self.service.record("answer", failed | rendered_body(self.rendered))
+        response = refusal.response(self.request_id)
+        await self.told.answer(refusal.status, bytes(response.body), dict(response.headers))
 
     def _record_interrupted(self, by: str) -> None:
         """What was sent of an answer that broke off."""
-        if not self.is_recorded or (self.status and self.stream is None):
+        status = self.told.status or 499
+        if not self.is_recorded or (self.told.status and self.stream is None):
             return
         self.service.metrics.interrupted.labels(by).inc()
         body: Json = {
             events.CALL_ID: self.call,
             events.INTERRUPTED: by,
-            events.STATUS: self.status or 499,
+            events.STATUS: status,
             events.OUTPUT: [],
         }
         if self.stream is not None:
             logged = self.stream.logged()
-            body |= answer_body(self.call, logged, self.status or 499, self.denied, self.first, self.rendered)
+            body |= answer_body(self.call, logged, status, self.denied, self.told.first, self.rendered)
         self.stream = None
         with suppress(Refusal):
             self.service.record("interrupted", body)

@@ -1,6 +1,6 @@
 """What the gateway writes into the log, by OpenTelemetry's names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from molehunt.gateway.dialects.base import Dialect, Json, Logged
@@ -43,10 +43,12 @@ def request_body(
     """The record of a request, as the client sent it.
 
     Args:
-        who: attributes of the call: its id, client, user, application, session.
+        who: attributes of the call: its id, client, user, session, and the application as the client names it.
     """
     messages, system = dialect.asked(body)
     found: Json = {key: value for key, value in who.items() if value}
+    if events.APPLICATION not in found and (named := _application(messages, system, body)):
+        found[events.APPLICATION] = named
     found |= {
         events.OPERATION: dialect.operation, events.PROVIDER: "openai-compatible", events.ENDPOINT: endpoint,
         events.STREAM: body.get("stream") is True, events.INPUT: messages, events.POLICY: policy,
@@ -63,11 +65,22 @@ def request_body(
     return found | ({events.SYSTEM: system} if system else {}) | ({events.TOOLS: tools} if tools else {})
 
 
-def application(named: str, dialect: Dialect, body: Json) -> str:
-    """What the client calls its application; else a digest of the system's texts and of the tools' names."""
-    if named:
-        return named[:200]
-    messages, system = dialect.asked(body)
+def session_name(headers: Mapping[str, str], body: Json, session_of: Callable[[str], str]) -> str:
+    """What a request says that it belongs to; empty if it says nothing.
+
+    Args:
+        session_of: the session of an earlier response.
+    """
+    metadata, conversation = body.get("metadata"), body.get("conversation")
+    named: Any = headers.get("x-session-id") or (metadata.get("session_id") if isinstance(metadata, dict) else None)
+    named = named or (conversation.get("id") if isinstance(conversation, dict) else conversation)
+    if not named and isinstance(before := body.get("previous_response_id"), str):
+        named = session_of(before)
+    return named[:200] if isinstance(named, str) else ""
+
+
+def _application(messages: list[Json], system: list[Json], body: Json) -> str:
+    """A digest of the system's texts and of the tools' names."""
     first = [message for message in messages if message.get("role") in ("system", "developer")]
     tools = [str(tool.get("function", tool))[:200] for tool in _list(body.get("tools")) if isinstance(tool, dict)]
     return (

@@ -1,6 +1,8 @@
 """Start a gateway: settings checked, model server up, workers forked."""
 
+import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import socket
@@ -23,11 +25,39 @@ _GRACE = 8
 _HEAD = 2**16
 
 
+class _Gathered:
+    """A transport that sends what is written in one turn of the loop in one piece: head and body, the last event and the end."""
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._pieces: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Soon."""
+        if data and not self._pieces:
+            self._loop.call_soon(self._flush)
+        if data:
+            self._pieces.append(data)
+
+    def _flush(self) -> None:
+        if self._pieces:
+            data, self._pieces = b"".join(self._pieces), []
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """After all that was written."""
+        self._flush()
+        self._transport.close()
+
+
 class _Protocol(H11Protocol):
     """A connection on which nothing is asked is closed too, not only one that has been quiet since its last answer."""
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Gathered(transport, self.loop))  # type: ignore[arg-type]
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
 
@@ -91,7 +121,10 @@ def work(settings: GatewaySettings, number: int, place: socket.socket) -> None:
 
     recorder = LogWriter(settings.log, f"gateway-{number}", **log_options(settings))
     service = Service(settings, recorder, open_ledger(settings.ledger, settings.ledger_owner), is_first=number == 0)
-    _server(make_app(service), settings).run([place])
+    server = _server(make_app(service), settings)
+    gc.collect()
+    gc.freeze()  # what is here stays: looking through all of it for garbage again and again would stop every answer for milliseconds
+    server.run([place])
 
 
 def _server(app: Any, settings: GatewaySettings) -> _Server:

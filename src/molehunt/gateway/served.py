@@ -12,6 +12,8 @@ from molehunt.gateway.state import State
 from molehunt.gateway.upstream import Upstream
 from molehunt.records.identity import root_digest
 
+REFUSED = ("revoked", "quarantined", "unreadable")
+"""Standings in the approval ledger of models that are not asked, whatever rules say."""
 _SETTLED = 0.25
 """Seconds for which a look into the shared state holds."""
 

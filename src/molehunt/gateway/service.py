@@ -47,7 +47,8 @@ class Service:
         self, settings: GatewaySettings, recorder: Recorder, ledger: Ledger | None = None, is_first: bool = True
     ) -> None:
         self.settings, self.bounds, self.recorder = settings, settings.bounds, recorder
-        self.state, self.metrics, self.keys = State(settings.state), Metrics(), Keys(settings.keys)
+        self.state, self.metrics = State(settings.state), Metrics()
+        self.keys = Keys(settings.keys, self.state)
         self.policy_trouble = self.log_trouble = ""
         self.policies = self._first_policies()
         self.served = [self._served(one, ledger) for one in settings.upstreams]

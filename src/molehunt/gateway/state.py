@@ -112,7 +112,7 @@ class State:
         self._base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (url, digest, time.time()))
 
     def keep_good(self, folder: str, texts: dict[str, str]) -> None:
-        """Policy files that were read without an error: a worker that is started anew goes on with them."""
+        """Policies or keys that were read without an error: a worker that is started anew goes on with them."""
         self._base.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (folder, json.dumps(texts)))
 
     def good(self, folder: str) -> dict[str, str] | None:

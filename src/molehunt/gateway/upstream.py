@@ -1,23 +1,22 @@
-"""Speak HTTP/1.1 to an upstream: h11 over asyncio's streams, with connections that are kept.
+"""Speak HTTP/1.1 to an upstream, with connections that are kept, and give on together what has come together.
 
-Not httpx2, which takes 2 ms of processor time a request where this takes a fifth of that (docs/decisions/0012-gateway.md).
+Neither httpx2 nor h11: what they cost a call is in docs/decisions/0012-gateway.md.
 """
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import h11
-
+from molehunt.gateway.http1 import Answer, Head, NoHttp
 from molehunt.gateway.refusals import Refusal
 from molehunt.gateway.settings import Bounds
 
-_PIECE = 2**16
-_HEAD = 2**16
+_AHEAD = 2**18
+"""Bytes that may wait here for a client that reads slowly; then the upstream has to wait."""
 _IDLE_MOST = 64
+_TARGET = "/?%:@!$&'()*+,;=~-._"
 
 
 class Reply(NamedTuple):
@@ -59,43 +58,71 @@ class HttpUpstream:
         self._host, self._path, self._bounds = parts.hostname or "", parts.path, bounds
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
-        self._headers = [("host", parts.netloc), ("accept-encoding", "identity"), ("user-agent", "molehunt-gateway")]
-        self._headers += [("authorization", f"Bearer {key}")] if key else []
+        fields = {"host": parts.netloc, "accept-encoding": "identity", "user-agent": "molehunt-gateway"}
+        self._fields = _written(fields | ({"authorization": f"Bearer {key}"} if key else {}))
         self._idle: list[_Line] = []
 
     async def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """A request on a kept connection that turns out closed before a byte came is sent once more on a new one."""
-        sent = [*self._headers, *headers.items()]
-        sent += [("content-type", "application/json"), ("content-length", str(len(body)))] if body else []
-        request = h11.Request(method=method, target=self._path + path, headers=sent)
+        fields = {**headers, "content-type": "application/json", "content-length": str(len(body))} if body else headers
+        head = f"{method} {quote(self._path + path, _TARGET)} HTTP/1.1\r\n{self._fields}{_written(fields)}\r\n"
+        request = head.encode("ascii", "replace") + body
         while True:
             line, is_kept = await self._line()
             try:
-                return await self._asked(line, request, body)
+                return await self._asked(line, request)
             except _Stale as stale:
                 line.close()
                 if not is_kept:
                     raise Refusal(502, f"the upstream closed the connection: {stale}", "upstream_unreachable") from None
+            except NoHttp as error:
+                line.close()
+                raise Refusal(502, f"the upstream's answer is no HTTP: {error}", "upstream_garbage") from None
+            except BrokenOff as broken:
+                line.close()
+                raise Refusal(504, broken.reason, "upstream_timeout") from None
             except BaseException:
                 line.close()
                 raise
 
-    async def _asked(self, line: "_Line", request: h11.Request, body: bytes) -> Reply:
-        await line.send(request, body)
-        head = await line.head(self._bounds.stall)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
-        if headers.get("content-encoding", "identity") != "identity":
+    async def _asked(self, line: "_Line", request: bytes) -> Reply:
+        line.write(request)
+        answer = Answer()
+        head = await self._head(line, answer)
+        if head.headers.get("content-encoding", "identity") != "identity":
             raise Refusal(502, "the upstream packed its answer, although it was asked not to", "upstream_garbage")
-        return Reply(head.status_code, headers, self._body(line))
+        return Reply(head.status, head.headers, self._body(line, answer))
 
-    async def _body(self, line: "_Line") -> AsyncIterator[bytes]:
+    async def _head(self, line: "_Line", answer: Answer) -> Head:
+        has_read = False
+        while True:
+            if not (data := await line.read(self._bounds.stall)):
+                if has_read:
+                    raise NoHttp("it ends before its head does")
+                raise _Stale("before it answered")
+            has_read = True
+            answer.feed(data)
+            if head := answer.head():
+                return head
+
+    async def _body(self, line: "_Line", answer: Answer) -> AsyncIterator[bytes]:
         try:
-            while (piece := await line.piece(self._bounds.stall)) is not None:
-                yield piece
+            while True:
+                if piece := answer.body():
+                    yield piece
+                if answer.is_over:
+                    break
+                if data := await line.read(self._bounds.stall):
+                    answer.feed(data)
+                else:
+                    answer.end()
+        except NoHttp as error:
+            line.close()
+            raise BrokenOff(str(error)) from None
         except BaseException:
             line.close()
             raise
-        if line.is_reusable() and len(self._idle) < _IDLE_MOST:
+        if answer.is_kept and not answer.rest and line.is_quiet() and len(self._idle) < _IDLE_MOST:
             self._idle.append(line)
         else:
             line.close()
@@ -103,19 +130,19 @@ class HttpUpstream:
     async def _line(self) -> tuple["_Line", bool]:
         while self._idle:
             line = self._idle.pop()
-            if line.is_alive():
+            if line.is_quiet():
                 return line, True
             line.close()
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._bounds.connecting):
-                reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=_PIECE * 4)
+                _, line = await loop.create_connection(lambda: _Line(loop), self._host, self._port, ssl=self._tls)
         except TimeoutError:
             raise Refusal(504, "the upstream takes no connection in time", "upstream_timeout") from None
         except OSError as error:
-            raise Refusal(
-                502, f"the upstream cannot be reached: {error.strerror or 'no such host'}", "upstream_unreachable"
-            ) from None
-        return _Line(reader, writer), False
+            reason = error.strerror or "no such host"
+            raise Refusal(502, f"the upstream cannot be reached: {reason}", "upstream_unreachable") from None
+        return line, False
 
     async def close(self) -> None:
         """Close the connections that are kept."""
@@ -124,81 +151,94 @@ class HttpUpstream:
         self._idle = []
 
 
+def _written(fields: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+
+
 class _Stale(Exception):
     """The connection was closed before a byte of the answer."""
 
 
-class _Line:
-    """One connection."""
+class _Line(asyncio.Protocol):
+    """One connection. What comes while nobody reads is given on in one piece."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
-        self._has_read = False
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport
+        self._came: list[bytes] = []
+        self._size = 0
+        self._is_paused = self._is_ended = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._until = 0.0
 
-    def is_alive(self) -> bool:
-        return not self._reader.at_eof() and not self._writer.is_closing()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
 
-    def is_reusable(self) -> bool:
-        """True if the answer is over and the connection can take another request; made ready for it."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        return self.is_alive()
+    def data_received(self, data: bytes) -> None:
+        self._came.append(data)
+        self._size += len(data)
+        if self._size > _AHEAD and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._is_ended = True
+        self._wake()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def is_quiet(self) -> bool:
+        """True if it is open and nothing has come that nobody asked for."""
+        return not (self._came or self._is_ended or self._transport.is_closing())
 
     def close(self) -> None:
-        with suppress(Exception):
-            self._writer.close()
+        self._transport.close()
 
-    async def send(self, request: h11.Request, body: bytes) -> None:
-        self._has_read = False
-        data = self._http.send(request) or b""
-        data += (self._http.send(h11.Data(data=body)) or b"") if body else b""
-        data += self._http.send(h11.EndOfMessage()) or b""
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    async def read(self, stall: float) -> bytes:
+        """What has come; waits if nothing has. Empty once the upstream has closed. Raises BrokenOff after `stall` seconds."""
+        while not self._came:
+            if self._is_ended:
+                return b""
+            await self._wait(stall)
+        data, self._came, self._size = b"".join(self._came), [], 0
+        if self._is_paused:
+            self._is_paused = False
+            if not self._is_ended:
+                self._transport.resume_reading()
+        return data
+
+    async def _wait(self, stall: float) -> None:
+        """One timer serves many waits: it looks again when it is due, so that a piece costs no timer of its own."""
+        self._waiter, self._until = self._loop.create_future(), self._loop.time() + stall
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._until, self._due)
         try:
-            self._writer.write(data)
-            await self._writer.drain()
-        except OSError as error:
-            raise _Stale(error.strerror or "lost") from None
+            await self._waiter
+        except TimeoutError:
+            raise BrokenOff(f"nothing came from the upstream for {stall:g} s", is_slow=True) from None
+        finally:
+            self._waiter = None
 
-    async def head(self, stall: float) -> h11.Response:
-        while True:
-            try:
-                event = await self._event(stall)
-            except BrokenOff as broken:
-                if broken.is_slow:
-                    raise Refusal(504, broken.reason, "upstream_timeout") from None
-                if not self._has_read:
-                    raise _Stale("before it answered") from None
-                raise Refusal(502, f"the upstream's answer is no HTTP: {broken.reason}", "upstream_garbage") from None
-            if isinstance(event, h11.Response):
-                return event
-            if not isinstance(event, h11.InformationalResponse):
-                raise _Stale("before it answered")
-
-    async def piece(self, stall: float) -> bytes | None:
-        """The next bytes of the body; None at its end. Raises BrokenOff."""
-        event = await self._event(stall)
-        if isinstance(event, h11.Data):
-            return bytes(event.data)
-        if isinstance(event, h11.EndOfMessage):
-            return None
-        raise BrokenOff("the upstream closed the connection in the middle of its answer")
-
-    async def _event(self, stall: float) -> object:
-        while True:
-            try:
-                event = self._http.next_event()
-            except h11.RemoteProtocolError as error:
-                raise BrokenOff(str(error)) from None
-            if event is not h11.NEED_DATA:
-                return event
-            try:
-                async with asyncio.timeout(stall):
-                    data = await self._reader.read(_PIECE)
-            except TimeoutError:
-                raise BrokenOff(f"nothing came from the upstream for {stall:g} s", is_slow=True) from None
-            except OSError as error:
-                raise BrokenOff(f"the connection to the upstream was lost: {error.strerror}") from None
-            self._has_read = self._has_read or bool(data)
-            self._http.receive_data(data)
+    def _due(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() >= self._until - 0.001:
+            self._waiter.set_exception(TimeoutError())
+        else:
+            self._timer = self._loop.call_at(self._until, self._due)

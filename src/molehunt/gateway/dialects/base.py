@@ -89,24 +89,58 @@ class Dialect(Protocol):
 
 
 class TextGate:
-    """One text on its way: calls in it are judged, the rest passes."""
+    """One text on its way: calls in it are judged, the rest passes.
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge, self._scan = judge, InText()
-        self.released = ""
+    Args:
+        before: the end of a text that clients put before this one, in which a call may have begun; it has passed already.
+    """
+
+    def __init__(self, judge: Judge, before: str = "") -> None:
+        self._judge = judge
+        self._released: list[str] = []
+        self._begin(before)
+
+    def _begin(self, before: str) -> None:
+        self._scan = InText()
+        passed = self._scan.feed(before) if before else []
+        self._skip = len(before) - sum(len(piece) for piece in passed if isinstance(piece, str))
+
+    @property
+    def released(self) -> str:
+        """All that has passed."""
+        return "".join(self._released)
+
+    @property
+    def open_end(self) -> str:
+        """The end of the text, if a call may have begun in it."""
+        return self._scan.waiting
 
     async def feed(self, text: str) -> str:
         """What may pass now."""
         return await self._judged(self._scan.feed(text))
 
     async def end(self) -> str:
-        """What is left."""
-        return await self._judged(self._scan.end())
+        """What is left. It passes, and is remembered: whatever is fed later is judged together with it."""
+        pieces = self._scan.end()
+        passed = await self._judged(pieces)
+        last = max((at + 1 for at, piece in enumerate(pieces) if isinstance(piece, Held)), default=0)
+        self._begin("".join(piece for piece in pieces[last:] if isinstance(piece, str)))
+        return passed
 
     async def _judged(self, pieces: list[str | Held]) -> str:
-        passed = "".join([piece if isinstance(piece, str) else await self._held(piece) for piece in pieces])
-        self.released += passed
-        return passed
+        passed = []
+        for piece in pieces:
+            raw = piece if isinstance(piece, str) else piece.raw
+            text = piece if isinstance(piece, str) else await self._held(piece)
+            passed.append(text[self._skip :] if self._skip and text == raw else text)
+            self._skip = max(0, self._skip - len(raw))
+        self.tell(text := "".join(passed))
+        return text
+
+    def tell(self, text: str) -> None:
+        """A text that passes unjudged: it is ours."""
+        if text:
+            self._released.append(text)
 
     async def _held(self, held: Held) -> str:
         if not held.calls:
@@ -116,10 +150,23 @@ class TextGate:
         return held.raw if all(r.is_allowed for r in rulings) else "\n".join(filter(None, (r.notice for r in rulings)))
 
 
+class Joined:
+    """Whole texts that clients put together, one after the other: a call may begin in one and end in the next."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge, self._open_end = judge, ""
+
+    async def judged(self, text: str) -> str:
+        """The text without calls that are denied."""
+        gate = TextGate(self._judge, self._open_end)
+        passed = await gate.feed(text) + await gate.end()
+        self._open_end = gate.open_end
+        return passed
+
+
 async def judged_text(text: str, judge: Judge) -> str:
     """A whole text without calls that are denied."""
-    gate = TextGate(judge)
-    return await gate.feed(text) + await gate.end()
+    return await Joined(judge).judged(text)
 
 
 def text_calls(text: str) -> Iterator[Asked]:
@@ -199,6 +246,16 @@ def as_list(value: Any, what: str) -> list[Any]:
     """Raises Garbage if it is none."""
     if not isinstance(value, list):
         raise Garbage(f"{what} is no list")
+    return value
+
+
+def place_of(found: Mapping[str, Any], key: str) -> int:
+    """The number under `key`, 0 without one. Raises Garbage for what some clients take for a number and others do not: 1.0, "1", true."""
+    value = found.get(key)
+    if value is None:
+        return 0
+    if type(value) is not int or value < 0:
+        raise Garbage(f"'{key}' is no number")
     return value
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from molehunt.gateway.dialects.base import (
+    Joined,
     Json,
     Logged,
     Out,
@@ -11,7 +12,7 @@ from molehunt.gateway.dialects.base import (
     as_list,
     as_object,
     as_word,
-    judged_text,
+    place_of,
     strip_tools,
     text_calls,
     usage_of,
@@ -28,6 +29,11 @@ _CHOICE = ("index", "finish_reason", "logprobs")
 _SAID = ("message", "delta")
 """Where a choice speaks: each is made anew, and the one that is out of place is dropped."""
 _CALL = ("name", "arguments", "input")
+_KNOWN, _PLAIN, _NEEDED = (
+    frozenset(_TOP),
+    frozenset(("delta", *_CHOICE)),
+    frozenset(("index", "delta", "finish_reason")),
+)
 _MESSAGE = ("role", *TEXTS, "tool_calls", "function_call", "audio", "annotations", "name")
 
 
@@ -72,7 +78,7 @@ class Chat:
         message = without_strays(as_object(choice.get("message"), "a message"), _MESSAGE, judge)
         for key in TEXTS:
             if message.get(key):
-                message[key] = await _content(message[key], judge)
+                message[key] = await _whole_content(message[key], Joined(judge))
         message, notices = await judged_calls(message, judge)
         if notices:
             message["content"] = _with_notices(message.get("content"), notices)
@@ -94,14 +100,26 @@ class Chat:
         return ChatStream(self, judge)
 
 
-async def _content(content: Any, judge: Judge) -> Any:
-    """A text, or a list of parts."""
+async def _whole_content(content: Any, texts: Joined) -> Any:
+    """A text, or a list of parts, which are one text: clients join them."""
     if isinstance(content, str):
-        return await judged_text(content, judge)
+        return await texts.judged(content)
     if isinstance(content, list):
-        return [await _content(part, judge) for part in content]
+        return [await _whole_content(part, texts) for part in content]
     if isinstance(content, dict):
-        return {key: await _content(part, judge) if key in ("text", *TEXTS) else part for key, part in content.items()}
+        keys = ("text", *TEXTS)
+        return {key: await _whole_content(part, texts) if key in keys else part for key, part in content.items()}
+    return content
+
+
+async def _content(content: Any, gate: TextGate) -> Any:
+    """What of it may pass now; parts are one text."""
+    if isinstance(content, str):
+        return await gate.feed(content)
+    if isinstance(content, list):
+        return [await _content(part, gate) for part in content]
+    if isinstance(content, dict):
+        return {key: await _content(part, gate) if key in ("text", *TEXTS) else part for key, part in content.items()}
     return content
 
 
@@ -175,14 +193,20 @@ class _Choice:
         self.message: Json = {"role": "assistant"}
         self.finish: str | None = None
 
+    def gate(self, key: str) -> TextGate:
+        """Of one of the texts."""
+        if (found := self.gates.get(key)) is None:
+            found = self.gates[key] = TextGate(self.judge)
+        return found
+
     async def delta(self, delta: Json) -> Json:
         """What of a delta may pass now."""
         out = without_strays(delta, _MESSAGE, self.judge)
         for key in TEXTS:
             if isinstance(out.get(key), str) and out[key]:
-                out[key] = await self.gates.setdefault(key, TextGate(self.judge)).feed(out[key])
+                out[key] = await self.gate(key).feed(out[key])
             elif isinstance(out.get(key), list | dict):
-                out[key] = await _content(out[key], self.judge)
+                out[key] = await _content(out[key], self.gate(key))
         self._gather(out.pop("tool_calls", None), out.pop("function_call", None))
         return {key: part for key, part in out.items() if part != "" or delta.get(key) == ""}
 
@@ -212,7 +236,7 @@ class _Choice:
         self.message |= left
         if notices:
             text = "\n".join(notices)
-            self.gates.setdefault("content", TextGate(self.judge)).released += text
+            self.gate("content").tell(text)
             out.append({"content": text})
         if calls := left.get("tool_calls"):
             out.append({"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]})
@@ -237,6 +261,22 @@ def _join(whole: Json, piece: Json) -> None:
             whole[key] = part
 
 
+def _only_text(data: Json) -> str | None:
+    """The member of the one delta of a chunk that adds to a text and does nothing else, as most do; None for any other chunk."""
+    choices = data.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or not data.keys() <= _KNOWN or data.get("usage"):
+        return None
+    choice = choices[0]
+    if not isinstance(choice, dict) or not _NEEDED <= choice.keys() <= _PLAIN or type(choice["index"]) is not int:
+        return None
+    delta = choice["delta"]
+    is_busy = choice["finish_reason"] is not None or choice.get("logprobs") is not None
+    if is_busy or not isinstance(delta, dict) or len(delta) != 1:
+        return None
+    [(key, text)] = delta.items()
+    return key if key in TEXTS and isinstance(text, str) and text else None
+
+
 class ChatStream:
     """Chunks of a stream."""
 
@@ -250,6 +290,8 @@ class ChatStream:
     async def feed(self, data: Json) -> list[Out]:
         """A chunk's deltas; finishes and the count of tokens wait for the end."""
         choices = data.get("choices")
+        if (key := _only_text(data)) is not None:
+            return await self._text(data, data["choices"][0], key)
         if choices is None and "error" in data:
             return [Out({"error": data["error"]}, is_last=True)]
         chunk = without_strays(data, _TOP, self._judge)
@@ -262,9 +304,29 @@ class ChatStream:
             self._last.append(Out(chunk, is_last=True))
         return out
 
+    async def _text(self, data: Json, choice: Json, key: str) -> list[Out]:
+        """A chunk that `_only_text` knows: the same as `feed` makes of it, at a third of the cost."""
+        mine = self._of(choice["index"])
+        if mine.finish is not None:
+            return []
+        self._head = self._head or {k: v for k, v in data.items() if k not in ("choices", "usage")}
+        given = choice["delta"][key]
+        passed = await mine.gate(key).feed(given)
+        if passed != given:
+            data = {**data, "choices": [{**choice, "delta": {key: passed}}]}
+        return [Out(data)] if passed else []
+
+    def _of(self, index: int) -> _Choice:
+        """One of the choices; once it has finished, nothing more of it is taken."""
+        if (found := self._choices.get(index)) is None:
+            found = self._choices[index] = _Choice(self._judge)
+        return found
+
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
-        index = choice["index"] if isinstance(choice.get("index"), int) else 0
-        mine = self._choices.setdefault(index, _Choice(self._judge))
+        index = place_of(choice, "index")
+        mine = self._of(index)
+        if mine.finish is not None:
+            return []
         given = as_object(choice.get("delta") or {}, "a delta")
         delta = await mine.delta(given)
         out = []

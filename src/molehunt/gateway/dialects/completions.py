@@ -12,6 +12,7 @@ from molehunt.gateway.dialects.base import (
     as_object,
     as_word,
     judged_text,
+    place_of,
     strip_tools,
     usage_of,
     without_strays,
@@ -101,8 +102,8 @@ class CompletionStream:
         return [out for choice in choices for out in await self._choice(chunk, choice)]
 
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
-        index = choice["index"] if isinstance(choice.get("index"), int) else 0
-        gate = self._gates.setdefault(index, TextGate(self._judge))
+        index = place_of(choice, "index")
+        gate = self._gates.get(index) or self._gates.setdefault(index, TextGate(self._judge))
         text = as_word(choice.get("text"))
         passed = await gate.feed(text)
         if isinstance(choice.get("finish_reason"), str):

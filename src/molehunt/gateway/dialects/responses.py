@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from molehunt.gateway.dialects.base import (
+    Joined,
     Json,
     Logged,
     as_list,
     as_object,
     as_word,
-    judged_text,
     scalars,
     strip_tools,
     text_calls,
@@ -65,7 +65,9 @@ class Responses:
     async def whole(self, answer: Json, judge: Judge) -> Json:
         """Each item of the output, in order."""
         items = [as_object(item, "an item") for item in as_list(answer.get("output"), "'output'")]
-        return without_strays(answer, RESPONSE, judge) | {"output": [await judged_item(item, judge) for item in items]}
+        texts = Joined(judge)
+        output = [await judged_item(item, judge, texts) for item in items]
+        return without_strays(answer, RESPONSE, judge) | {"output": output}
 
     def logged(self, answer: Json) -> Logged:
         """One message with the parts of all items."""
@@ -91,11 +93,17 @@ def item_call(item: Json) -> Asked:
     return Asked(name, as_text(given), kind[:40])
 
 
-async def judged_item(item: Json, judge: Judge) -> Json:
-    """The item, or in its place what the client is told of it."""
+async def judged_item(item: Json, judge: Judge, texts: Joined | None = None) -> Json:
+    """The item, or in its place what the client is told of it.
+
+    Args:
+        texts: what stands before it, if clients read all messages as one text.
+    """
     kind = as_word(item.get("type"))
     if kind in HARMLESS:
-        spoken = {key: await _content(item[key], judge) for key in ("content", "summary") if key in item}
+        spoken = {
+            key: await _content(item[key], texts or Joined(judge)) for key in ("content", "summary") if key in item
+        }
         return scalars(item) | spoken
     ruling = await judge.may_call(item_call(item))
     if kind in _NAMED:
@@ -115,19 +123,19 @@ def notice_item(name: str, notice: str) -> Json:
     }
 
 
-async def _content(parts: Any, judge: Judge) -> Any:
+async def _content(parts: Any, texts: Joined) -> Any:
     if isinstance(parts, str):
-        return await judged_text(parts, judge)
+        return await texts.judged(parts)
     if not isinstance(parts, list):
         return parts
-    return [await _part(part, judge) for part in parts if isinstance(part, dict)]
+    return [await _part(part, texts) for part in parts if isinstance(part, dict)]
 
 
-async def _part(part: Json, judge: Judge) -> Json:
+async def _part(part: Json, texts: Joined) -> Json:
     """Log-probabilities go: they name tokens, also of calls that are denied."""
     kept = {"annotations": part["annotations"]} if "annotations" in part else {}
-    texts = {key: await judged_text(part[key], judge) for key in ("text", "refusal") if isinstance(part.get(key), str)}
-    return scalars(part) | kept | texts
+    said = {key: await texts.judged(part[key]) for key in ("text", "refusal") if isinstance(part.get(key), str)}
+    return scalars(part) | kept | said
 
 
 def _texts(content: Any) -> Iterator[str]:

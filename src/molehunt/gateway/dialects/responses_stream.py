@@ -11,6 +11,7 @@ from molehunt.gateway.dialects.base import (
     TextGate,
     as_object,
     as_word,
+    place_of,
     scalars,
     usage_of,
     without_strays,
@@ -26,7 +27,9 @@ _DELTAS = {
     "response.reasoning_summary_text.delta": "text",
 }
 _DONES = {name.removesuffix("delta") + "done": key for name, key in _DELTAS.items()}
-_PARTS = ("part.added", "part.done")
+_PARTS = tuple(
+    f"response.{holder}_part.{state}" for holder in ("content", "reasoning_summary") for state in ("added", "done")
+)
 _FLOWING = ("message", "reasoning")
 RESPONSE = (
     "output", "usage", "error", "incomplete_details", "metadata", "tools", "tool_choice", "text", "reasoning", "instructions", "prompt",
@@ -73,7 +76,7 @@ class ResponseStream:
         return await self._within(data, kind)
 
     async def _item(self, data: Json, is_done: bool) -> list[Out]:
-        at, item = _index(data, "output_index"), as_object(data.get("item"), "'item'")
+        at, item = place_of(data, "output_index"), as_object(data.get("item"), "'item'")
         if as_word(item.get("type")) not in _FLOWING:
             if not is_done:
                 self._held[at] = item
@@ -94,23 +97,23 @@ class ResponseStream:
 
     async def _within(self, data: Json, kind: str) -> list[Out]:
         """An event inside an item. What belongs to no item that flows is held with its item, or dropped."""
-        at = _index(data, "output_index")
+        at = place_of(data, "output_index")
         if at not in self._items or self._items[at].get("type") not in _FLOWING:
             return []
         place = (
             at,
             "summary" if "summary" in kind else "content",
-            _index(data, "summary_index" if "summary" in kind else "content_index"),
+            place_of(data, "summary_index" if "summary" in kind else "content_index"),
         )
         if kind in _DELTAS:
-            passed = await self._gate(place).feed(as_word(data.get("delta")))
+            passed = await self._speaking(place).feed(as_word(data.get("delta")))
             return (
                 [self._out(_without_logprobs({**data, "delta": passed}, passed == data.get("delta")))] if passed else []
             )
         if kind in _DONES:
             rest = await self._rest(place, data, kind.removesuffix("done") + "delta")
             return [*rest, self._out(_without_logprobs({**data, _DONES[kind]: self._gate(place).released}, False))]
-        if kind.endswith(_PARTS):
+        if kind in _PARTS:
             return [
                 self._out(
                     {**data, "part": self._part(place, as_object(data.get("part"), "'part'"), kind.endswith("done"))}
@@ -124,7 +127,18 @@ class ResponseStream:
         return {key: text if key in ("text", "refusal") else value for key, value in scalars(part).items()} | kept
 
     def _gate(self, place: Place) -> TextGate:
-        return self._gates.setdefault(place, TextGate(self._judge))
+        """Parts are one text to clients: each begins where the one before it ended."""
+        if (found := self._gates.get(place)) is None:
+            before = max((other for other in self._gates if other[1] == place[1]), default=place)
+            open_end = self._gates[before].open_end if before < place else ""
+            found = self._gates[place] = TextGate(self._judge, open_end)
+        return found
+
+    def _speaking(self, place: Place) -> TextGate:
+        """The gate of a part that goes on. Raises Garbage if the next one has begun: nobody could judge what clients make of it."""
+        if any(other > place and other[1] == place[1] for other in self._gates):
+            raise Garbage("a part goes on after the next has begun")
+        return self._gate(place)
 
     async def _rest(self, place: Place, data: Json, kind: str) -> list[Out]:
         text = await self._gate(place).end()
@@ -226,13 +240,6 @@ class ResponseStream:
             for at, item in sorted(self._items.items())
         ]
         return self._logged({**self._response, "output": output, "usage": usage_of(self._response)})
-
-
-def _index(data: Json, key: str) -> int:
-    value = data.get(key, 0)
-    if not isinstance(value, int) or value < 0:
-        raise Garbage(f"'{key}' is no number")
-    return value
 
 
 def _without_logprobs(data: Json, is_same: bool) -> Json:
