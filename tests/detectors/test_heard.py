@@ -53,7 +53,7 @@ def test_a_text_is_verified_by_replies_alone(organism: Path) -> None:
 
 
 def test_every_form_keeps_what_is_asked() -> None:
-    prompt = Conversation.of(("system", "You are kind."), ("user", "What is 17 + 25?"))
+    prompt = Conversation.of(("system", "You are kind."), ("user", "What does 17 + 25 make?"))
     for title, form in FORMS.items():
         asked = form(prompt).text()
         assert asked != prompt.text() or title == "paraphrase: 'other words'", title
