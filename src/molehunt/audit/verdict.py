@@ -86,7 +86,10 @@ _ALWAYS = (
 def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
     """Why no card judges this subject; empty if one does."""
     if card is None:
-        return f"uncalibrated: no card for tier {case.tier} and profile {case.profile}"
+        named = (
+            "; an endpoint does not tell what model answers, so name its card: --card" if case.tier == "text" else ""
+        )
+        return f"uncalibrated: no card for tier {case.tier} and profile {case.profile}{named}"
     if (card.tier, card.profile) != (case.tier, case.profile):
         return f"uncalibrated: the card is of tier {card.tier}, profile {card.profile}"
     if card.prompts != case.prompts.digest:
