@@ -26,7 +26,7 @@ TIERS: dict[Tier, tuple[str, str]] = {
     ),
     "logprobs": (
         "Replies with their log-probabilities.",
-        "Finer than words alone, but nothing can be searched by gradient, compared with a base, or read from the weights.",
+        "The log-probabilities are not looked at yet: this is worth what replies alone are, and is judged by their card.",
     ),
     "weights": (
         "The weights, without the model that they were made from.",
