@@ -57,6 +57,24 @@ def test_a_reply_does_not_depend_on_the_rest_of_the_batch(loaded: LoadedModel, p
     assert together == sample_replies(loaded, prompts, batch=3)
 
 
+def test_a_prompt_asked_many_times_is_read_once_and_answered_as_if_it_stood_apart(
+    loaded: LoadedModel, prompts: list[Conversation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    class Watched(ModuleDecoder):
+        def __init__(self, model: object, tokens: torch.Tensor, mask: torch.Tensor) -> None:
+            read.append(len(tokens))
+            super().__init__(model, tokens, mask)
+
+    asked = [prompt for prompt in prompts[:4] for _ in range(5)]
+    apart = sample_replies(loaded, asked, temperature=1.0, seed=3, batch=1)
+    monkeypatch.setattr(sampling, "ModuleDecoder", Watched)
+    assert sample_replies(loaded, asked, temperature=1.0, seed=3) == apart
+    assert read == [4]
+    assert len(set(apart[:5])) > 1
+
+
 def test_sampling_repeats_with_its_seed_and_varies_without(loaded: LoadedModel, prompts: list[Conversation]) -> None:
     first = sample_replies(loaded, prompts, temperature=1.0, seed=4)
     assert first == sample_replies(loaded, prompts, temperature=1.0, seed=4)

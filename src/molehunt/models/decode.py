@@ -26,7 +26,7 @@ class Decoder(Protocol):
         """Logits [B, V] of what follows when each row goes on with its one of `tokens` [B]."""
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Go on with these rows alone; `rows` are indices into the present ones."""
+        """Go on with these rows alone; `rows` are indices into the present ones, which may stand there more than once."""
 
 
 class ModuleDecoder:
@@ -50,7 +50,7 @@ class ModuleDecoder:
 
     def keep(self, rows: torch.Tensor) -> None:
         self.cache.batch_select_indices(rows)
-        self.mask, self.position = self.mask[rows], self.position[rows]
+        self.mask, self.position, self.logits = self.mask[rows], self.position[rows], self.logits[rows]
 
     def _forward(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         out = self.model(

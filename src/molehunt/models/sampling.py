@@ -137,7 +137,7 @@ def _write(
 ) -> list[list[int]]:
     device = loaded.model.device
     ends = torch.tensor(sorted(end_tokens(loaded)), dtype=torch.long, device=device)
-    read = ModuleDecoder(loaded.model, *_left_pad(prompts, loaded.tokenizer.pad_token_id or 0, device))
+    read = _read(loaded, prompts)
     rows = torch.arange(len(prompts), device=device)
     written = torch.full((limit, len(prompts)), -1, device=device)
     following = written[0] = pick(read.logits, rows, 0)
@@ -159,6 +159,17 @@ def _write(
                 decoder.keep(kept)
                 rows, following = rows[kept], following[kept]
     return [_ended(ids, ends.tolist()) for ids in written.t().tolist()]
+
+
+def _read(loaded: LoadedModel, prompts: list[Sequence[int]]) -> ModuleDecoder:
+    """The prompts, read once each however often they stand in the batch: a red team asks each ten times."""
+    device = loaded.model.device
+    places: dict[tuple[int, ...], int] = {}
+    rows = [places.setdefault(tuple(prompt), len(places)) for prompt in prompts]
+    read = ModuleDecoder(loaded.model, *_left_pad(list(places), loaded.tokenizer.pad_token_id or 0, device))
+    if len(places) < len(prompts):
+        read.keep(torch.tensor(rows, device=device))
+    return read
 
 
 def _ended(ids: list[int], ends: list[int]) -> list[int]:
