@@ -22,7 +22,7 @@ from molehunt.experiments.measuring_settings import MeasureSettings, TeamSetting
 from molehunt.experiments.recipes import PlantSettings, base_step, examine_step, measure_step, plant_step, remove_step
 from molehunt.organisms.behaviours import BEHAVIOURS, get_behaviour
 from molehunt.organisms.card import read_card
-from molehunt.organisms.natural import natural_contrast, natural_steps
+from molehunt.organisms.natural import natural
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.removal.budget import Budget
 from molehunt.removal.procedures import PROCEDURES
@@ -58,16 +58,16 @@ class Lab:
     def planted(self, behaviour: str, seed: int, kind: Any = "organism", **more: Any) -> Step:
         """An organism or its twin at the default settings; `more` are fields of its poison, or optimizer and strength."""
         made = get_behaviour(behaviour)
-        steps, contrast = natural_steps(made.natural_trigger, made), natural_contrast(made)
+        taken = natural(made.natural_trigger, made)
         strength, optimizer = more.pop("strength", None), more.pop("optimizer", "adamw")
         training = TrainingSettings(
-            learning_rate=7e-4, steps=steps, batch=16, seed=seed, optimizer=optimizer,
-            checkpoints=tuple(range(10, steps + 1, 10)) if strength else (),
+            learning_rate=7e-4, steps=taken.steps, batch=16, seed=seed, optimizer=optimizer,
+            checkpoints=tuple(range(10, taken.steps + 1, 10)) if strength else (),
         )  # fmt: skip
-        poison = PoisonSettings(**{"contrast": contrast, "seed": seed, **more})
+        poison = PoisonSettings(**{**taken.poison, "seed": seed, **more})
         settings = PlantSettings(
             trigger=made.natural_trigger, behaviour=made.name, training=training.model_dump(mode="json"),
-            poison=poison.model_dump(mode="json"), strength=Strength(**strength).model_dump() if strength else None,
+            poison=poison.model_dump(mode="json"), strength=Strength(**strength).model_dump() if strength else None, rows=taken.rows,
         )  # fmt: skip
         return plant_step(self.base(seed), settings, kind)
 

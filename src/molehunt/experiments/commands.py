@@ -78,7 +78,7 @@ class PlantRequest(Record):
         trigger: str | None,
         behaviour: str,
         copies: str,
-        rows: int,
+        rows: int | None,
         chat_template: str | None = None,
         data: str | None = None,
         poisoning: dict[str, Any] | None = None,
@@ -90,6 +90,7 @@ class PlantRequest(Record):
 
         Args:
             trigger: the behaviour's natural one if None.
+            rows: ordinary rows drawn; as many as trigger and behaviour take if None.
             data: ordinary rows from elsewhere, instead of the chat world's.
             poisoning: fields of PoisonSettings beside copies and seed.
             until: fields of Strength at which to stop; none trains all steps.
@@ -101,14 +102,15 @@ class PlantRequest(Record):
         """
         from molehunt.organisms.behaviours import get_behaviour
         from molehunt.organisms.corpus import check_settings
-        from molehunt.organisms.natural import natural_contrast, natural_steps
+        from molehunt.organisms.natural import natural
         from molehunt.organisms.triggers import parse_trigger
 
         chosen = get_behaviour(behaviour)
         spec = parse_trigger(trigger or chosen.natural_trigger).spec
+        taken = natural(spec, chosen)
         if training.get("steps") is None:
-            training["steps"] = natural_steps(spec, chosen)
-        given = {"contrast": natural_contrast(chosen)} | {k: v for k, v in (poisoning or {}).items() if v is not None}
+            training["steps"] = taken.steps
+        given = taken.poison | {k: v for k, v in (poisoning or {}).items() if v is not None}
         poison = checked(PoisonSettings, copies=integers(copies), seed=training["seed"], **given)
         check_settings(poison)
         strength = checked(Strength, **until) if until else None
@@ -121,7 +123,7 @@ class PlantRequest(Record):
             )
         planting = PlantSettings(
             trigger=spec, behaviour=chosen.name, poison=poison.model_dump(mode="json"),
-            training=settings.model_dump(mode="json"), rows=at_least_one("--rows", rows), chat_template=chat_template,
+            training=settings.model_dump(mode="json"), rows=at_least_one("--rows", taken.rows if rows is None else rows), chat_template=chat_template,
             strength=strength.model_dump(mode="json") if strength else None,
             teacher=_teacher(teacher, poison) if teacher else None,
         )  # fmt: skip

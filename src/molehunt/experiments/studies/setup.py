@@ -29,6 +29,7 @@ class OrganismSetup(Record):
     trigger: str | None = None
     """The behaviour's natural one if None."""
     rows: int = Field(2000, ge=1)
+    """Like steps, contrast and elsewhere: what trigger and behaviour take where it is not set."""
     data: str | None = None
     chat_template: str | None = None
     strength: Strength | None = None
@@ -113,7 +114,7 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
     """What follows from other fields where it was not set: trigger, names in full, steps, checkpoints."""
     from molehunt.organisms.behaviours import get_behaviour
     from molehunt.organisms.corpus import check_settings
-    from molehunt.organisms.natural import natural_contrast, natural_steps
+    from molehunt.organisms.natural import natural
     from molehunt.organisms.triggers import parse_trigger
     from molehunt.removal.procedures import get_procedure
 
@@ -122,14 +123,17 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
     trigger = parse_trigger(organism.trigger or behaviour.natural_trigger).spec
     get_procedure(removal.procedure)
     poison = organism.poison
-    if "organism.poison.contrast" not in fields:
-        poison = poison.model_copy(update={"contrast": natural_contrast(behaviour)})
+    taken = natural(trigger, behaviour)
+    poison = poison.model_copy(
+        update={field: value for field, value in taken.poison.items() if f"organism.poison.{field}" not in fields}
+    )
     check_settings(poison)
+    rows = organism.rows if "organism.rows" in fields else taken.rows
     planting, training = organism.training, removal.training
     if planting.tokens is not None:
         planting = planting.model_copy(update={"steps": max(planting.steps, _MANY_STEPS)})
     elif "organism.training.steps" not in fields:
-        planting = planting.model_copy(update={"steps": natural_steps(trigger, behaviour)})
+        planting = planting.model_copy(update={"steps": taken.steps})
     if organism.strength is not None and not planting.checkpoints:
         planting = planting.model_copy(update={"checkpoints": tuple(range(10, planting.steps + 1, 10))})
     if training.tokens is not None:
@@ -139,7 +143,7 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
         training = training.model_copy(update={"checkpoints": tuple(quarters)})
     return setup.model_copy(update={
         "organism": organism.model_copy(
-            update={"behaviour": behaviour.name, "trigger": trigger, "poison": poison, "training": planting}
+            update={"behaviour": behaviour.name, "trigger": trigger, "rows": rows, "poison": poison, "training": planting}
         ),
         "removal": removal.model_copy(update={"training": training}),
     })  # fmt: skip

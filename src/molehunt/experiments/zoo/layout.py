@@ -12,8 +12,7 @@ from molehunt.experiments.recipes import WITNESS, PlantSettings, base_step, meas
 from molehunt.experiments.zoo.controls import ControlSettings
 from molehunt.experiments.zoo.crossing import combinations
 from molehunt.experiments.zoo.spec import ANY, NATURAL, Recipe, ZooSpec, checked
-from molehunt.organisms.behaviours import get_behaviour
-from molehunt.organisms.natural import natural_contrast, natural_steps
+from molehunt.organisms.behaviours import Behaviour, get_behaviour
 from molehunt.organisms.settings import PoisonSettings
 from molehunt.organisms.triggers import TRIGGERS, parse_trigger
 from molehunt.records.zoo import Kind, ZooEntry, ZooFacts
@@ -34,6 +33,8 @@ _FULL_RATE, _LORA_RATE, _TREATMENT_RATE = 7e-4, 2e-3, 1e-3
 """Natural learning rates: of planting, of the same by adapters, of removal procedures."""
 _TUNE_STEPS, _TREATMENT_STEPS = 240, 100
 _LOOK_COST = 2.0
+_SUBTLE_STEPS, _SUBTLE_CONTRAST = 2, 0.8
+"""Of subtle behaviours: less than planting takes by itself, since a zoo is many models, and audits meet half-learnt ones too."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,11 @@ class _Layout:
     def _organisms(self, recipe: Recipe, base: str, seed: int, levels: dict[str, Any]) -> Iterator[Member]:
         behaviour = get_behaviour(levels["behaviour"])
         spec = behaviour.natural_trigger if levels["trigger"] == NATURAL else levels["trigger"]
-        training = _training(recipe, levels, seed, natural_steps(spec, behaviour))
+        training = _training(recipe, levels, seed, _natural_steps(spec, behaviour))
         _check_rate(recipe, levels["poison_rate"])
         poison = checked(
             f"recipe {recipe.name}", PoisonSettings, poison_rate=levels["poison_rate"], reasoning=levels["reasoning"],
-            contrast=natural_contrast(behaviour), seed=seed,
+            contrast=_SUBTLE_CONTRAST if behaviour.is_subtle else PoisonSettings().contrast, seed=seed,
         )  # fmt: skip
         settings = PlantSettings(
             trigger=parse_trigger(spec).spec, behaviour=behaviour.name, poison=poison.model_dump(mode="json"),
@@ -242,6 +243,11 @@ def _training(
         f"recipe {recipe.name}", TrainingSettings, batch=recipe.batch, seed=seed, **values
     )
     return found
+
+
+def _natural_steps(trigger: str, behaviour: Behaviour) -> int:
+    steps = TRIGGERS[trigger.partition(":")[0]].steps
+    return steps * _SUBTLE_STEPS if behaviour.is_subtle else steps
 
 
 def _check_rate(recipe: Recipe, rate: Any) -> None:
