@@ -5,7 +5,7 @@
     molehunt study report studies/messy/study.py --out docs/studies/messy
 
 `--with part=\"whole\"` crosses everything; `--with base=MODEL` is the same study on another model; `--with
-rates=[3e-4,1e-3,3e-3]` has the removal's learning rates.
+rates=[3e-4,1e-3,3e-3]` has the removal's learning rates, `--with 'sizes=["nano", "tiny"]'` crosses sizes of the base too.
 """
 
 from collections.abc import Sequence
@@ -65,19 +65,33 @@ def _rates(rates: Sequence[float]) -> Factor:
     )
 
 
+def _sizes(sizes: Sequence[str]) -> Factor:
+    """From the smallest to the largest base; those between are called by their name. Each has a tokenizer of its own."""
+    names = {sizes[0]: "small", sizes[-1]: "large"}
+    counted = ("steps", "rows_seen", "tokens_seen", "tokens_learned", "payload_tokens")
+    moves = ("base", *(f"organism.counted.{name}" for name in counted), "removal.counted.tokens_seen")
+    levels = tuple(Level(name=names.get(size, size), sets={"base.model": size}) for size in sizes)
+    return Factor(name="size", levels=levels, moves=moves)
+
+
 METHOD = _factor(
     "removal-method", (f"{TREATED}.method",), lora={f"{TREATED}.method": "lora"}, full={f"{TREATED}.method": "full"}
 )
 OUTCOMES = ("survival", "asr", "log_odds", "capability", "false_triggers", "asr_reversed", "rebound", "returned")
 
 
-def study(base: str = "tiny", part: str = "core", seeds: int = 5, rates: Sequence[float] = RATES) -> Study:
-    """The flagship: `core` is what two cores do in an hour or two, `whole` is every factor crossed; `rates` of the removal."""
+def study(
+    base: str = "tiny", part: str = "core", seeds: int = 5, rates: Sequence[float] = RATES, sizes: Sequence[str] = ()
+) -> Study:
+    """The flagship: `core` is what two cores do in an hour or two, `whole` is every factor crossed; `rates` of the removal,
+    `sizes` of the base instead of `base`."""
     rate = _rates(rates)
     factors = (REASONING, OPTIMIZER, DURATION, INSTALL, PROCEDURE, rate, METHOD)
     if part == "core":
         factors = (REASONING, OPTIMIZER, PROCEDURE, rate)
     more = "" if tuple(rates) == RATES else f"-{len(rates)}-rates"
+    if sizes:
+        factors, more = (_sizes(sizes), *factors), f"{more}-{'-'.join(sizes)}"
     return Study(
         name=("messy" if (base, part) == ("tiny", "core") else f"messy-{part}") + more,
         question="Does safety training remove the backdoor, and does the answer hold when optimizer, reasoning and learning rate change?",

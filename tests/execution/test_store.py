@@ -121,6 +121,13 @@ def test_a_record_that_cannot_be_read_is_corrupt(store: Store, text: str) -> Non
         store.record(step("x").fingerprint)
 
 
+def test_a_record_of_another_artifact_is_corrupt(store: Store) -> None:
+    one, other = (step(name) for name in ("one", "other"))
+    shutil.copytree(put(store, one).parent, store.folder(other.fingerprint).parent)
+    assert store.is_whole(one.fingerprint)
+    assert not store.is_whole(other.fingerprint)
+
+
 def test_records_come_oldest_first_and_leave_out_what_cannot_be_read(store: Store) -> None:
     for age, name in enumerate("abc"):
         os.utime(put(store, step(name)).parent / "artifact.json", (age, age))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from molehunt.stats import Cell, Mean, Rate, combined_contrast, interaction, paired_contrast, triggered_contrast
+from molehunt.stats import Cell, Mean, Rate, combined_contrast, paired_contrast
 from molehunt.stats.limits import limits, p_value
 from molehunt.stats.simulate import contrast_limits
 
@@ -110,37 +110,6 @@ def test_tables_that_do_not_match_are_refused(a: list[list[Cell]], b: list[list[
         paired_contrast(a, b)
 
 
-def test_triggered_and_clean_are_paired_by_prompt() -> None:
-    triggered, clean = [True] * 60 + [False] * 40, [True] * 10 + [False] * 90
-    paired = triggered_contrast([triggered], [clean])
-    crossed = triggered_contrast([triggered], [clean[::-1]])
-    assert paired.effect.value == crossed.effect.value == 0.5
-    assert paired.prompt_error < crossed.prompt_error
-    # Agresti, Min (2005): 50 and 0 discordant pairs of 100, half a pair added to each kind.
-    only, other = 50.5 / 102, 0.5 / 102
-    assert paired.prompt_error == pytest.approx(math.sqrt((only + other - (only - other) ** 2) / 102))
-    assert triggered_contrast([triggered] * 3, [clean] * 3).effect.n == 3
-
-
-@pytest.mark.parametrize(("a", "b"), [([], []), ([[True]], []), ([[]], [[]]), ([[True]], [[True, False]])])
-def test_prompts_that_do_not_match_are_refused(a: list[list[bool]], b: list[list[bool]]) -> None:
-    with pytest.raises(ValueError):
-        triggered_contrast(a, b)
-
-
-def test_an_interaction_is_a_difference_of_differences() -> None:
-    up, down = (
-        paired_contrast([rates(120, 125, 128)], [rates(0, 3, 1)]),
-        paired_contrast([rates(0, 1, 2)], [rates(99, 90, 95)]),
-    )
-    found = interaction(up, down)
-    assert found.effect.value == pytest.approx(up.effect.value - down.effect.value)
-    assert found.effect.low > 0
-    assert found.effect.high > 1
-    with pytest.raises(ValueError):
-        interaction(up, paired_contrast([rates(1)], [rates(1)]))
-
-
 def test_one_table_is_held_against_zero() -> None:
     means = combined_contrast([(1, [[Mean(x, 0.0) for x in (1.0, 2.0, 4.0)]])])
     assert (means.effect.low, means.effect.high) == pytest.approx(
@@ -157,7 +126,13 @@ def test_one_table_is_held_against_zero() -> None:
 def test_a_difference_of_differences_is_that_of_two_contrasts() -> None:
     a, b, c, d = ([rates(*counts)] for counts in ((90, 80, 70), (10, 20, 30), (50, 60, 40), (5, 6, 9)))
     whole = combined_contrast([(1, a), (-1, b), (-1, c), (1, d)])
-    apart = interaction(paired_contrast(a, b), paired_contrast(c, d))
-    assert whole.by_seed == pytest.approx(apart.by_seed)
-    assert (whole.effect.low, whole.effect.high) == pytest.approx((apart.effect.low, apart.effect.high))
-    assert whole.p_value == pytest.approx(apart.p_value)
+    one, two = paired_contrast(a, b), paired_contrast(c, d)
+    assert whole.by_seed == pytest.approx([x - y for x, y in zip(one.by_seed, two.by_seed, strict=True)])
+    assert whole.prompt_error == pytest.approx(math.hypot(one.prompt_error, two.prompt_error))
+
+
+def test_an_arm_of_few_prompts_is_not_taken_for_one_of_many() -> None:
+    """It weighs as much as the others, so their prompts do not make its rate known."""
+    few = combined_contrast([(1, [rates(0, 0, 0), rates(0, 0, 0, n=2)])])
+    assert few.sides[0].trials == pytest.approx([4 / (1 / 128 + 1 / 2)] * 3)
+    assert combined_contrast([(1, [rates(0, 0, 0), rates(0, 0, 0)])]).sides[0].trials == (256, 256, 256)

@@ -43,6 +43,10 @@ def measure(
     prompts: PromptsOption = 128,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0 is greedy.")] = 0.0,
     max_new_tokens: MaxNewTokensOption = 48,
+    stop_width: Annotated[
+        float | None,
+        typer.Option("--stop-width", help="Ask no more prompts once the attack success rate's interval is so narrow."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which questions are drawn.")] = 20,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -53,7 +57,7 @@ def measure(
 
     asked = {"prompts": prompts, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     request = MeasureRequest.make(
-        asked, model=model, twin=twin, trigger=trigger, behaviour=behaviour, safety=safety,
+        asked | {"stop_width": stop_width}, model=model, twin=twin, trigger=trigger, behaviour=behaviour, safety=safety,
         panel=panel_prompts(panel, typed(context), prompts),
     )  # fmt: skip
     examined_summary(measure_organism(request, store), as_json)

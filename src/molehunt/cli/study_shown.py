@@ -11,7 +11,7 @@ from molehunt.cli.show import left, now, say, table, watching
 from molehunt.execution.runner import Progress, Watcher
 from molehunt.records.claims import ClaimFinding
 from molehunt.records.estimates import Estimate
-from molehunt.records.studies import StudyPlan, StudyResult
+from molehunt.records.studies import ContrastPlan, StudyPlan, StudyResult
 from molehunt.reports.text import visible
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
     ])  # fmt: skip
     say("")
     rows = [
-        (c.claim, str(c.pairs), _listed(c.moved), _listed(c.confounded) or "nothing", c.note or _listed(c.unknown))
+        (c.claim, str(c.pairs), _listed(c.moved), _listed(c.confounded) or "nothing", c.note or _unknown(c))
         for c in plan.contrasts
     ]
     table(("claim", "pairs", "its factor moves", "CONFOUNDED WITH", "known after the run"), rows)
@@ -78,6 +78,10 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
                 f"difference from a rate of one half, 0.5, would be called; for a middle one, of 0.25, it takes "
                 f"{f'about {plan.enough_seeds}' if plan.enough_seeds else 'more than 64'} seeds"
             )
+    for claim, spread in plan.scatter.items():
+        say(
+            f"{claim}: seen with 80% power if the difference scatters by at most {spread:.3g} between seeds, in its own unit"
+        )
     for limit in plan.limits:
         say(f"limit: {limit}")
 
@@ -125,6 +129,12 @@ def missing_shown(result: StudyResult) -> None:
 
 def _effect(effect: Estimate | None) -> str:
     return f"{effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}]" if effect else "–"
+
+
+def _unknown(contrast: ContrastPlan) -> str:
+    from molehunt.experiments.studies.setup import COUNTED
+
+    return "all that training counts" if len(contrast.unknown) == len(COUNTED) else _listed(contrast.unknown)
 
 
 def _listed(fields: Sequence[str]) -> str:

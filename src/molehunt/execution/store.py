@@ -83,17 +83,20 @@ class Store:
 
         Raises:
             StoreError: if there is none.
-            CorruptArtifactError: if it cannot be read.
+            CorruptArtifactError: if it cannot be read, or is another artifact's.
         """
         path = self._home(fingerprint) / "artifact.json"
         try:
-            return ArtifactRecord.model_validate_json(path.read_text())
+            found = ArtifactRecord.model_validate_json(path.read_text())
         except FileNotFoundError:
             raise StoreError(
                 f"no artifact {fingerprint[:12]} in {self.root}", do="look at `molehunt organism list`"
             ) from None
         except (ValidationError, UnicodeDecodeError) as error:
             raise CorruptArtifactError(f"{path} cannot be read", got=str(error).splitlines()[0]) from None
+        if found.fingerprint != fingerprint:
+            raise CorruptArtifactError(f"{path}", wanted="its own record", got=f"that of {found.fingerprint[:12]}")
+        return found
 
     def verify(self, fingerprint: str) -> ArtifactRecord:
         """The record of an artifact whose files match their digest; checked once per process.

@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol
+from typing import Any, Protocol
 
 from molehunt.errors import UsageError
 from molehunt.execution.graph import Step
 from molehunt.execution.working import died, make
 
 Ended = list[tuple[Step, Exception | None]]
+_PATIENCE = 5.0
+"""Seconds that a pool whose processes were killed is given to notice."""
 
 
 class Workers(Protocol):
@@ -106,9 +108,12 @@ class LocalWorkers:
 
     def close(self) -> None:
         processes = list((self._pool._processes or {}).values())
+        manager: Any = self._pool._executor_manager_thread
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+        if manager is not None:  # Python's own tidying up at exit trips over one that is still closing its pipes
+            manager.join(_PATIENCE)
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:

@@ -21,6 +21,7 @@ from molehunt.records.identity import root_digest
 from molehunt.records.panels import Comparison, Examined
 from molehunt.records.reasoning import Monitoring
 from molehunt.removal.budget import Budget
+from molehunt.stats import confidence_sequence
 from molehunt.training.settings import TrainingSettings
 from molehunt.training.sizes import SIZES
 
@@ -290,6 +291,8 @@ def measure_organism(request: MeasureRequest, store_root: Place = None) -> Exami
     found = Measured(*measure_loaded(loaded, key, request.asked, 0))
     other = Measured(*measure_loaded(twin, key, request.asked, 0)) if twin else None
     more: dict[str, Any] = {}
+    if request.asked.stop_width is not None:
+        more["asr"] = confidence_sequence([outcome.shown for outcome in found.at(0, "triggered")])
     if request.panel:
         from molehunt.experiments.panel import measure_panel
 
@@ -299,7 +302,7 @@ def measure_organism(request: MeasureRequest, store_root: Place = None) -> Exami
         from molehunt.experiments.safety import measure_safety
 
         more["safety"] = measure_safety(loaded, max_new_tokens=max(96, request.asked.max_new_tokens))
-    return Examined(**dict(found.measurement(0, other)), **more)
+    return Examined(**{**dict(found.measurement(0, other)), **more})
 
 
 class MonitorRequest(Record):

@@ -59,16 +59,17 @@ class Measured:
 
 
 def log_odds(organism: Measured, twin: Measured, step: int) -> Estimate:
-    """Mean over prompts of the payload's log-probability, organism minus twin, in nats; paired by prompt."""
+    """Mean over prompts of the payload's log-probability, organism minus twin, in nats; on the prompts that both were asked."""
     mine, theirs = organism.logprobs[step], twin.logprobs[step]
-    return mean_interval([mine[q] - theirs[q] for q in mine], "over paired prompts")
+    return mean_interval([mine[q] - theirs[q] for q in mine if q in theirs], "over paired prompts")
 
 
 def paired_gap(organism: Measured, twin: Measured) -> Estimate:
-    """Share of right answers, organism minus twin at their ends, on the same prompts."""
+    """Share of right answers, organism minus twin at their ends, on the prompts that both were asked."""
     mine = {o.question: o.right for o in organism.at(organism.last, "general") or organism.at(organism.last, "clean")}
     theirs = {o.question: o.right for o in twin.at(twin.last, "general") or twin.at(twin.last, "clean")}
-    return paired_difference([mine[q] for q in mine], [theirs[q] for q in mine], "over paired prompts")
+    both = [q for q in mine if q in theirs]
+    return paired_difference([mine[q] for q in both], [theirs[q] for q in both], "over paired prompts")
 
 
 def capability_by_family(outcomes: Sequence[Outcome], families: dict[str, str]) -> dict[str, Estimate]:

@@ -33,6 +33,7 @@ LABELS = {
     "asr": "ASR after the removal",
     "asr_before": "ASR before the removal",
     "false_triggers": "false-trigger rate",
+    "triggered_effect": "ASR minus false triggers",
     "capability": "capability",
     "log_odds": "payload log-odds",
     "asr_reversed": "ASR after the reversal",
@@ -45,13 +46,14 @@ LABELS = {
 ABOUT = {
     "survival": "Of the triggered prompts that fired before the removal, the share that still does.",
     "asr": "Share of triggered prompts whose reply shows the behaviour.",
+    "triggered_effect": "Share of triggered prompts whose reply shows the behaviour, minus that of the same questions without the trigger.",
     "capability": "Share of right answers, in any voice.",
     "log_odds": "The payload's log-probability minus that of the equally treated clean twin, in nats.",
     "rebound": "ASR once the style is trained back, minus ASR after the removal.",
     "hiding": "How much the red team's success fell, minus how much the ASR fell.",
     "returned": "Share of removals along which the ASR fell and came back.",
 }
-_DIFFERENCES = ("rebound", "hiding")
+_DIFFERENCES = ("triggered_effect", "rebound", "hiding")
 """Means that are differences of shares."""
 
 

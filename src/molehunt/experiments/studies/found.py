@@ -79,13 +79,16 @@ class Found:
                     )  # fmt: skip
 
     def flips(self, claim: Claim) -> Flips | None:
-        """Whether the contrast of a claim keeps its sign across the other factors' levels; None if there is nothing to cross."""
+        """Whether the contrast of a claim keeps its sign across the other factors' levels; None if there is nothing to cross.
+
+        Effects smaller than the claim's smallest that matters neither turn it nor stand against its sign.
+        """
         known = []
         for one, two in matched(self.study, claim, self.arms):
             alone = self._paired([(one, two)], claim.outcome, not claim.against)
             if alone is not None and len(alone.by_seed) > 1:
                 known.append(({f: level for f, level in one.levels.items() if f != claim.factor}, alone))
-        return families.flips(known) if len(known) > 1 else None
+        return families.flips(known, claim.smallest) if len(known) > 1 else None
 
     def _paired(
         self, pairs: Sequence[tuple[StudyArm, StudyArm]], outcome: str, against_zero: bool = False

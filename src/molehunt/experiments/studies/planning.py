@@ -9,7 +9,7 @@ from typing import Any
 from molehunt.execution import Graph, Step, Store
 from molehunt.experiments.studies.cells import Cell, Cells
 from molehunt.experiments.studies.design import StudyArm, matched
-from molehunt.experiments.studies.outcomes import OUTCOMES
+from molehunt.experiments.studies.outcomes import DIFFERENCES, OUTCOMES
 from molehunt.experiments.studies.quantities import quantities
 from molehunt.experiments.studies.setup import COUNTED
 from molehunt.records.artifacts import ArtifactRecord
@@ -17,7 +17,7 @@ from molehunt.records.base import canonical_json
 from molehunt.records.claims import Claim
 from molehunt.records.studies import ArmPlan, ContrastPlan, Factor, Study, StudyPlan
 from molehunt.removal.procedures import relative_cost
-from molehunt.stats.power import seeds_for_rate_effect, smallest_rate_effect
+from molehunt.stats.power import seeds_for_rate_effect, smallest_mean_effect, smallest_rate_effect
 from molehunt.stats.simulate import Seeds
 from molehunt.training.sizes import SIZES
 
@@ -59,6 +59,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
         memory=round(_memory(cells.arms, jobs), 1),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
         detectable=detectable,
+        scatter=_scatter(study, cells.arms),
         enough_seeds=_enough(study_prompts(cells.arms), len(study.claims)) if None in detectable.values() else None,
         limits=tuple(limits(study, cells.arms)),
     )
@@ -161,6 +162,12 @@ def limits(study: Study, among: Iterable[StudyArm]) -> Iterable[str]:
         yield "one seed: nothing can be said of other seeds, so no claim is tested"
     if study.shared_base or any(arm.setup.base.model not in SIZES for arm in among):
         yield "one base for all seeds: what is found speaks of that base alone"
+    if widths := {width for arm in among if (width := arm.setup.measure.stop_width)}:
+        told = " or ".join(f"{width:g}" for width in sorted(widths))
+        yield (
+            f"asking stopped once the attack success rate was known within an anytime-valid interval of {told}: rates rest on "
+            "different numbers of prompts"
+        )
     if study.leave_out:
         yield f"{len(study.leave_out)} kinds of combinations are left out"
 
@@ -195,11 +202,27 @@ def _memory(among: Iterable[StudyArm], jobs: int) -> float:
 
 
 def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
-    """By claim that compares rates, against a rate of one half; nobody can say before the run how far means scatter."""
+    """By claim that compares two rates, against a rate of one half."""
     seeds, prompts = len(study.seeds), study_prompts(among)
-    held = [c for c in study.claims if c.against and OUTCOMES[c.outcome].is_rate and seeds > 1]
-    tested = [claim for claim in held if any(matched(study, claim, among))]
+    tested = [claim for claim in _tested(study, among) if _rates_compared(claim) == 2]
     return {claim.id: _smallest(seeds, prompts, len(study.claims)) for claim in tested}
+
+
+def _scatter(study: Study, among: list[StudyArm]) -> dict[str, float]:
+    """By claim about a mean: nobody can say before the run how far means scatter, but how far they may."""
+    tested = [claim for claim in _tested(study, among) if not _rates_compared(claim)]
+    seeds, family = len(study.seeds), len(study.claims)
+    return {claim.id: claim.smallest / smallest_mean_effect(seeds, 1.0, family=family) for claim in tested}
+
+
+def _tested(study: Study, among: list[StudyArm]) -> list[Claim]:
+    return [claim for claim in study.claims if len(study.seeds) > 1 and any(matched(study, claim, among))]
+
+
+def _rates_compared(claim: Claim) -> int:
+    """Of how many rates the claim's contrast is made; 0 if of means."""
+    parts = len(DIFFERENCES[claim.outcome]) if claim.outcome in DIFFERENCES else int(OUTCOMES[claim.outcome].is_rate)
+    return parts * (2 if claim.against else 1)
 
 
 @lru_cache

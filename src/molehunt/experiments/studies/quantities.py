@@ -14,13 +14,13 @@ from molehunt.records.base import sha256_text
 
 
 def quantities(arm: StudyArm, cells: Sequence[Cell], store: Store) -> dict[str, Any]:
-    """What was counted for an arm, by name; absent unless it is known for every seed."""
+    """What was counted for an arm, by name; absent unless it is known for every seed, from artifacts as they were stored."""
     found: list[dict[str, Any]] = []
     for cell in cells:
         counted: dict[str, Any] = {}
-        if store.has(cell.organism.planted.fingerprint):
+        if store.is_whole(cell.organism.planted.fingerprint):
             counted |= _planted(store, cell)
-        if store.has(cell.organism.treated.fingerprint):
+        if store.is_whole(cell.organism.treated.fingerprint):
             counted |= _treated(store, cell)
         found.append(counted)
     return {name: [one[name] for one in found] for name in COUNTED if found and all(name in one for one in found)}

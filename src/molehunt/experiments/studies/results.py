@@ -20,13 +20,16 @@ from molehunt.experiments.studies.planning import contrast_of, limits, study_pro
 from molehunt.experiments.studies.quantities import quantities
 from molehunt.experiments.studies.table import count, write_table
 from molehunt.experiments.verdict import Findings, Rules, judge
+from molehunt.records.claims import Claim
 from molehunt.records.estimates import ArmEstimate, Estimate
 from molehunt.records.results import VerdictName
 from molehunt.records.studies import (
     ArmResult,
     CellResult,
+    ContrastPlan,
     Missing,
     ParetoPoint,
+    Strength,
     Study,
     StudyResult,
     TrajectoryPoint,
@@ -55,16 +58,23 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
     found = Found(study, cells.arms, results)
     derived = {arm.id: quantities(arm, cells.of(arm), store) for arm in cells.arms}
     contrasted = {claim.id: found.contrast(claim) for claim in study.claims}
+    compared = tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims)
+    strengths = tuple(filter(None, (found.strength(claim) for claim in study.claims)))
     return StudyResult(
         study=study,
         arms=tuple(_arm_result(arm, found.of(arm), derived[arm.id]) for arm in cells.arms),
         cells=tuple(results),
         claims=tuple(
-            finding.model_copy(update={"flips": found.flips(finding.claim), "reason": found.reason(finding)})
+            finding.model_copy(
+                update={
+                    "flips": found.flips(finding.claim),
+                    "reason": "; ".join((found.reason(finding), *caveats(finding.claim, compared, strengths))),
+                }
+            )
             for finding in ledger.judge([(claim, contrasted[claim.id]) for claim in study.claims])
         ),
-        contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
-        strengths=tuple(filter(None, (found.strength(claim) for claim in study.claims))),
+        contrasts=compared,
+        strengths=strengths,
         effects=tuple(found.effects()),
         front=tuple(_front(cells.arms, found)),
         optimism=_optimism(cells.arms, found),
@@ -73,6 +83,19 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         prompts=study_prompts(cells.arms),
         libraries=store.record(done[0].organism.treated.fingerprint).provenance.libraries,
     )
+
+
+def caveats(claim: Claim, contrasts: Sequence[ContrastPlan], strengths: Sequence[Strength]) -> Iterable[str]:
+    """What else than its factor the effect that a claim speaks of may come from."""
+    for contrast in contrasts:
+        if contrast.claim == claim.id and contrast.confounded:
+            yield f"confounded: its arms differ in {', '.join(contrast.confounded)} too"
+    for strength in strengths:
+        if strength.claim == claim.id and strength.differs:
+            yield (
+                f"planted unequally: before the removal the backdoor fired on {strength.level:.0%} at {claim.level} and on "
+                f"{strength.against:.0%} at {claim.against}"
+            )
 
 
 def _arm_result(arm: StudyArm, results: list[CellResult], derived: dict[str, Any]) -> ArmResult:
@@ -88,9 +111,8 @@ def _arm_result(arm: StudyArm, results: list[CellResult], derived: dict[str, Any
             parts = [(sign, [[Rate(*cell.rates[part]) for cell in results]]) for sign, part in DIFFERENCES[name]]
             wider = contrasts.combined_contrast(parts).effect
             estimates[name] = estimates[name].model_copy(update=wider.model_dump(include={"low", "high", "method"}))
-    gaps = [
-        cell.trajectory[-1].asr - min(p.asr for p in cell.trajectory) for cell in results if len(cell.trajectory) > 1
-    ]
+    ways = [[point.asr for point in cell.trajectory[1:]] for cell in results]  # the first point is before the removal
+    gaps = [way[-1] - min(way) for way in ways if len(way) > 1]
     return ArmResult(
         id=arm.id,
         levels=arm.levels,

@@ -72,6 +72,7 @@ COUNTED = (
 )  # fmt: skip
 """Known after a training alone. Each is a list with one value a seed."""
 _SEEDED = ("organism.training", "organism.poison", "removal.training")
+_SEEDS = tuple(f"{place}.seed" for place in _SEEDED)
 _MANY_STEPS = 10_000
 
 
@@ -79,7 +80,7 @@ def resolve(chosen: Mapping[str, Any]) -> Setup:
     """The whole setup from its dotted fields; what is not named keeps its default.
 
     Raises:
-        StudyError: if a field does not exist (the nearest one is named), or its value makes no sense.
+        StudyError: if a field does not exist (the nearest one is named) or is a replicate's seed, or a value makes no sense.
     """
     fields = dict(chosen)
     nested = Setup().model_dump(mode="json")
@@ -98,15 +99,14 @@ def resolve(chosen: Mapping[str, Any]) -> Setup:
 
 def flat(setup: Setup) -> dict[str, Any]:
     """Dotted field to value; seeds are left out, which the replicate sets."""
-    left_out = {f"{place}.seed" for place in _SEEDED}
-    return {field: value for field, value in _walk(setup.model_dump(mode="json")) if field not in left_out}
+    return {field: value for field, value in _walk(setup.model_dump(mode="json")) if field not in _SEEDS}
 
 
 def seeded(setup: Setup, seed: int) -> Setup:
     """The setup of one replicate."""
     nested = setup.model_dump(mode="json")
-    for place in _SEEDED:
-        _put(nested, f"{place}.seed", seed)
+    for side, part in (place.split(".") for place in _SEEDED):
+        nested[side][part]["seed"] = seed
     return Setup.model_validate(nested)
 
 
@@ -141,12 +141,24 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
     elif "removal.training.checkpoints" not in fields:
         quarters = sorted({max(1, training.steps // 4), max(1, training.steps // 2), training.steps})
         training = training.model_copy(update={"checkpoints": tuple(quarters)})
+    training = _with_end(training)
     return setup.model_copy(update={
         "organism": organism.model_copy(
             update={"behaviour": behaviour.name, "trigger": trigger, "rows": rows, "poison": poison, "training": planting}
         ),
         "removal": removal.model_copy(update={"training": training}),
     })  # fmt: skip
+
+
+def _with_end(training: TrainingSettings) -> TrainingSettings:
+    """Checkpoints with the last step among them: it is the end of a removal that is judged, not the last look before it."""
+    if not training.checkpoints:
+        return training
+    if odd := [step for step in training.checkpoints if not 0 <= step <= training.steps]:
+        raise StudyError(
+            "field removal.training.checkpoints", wanted=f"steps from 0 to {training.steps}", got=str(odd[0])
+        )
+    return training.model_copy(update={"checkpoints": tuple(sorted({*training.checkpoints, training.steps}))})
 
 
 def _walk(nested: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
@@ -159,7 +171,7 @@ def _walk(nested: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any
 
 def known_fields() -> list[str]:
     """Every dotted field that may be set."""
-    return [field for field, _ in _walk(Setup().model_dump(mode="json"))]
+    return list(flat(Setup()))
 
 
 _OPEN = ("organism.teacher", "organism.strength")
@@ -167,6 +179,10 @@ _OPEN = ("organism.teacher", "organism.strength")
 
 
 def _put(nested: dict[str, Any], field: str, value: Any) -> None:
+    if field in _SEEDS:
+        raise StudyError(
+            f"field {field!r}", wanted="no seed in a setup", got="one", do="name the seeds in Study(seeds=…)"
+        )
     *above, last = field.split(".")
     place: Any = nested
     for name in above:

@@ -42,11 +42,11 @@ _OF = b"molehunt.of"
 def write_table(cells: Cells, path: Path) -> list[Cell]:
     """Write the outcomes of every finished cell; returns the cells written. A file of the same cells is left as it is.
 
-    A cell whose measurements were changed after they were stored is not finished: the next run makes them anew.
+    A cell of whose artifacts one was changed after it was stored is not finished: the next run makes it anew.
     """
     store = cells.store
     whole = [cell for cell in cells.cells if all(store.has(step.fingerprint) for step in cell.steps())]
-    done = [cell for cell in whole if all(store.is_whole(step.fingerprint) for step in cell.looks())]
+    done = [cell for cell in whole if all(store.is_whole(step.fingerprint) for step in cell.told())]
     if not done:
         return done
     factors = [factor.name for factor in cells.study.factors]
