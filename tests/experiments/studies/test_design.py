@@ -61,6 +61,13 @@ def test_the_end_of_a_removal_is_looked_at_whichever_steps_are_named() -> None:
     assert resolve({"removal.training.checkpoints": ()}).removal.training.checkpoints == ()
 
 
+def test_stopping_early_is_a_field_and_enters_no_setup_that_does_not_name_it() -> None:
+    assert resolve({"measure.stop_width": 0.2}).measure.stop_width == 0.2
+    assert "measure.stop_width" not in flat(resolve({}))
+    with pytest.raises(StudyError, match="stop_width; wanted less than or equal to 1"):
+        resolve({"measure.stop_width": 2})
+
+
 def test_arms_left_out_are_not_run_and_pairs_are_matched() -> None:
     study = toy(leave_out=({"rate": "low", "procedure": "pirate"},))
     made = arms(study)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from toy_study import CLAIM, PROCEDURE, RATE, toy
 
+from molehunt.errors import StudyError
 from molehunt.execution import Step, Store
 from molehunt.experiments.studies.cells import Cells
 from molehunt.experiments.studies.planning import plan_study, step_costs
@@ -82,6 +83,16 @@ def test_power_is_told_for_differences_of_rates_in_time_and_for_means(tmp_path: 
     assert plan.detectable.keys() == {"back"}
     # The paired t test's noncentral power (Cohen 1988): ten pairs at 2.5% see 1.139 standard deviations.
     assert plan.scatter["odds"] == pytest.approx(8 / 1.139, rel=0.01)
+
+
+def test_a_factor_that_only_a_probe_reads_is_idle_without_it(tmp_path: Path) -> None:
+    steps = Factor(
+        name="steps", moves=("reversal.steps",),
+        levels=tuple(Level(name=str(n), sets={"reversal.steps": n}) for n in (4, 8)),
+    )  # fmt: skip
+    with pytest.raises(StudyError, match="the same for steps=4 and steps=8"):
+        plan_study(toy(factors=(steps,), claims=()), Store(tmp_path))
+    assert plan_study(toy(factors=(steps,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).arms
 
 
 def test_ten_thousand_steps_are_planned_in_seconds(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from molehunt.errors import StudyError
 from molehunt.execution import Graph, Needs, Step, Store
 from molehunt.experiments.recipes import (
     PlantSettings,
@@ -68,7 +69,11 @@ class Cell:
 
 
 class Cells:
-    """All cells of a study; equal steps are one object, so that planning thousands stays quick."""
+    """All cells of a study; equal steps are one object, so that planning thousands stays quick.
+
+    Raises:
+        StudyError: if two arms differ only in what no step of this study reads.
+    """
 
     def __init__(self, study: Study, store: Store, needs: Needs | None = None) -> None:
         self.study, self.store, self.needs = study, store, needs
@@ -77,10 +82,24 @@ class Cells:
         self._bases: dict[tuple[str, int], Step] = {}
         self._shared: dict[tuple[str, ...], Step] = {}
         self.cells = [self._cell(arm, seed) for arm in self.arms for seed in study.seeds]
+        self._check_idle()
 
     def graph(self) -> Graph:
         """Every step; those that others wait for come first."""
         return Graph(step for cell in self.cells for step in cell.steps())
+
+    def _check_idle(self) -> None:
+        known: dict[frozenset[str], str] = {}
+        for cell in self.cells:
+            if cell.seed != self.study.seeds[0]:
+                continue
+            does, arm = frozenset(step.fingerprint for step in cell.steps()), cell.arm.id
+            if does in known:
+                raise StudyError(
+                    f"study {self.study.name}", wanted="arms that do something different", got=f"the same for {known[does]} and {arm}",
+                    do="add the probe that reads what the factor sets, or leave the factor out",
+                )  # fmt: skip
+            known[does] = arm
 
     def of(self, arm: StudyArm) -> list[Cell]:
         """An arm's cells, seed by seed."""

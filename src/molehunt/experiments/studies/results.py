@@ -242,7 +242,7 @@ def _without_probes(rates: dict[str, tuple[int, int]], rules: Rules) -> tuple[Ve
 
 def _read(store: Store, step: Step | None) -> Measured:
     assert step is not None
-    return Measured.read(store.folder(step.fingerprint))
+    return Measured.read_end(store.folder(step.fingerprint))
 
 
 def _relearned(store: Store, branch: Branch) -> Relearning:

@@ -171,11 +171,11 @@ def _walk(nested: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any
 
 def known_fields() -> list[str]:
     """Every dotted field that may be set."""
-    return list(flat(Setup()))
+    return list(dict.fromkeys((*flat(Setup()), *_OPEN)))
 
 
-_OPEN = ("organism.teacher", "organism.strength")
-"""Fields that are absent by default and have fields of their own."""
+_OPEN = ("organism.teacher", "organism.strength", "measure.stop_width")
+"""Fields that are absent by default, some with fields of their own."""
 
 
 def _put(nested: dict[str, Any], field: str, value: Any) -> None:
