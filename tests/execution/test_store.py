@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from toy_steps import step
 
 from molehunt.errors import CorruptArtifactError, MolehuntError, StepError, StoreError, TrainingError
@@ -213,6 +215,12 @@ def test_a_full_disk_is_told_and_the_store_goes_on_when_there_is_room(disk: Path
     ballast.unlink()
     assert run_graph(Graph([big]), store, jobs).done == [big]
     Store(store.root).verify(big.fingerprint)
+
+
+def test_a_disk_that_fills_while_weights_are_written_is_told_too(disk: Path) -> None:
+    """safetensors raises an error of its own, with the operating system's in its words."""
+    with pytest.raises(StoreError, match="the disk is full"), Store(disk / "store").writing(step("weights")) as out:
+        save_file({"weights": np.zeros(2**20)}, out / "model.safetensors")
 
 
 def test_a_step_that_fails_on_a_full_disk_is_still_told_in_a_sentence(disk: Path) -> None:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 from pydantic import ValidationError
 
-from molehunt.errors import CorruptArtifactError, StoreError, TrainingError
+from molehunt.errors import CorruptArtifactError, MolehuntError, StoreError, TrainingError
 from molehunt.execution.graph import Step
 from molehunt.records.artifacts import ArtifactRecord, Provenance
 from molehunt.records.identity import tree_digest
@@ -290,9 +290,20 @@ def _disk_errors(root: Path, known: dict[int, tuple[str, str]] | None = None) ->
     """Turn errors of the operating system into sentences: all of them, or only the `known` ones."""
     try:
         yield
-    except OSError as error:
-        told = (known or _FULL | _CLOSED).get(error.errno or 0)
-        if isinstance(error, StoreError) or (told is None and known is not None):
+    except MolehuntError:
+        raise
+    except Exception as error:
+        number = _system_error(error)
+        told = (known or _FULL | _CLOSED).get(number or 0)
+        if number is None or (told is None and known is not None):
             raise
-        got, do = told or (error.strerror or str(error), "choose another folder with --store")
+        got, do = told or (getattr(error, "strerror", None) or str(error), "choose another folder with --store")
         raise StoreError(f"store {root}", wanted="a folder that can be written", got=got, do=do) from error
+
+
+def _system_error(error: Exception) -> int | None:
+    """The operating system's number of an error, 0 if it has none; None for any other. Libraries in Rust tell it in words alone."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return int(said[1]) if said else None

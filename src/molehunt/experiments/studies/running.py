@@ -6,6 +6,7 @@ from pathlib import Path
 
 from molehunt.errors import StudyError
 from molehunt.execution import Needs, Store
+from molehunt.execution.folders import write_text
 from molehunt.execution.runner import Progress, Watcher, run_graph
 from molehunt.execution.workers import check_engine
 from molehunt.experiments.studies.cells import Cells
@@ -62,7 +63,7 @@ def read_result(study: Study, store: Store, out: Path) -> StudyResult:
     """
     out.mkdir(parents=True, exist_ok=True)
     result = study_result(Cells(study, store), out / "results.parquet", _failures(study, store))
-    (out / "result.json").write_text(result.model_dump_json(by_alias=True, indent=1))
+    write_text(out / "result.json", result.model_dump_json(by_alias=True, indent=1))
     return result
 
 
