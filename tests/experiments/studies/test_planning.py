@@ -8,7 +8,7 @@ from toy_study import CLAIM, PROCEDURE, RATE, toy
 from molehunt.errors import StudyError
 from molehunt.execution import Step, Store
 from molehunt.experiments.studies.cells import Cells
-from molehunt.experiments.studies.planning import plan_study, step_costs
+from molehunt.experiments.studies.planning import plan_study, step_costs, weight_bytes
 from molehunt.records.artifacts import ArtifactRecord, Provenance
 from molehunt.records.studies import Factor, Level, Probes
 from molehunt.removal.procedures import PROCEDURES
@@ -93,6 +93,13 @@ def test_a_factor_that_only_a_probe_reads_is_idle_without_it(tmp_path: Path) -> 
     with pytest.raises(StudyError, match="the same for steps=4 and steps=8"):
         plan_study(toy(factors=(steps,), claims=()), Store(tmp_path))
     assert plan_study(toy(factors=(steps,), claims=(), probes=Probes(reversal=True)), Store(tmp_path)).arms
+
+
+def test_the_weights_of_a_folder_count_as_they_are_trained(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(bytes(100))
+    assert weight_bytes(tmp_path) == 100
+    (tmp_path / "config.json").write_text('{"torch_dtype": "bfloat16"}')
+    assert weight_bytes(tmp_path) == 200
 
 
 def test_ten_thousand_steps_are_planned_in_seconds(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """What a study would do, and in what the arms of each contrast differ."""
 
+import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from molehunt.execution import Graph, Step, Store
@@ -56,7 +58,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
         unshared=sum(_unshared(cell) for cell in cells.cells),
         seconds=round(wall_time(waiting, costs, jobs), 1),
         measured_costs=measured,
-        memory=round(_memory(cells.arms, jobs), 1),
+        memory=round(_memory(graph, cells.arms, jobs), 1),
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
         detectable=detectable,
         scatter=_scatter(study, cells.arms),
@@ -190,15 +192,20 @@ def wall_time(steps: list[Step], costs: Mapping[str, float], jobs: int) -> float
     return max(sum(costs.values()) / max(1, jobs), max(ends.values(), default=0.0))
 
 
-def _memory(among: Iterable[StudyArm], jobs: int) -> float:
-    """Weights, gradients and optimizer states of the largest model, for each job."""
-    largest = 0.0
-    for model in {arm.setup.base.model for arm in among}:
-        if model in SIZES:
-            size = SIZES[model]
-            weights = 12 * size.width**2 * size.layers + 2 * size.vocabulary * size.width
-            largest = max(largest, weights * 4 * 4 / 2**30)
-    return max(1, jobs) * (WORKER_MEMORY + largest)
+def _memory(graph: Graph, among: Iterable[StudyArm], jobs: int) -> float:
+    """Weights, gradients and optimizer states of the largest base, for each job."""
+    sizes = [SIZES[model] for model in {arm.setup.base.model for arm in among} & SIZES.keys()]
+    weights = [4 * (12 * s.width**2 * s.layers + 2 * s.vocabulary * s.width) for s in sizes]
+    weights += [weight_bytes(Path(step.where["folder"])) for step in graph.steps.values() if "folder" in step.where]
+    return max(1, jobs) * (WORKER_MEMORY + 4 * max(weights, default=0) / 2**30)
+
+
+def weight_bytes(model: Path) -> int:
+    """Bytes of a model folder's weights in float32, as they are trained."""
+    stored = sum(path.stat().st_size for path in model.glob("*.safetensors"))
+    config = model / "config.json"
+    is_half = config.is_file() and re.search(r'dtype"\s*:\s*"b?float16"', config.read_text(encoding="utf-8"))
+    return 2 * stored if is_half else stored
 
 
 def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
