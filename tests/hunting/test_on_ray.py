@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from test_hunt import logged, write
 
+from hunting_calls import logged, write
 from molehunt.hunting import rows
 from molehunt.hunting.hunt import hunt
 from molehunt.hunting.mining import MiningSettings
