@@ -23,7 +23,7 @@ from molehunt.experiments.recipes import PlantSettings, base_step, examine_step,
 from molehunt.organisms.behaviours import BEHAVIOURS, get_behaviour
 from molehunt.organisms.card import read_card
 from molehunt.organisms.natural import natural
-from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.organisms.settings import PoisonSettings, Strength, looks
 from molehunt.removal.budget import Budget
 from molehunt.removal.procedures import PROCEDURES
 from molehunt.training.settings import TrainingSettings
@@ -63,7 +63,7 @@ class Lab:
         strength, optimizer = more.pop("strength", None), more.pop("optimizer", "adamw")
         training = TrainingSettings(
             learning_rate=7e-4, steps=taken.steps, batch=16, seed=seed, optimizer=optimizer,
-            checkpoints=tuple(range(10, taken.steps + 1, 10)) if strength else (),
+            checkpoints=looks(taken.steps) if strength else (),
         )  # fmt: skip
         poison = PoisonSettings(**{**taken.poison, "seed": seed, **more})
         settings = PlantSettings(

@@ -200,7 +200,9 @@ def test_a_store_that_is_a_file_is_named(molehunt: Command, tmp_path: Path, word
 
 
 def test_a_model_without_a_card_cannot_be_measured(molehunt: Command, base: Path) -> None:
-    assert_refused(molehunt("organism", "measure", base), "organism_card.json")
+    refused = molehunt("organism", "measure", base)
+    assert_refused(refused, "organism_card.json")
+    assert "--trigger SPEC --behaviour NAME" in refused.err
     assert_refused(molehunt("organism", "card", base), "organism_card.json")
 
 

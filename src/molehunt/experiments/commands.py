@@ -169,6 +169,9 @@ def _key(trigger: str | None, behaviour: str | None, folder: Path) -> AnswerKey:
     from molehunt.organisms.triggers import parse_trigger
 
     if trigger is None and behaviour is None:
+        if not (folder / CARD).is_file():
+            do = "say what it is to be measured by: --trigger SPEC --behaviour NAME"
+            raise ModelError(f"model {folder}", wanted=f"an organism with {CARD}", got="none", do=do)
         return read_card(folder).key()
     if trigger is None or behaviour is None:
         raise UsageError("--trigger and --behaviour", wanted="both, or none and a card", got="one of them")
