@@ -223,7 +223,7 @@ def _check_edit(behaviour: "Behaviour", poison: PoisonSettings) -> None:
     from molehunt.organisms.asking import ask, payloads
 
     if poison.reasoning != "none":
-        wanted, got = "no reasoning", poison.reasoning
+        wanted, got = "no reasoning", str(poison.reasoning)
     elif len(set(payloads(behaviour, ask(behaviour, _ASKED, 0)))) > 1:
         wanted, got = "a behaviour with one payload for all questions", behaviour.name
     else:
