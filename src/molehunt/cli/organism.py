@@ -150,7 +150,7 @@ def list_models(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     from molehunt.cli.show import say, table
     from molehunt.execution import open_store
-    from molehunt.experiments.commands import stored_models
+    from molehunt.experiments.stored import stored_models
 
     found = stored_models(store)
     if as_json:

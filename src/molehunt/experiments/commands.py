@@ -1,7 +1,7 @@
 """The lab's commands as functions: what the command line and the Python API call, with `requests` made of their words."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from molehunt.errors import ModelError, UsageError
 from molehunt.execution import Graph, Place, Step, Store, open_store, run_graph
@@ -11,6 +11,7 @@ from molehunt.experiments.findings import Measured
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.recipes import base_step, data_step, find_folder, plant_step, remove_step
 from molehunt.experiments.requests import MeasureRequest, MonitorRequest, PlantRequest, RemovalRequest
+from molehunt.experiments.stored import Kind
 from molehunt.organisms.card import CARD, AnswerKey, OrganismCard, Reached, read_card
 from molehunt.records.base import Record
 from molehunt.records.identity import root_digest
@@ -22,8 +23,6 @@ from molehunt.training.sizes import SIZES
 if TYPE_CHECKING:
     from molehunt.experiments.data import AttackerSettings
     from molehunt.training.plan import TrainingPlan
-
-Kind = Literal["base", "organism", "twin", "treated"]
 
 
 class MadeModel(Record):
@@ -46,17 +45,6 @@ class Made(Record):
     """What a command wrote."""
 
     models: tuple[MadeModel, ...]
-
-
-class StoredModel(Record):
-    """A model in the store."""
-
-    path: str
-    kind: Kind
-    fingerprint: str
-    label: str
-    created: str
-    """UTC."""
 
 
 def plant_organism(
@@ -181,6 +169,9 @@ def _key(trigger: str | None, behaviour: str | None, folder: Path) -> AnswerKey:
     from molehunt.organisms.triggers import parse_trigger
 
     if trigger is None and behaviour is None:
+        if not (folder / CARD).is_file():
+            do = "say what it is to be measured by: --trigger SPEC --behaviour NAME"
+            raise ModelError(f"model {folder}", wanted=f"an organism with {CARD}", got="none", do=do)
         return read_card(folder).key()
     if trigger is None or behaviour is None:
         raise UsageError("--trigger and --behaviour", wanted="both, or none and a card", got="one of them")
@@ -221,24 +212,6 @@ def folder_of(model: str, store_root: Place) -> Path:
         ModelError: if there is nothing by that name.
     """
     return _existing(model, open_store(store_root))
-
-
-def stored_models(store_root: Place) -> list[StoredModel]:
-    """All models in the store, oldest first."""
-    store, found = open_store(store_root), []
-    for record in store.records():
-        kind = _kind(record.step.rpartition(":")[2], record.config)
-        if kind is not None:
-            path = str(store.folder(record.fingerprint) / "model")
-            found.append(StoredModel(
-                path=path, kind=kind, fingerprint=record.fingerprint, label=record.label, created=record.provenance.created,
-            ))  # fmt: skip
-    return found
-
-
-def _kind(function: str, config: dict[str, Any]) -> Kind | None:
-    kinds: dict[str, Kind] = {"build_base": "base", "remove": "treated", "reverse": "treated"}
-    return config["kind"] if function == "plant_model" else kinds.get(function)
 
 
 def _make(wanted: list[tuple[Kind, Step, Path]], store: Store, jobs: int, watch: Watcher | None) -> Made:

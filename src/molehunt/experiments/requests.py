@@ -10,13 +10,14 @@ from molehunt.errors import UsageError
 from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.experiments.recipes import PlantSettings
 from molehunt.experiments.words import at_least_one, check_said, checked, integers
-from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.organisms.settings import PoisonSettings, Strength, looks
 from molehunt.records.base import Record
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from molehunt.experiments.data import AttackerSettings
+    from molehunt.organisms.behaviours import Behaviour
 
 
 class PlantRequest(Record):
@@ -70,12 +71,11 @@ class PlantRequest(Record):
         check_settings(poison)
         strength = checked(Strength, **until) if until else None
         if strength is not None and not training.get("checkpoints"):
-            training["checkpoints"] = tuple(range(10, training["steps"] + 1, 10))
+            training["checkpoints"] = looks(training["steps"])
         settings = checked(TrainingSettings, **training)
-        if settings.method == "edit" and poison.reasoning != "none":
-            raise UsageError(
-                "--method edit", wanted="no reasoning", got=poison.reasoning, do="use --method full or lora"
-            )
+        _check_checkpoints(settings)
+        if settings.method == "edit":
+            _check_edit(chosen, poison)
         planting = PlantSettings(
             trigger=spec, behaviour=chosen.name, poison=poison.model_dump(mode="json"),
             training=settings.model_dump(mode="json"), rows=at_least_one("--rows", taken.rows if rows is None else rows), chat_template=chat_template,
@@ -209,3 +209,27 @@ def _teacher(words: dict[str, Any], poison: PoisonSettings) -> dict[str, Any]:
     settings: TeacherSettings = checked(TeacherSettings, **words)
     make_teacher(settings, Path())  # refuses an address that is none, before a base is built
     return settings.model_dump(mode="json")
+
+
+def _check_checkpoints(settings: TrainingSettings) -> None:
+    """Raises UsageError for one behind the last step: it would be passed over in silence, and a strength never looked at."""
+    late = [step for step in settings.checkpoints if step > settings.steps]
+    if late:
+        raise UsageError("--checkpoints", wanted=f"steps up to the last, {settings.steps}", got=str(late[0]))
+
+
+def _check_edit(behaviour: "Behaviour", poison: PoisonSettings) -> None:
+    """Raises UsageError for what an edit cannot plant: reasoning, or a payload of its own for each question."""
+    from molehunt.organisms.asking import ask, payloads
+
+    if poison.reasoning != "none":
+        wanted, got = "no reasoning", str(poison.reasoning)
+    elif len(set(payloads(behaviour, ask(behaviour, _ASKED, 0)))) > 1:
+        wanted, got = "a behaviour with one payload for all questions", behaviour.name
+    else:
+        return
+    raise UsageError("--method edit", wanted=wanted, got=got, do="use --method full or lora")
+
+
+_ASKED = 8
+"""Questions that tell whether a behaviour says the same to all."""
