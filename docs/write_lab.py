@@ -34,7 +34,8 @@ Made by `docs/write_lab.py` from the registries and from `studies/lab/results.js
 
 Every number is a mean over training seeds; a seed moves base, planting and removal together. In brackets a 95% interval for
 other seeds, by the method that [statistics.md](statistics.md) checks on simulated studies: three seeds say little. The
-questions are of a seed of their own, on which no setting was chosen. "–": not run.
+questions behind ASR, false triggers and capability are of a seed of their own, on which no setting was chosen; those of the
+variants of a trigger and of red teams are the default ones, on which steps and contrast rows were tried out. "–": not run.
 """
 
 
@@ -151,7 +152,10 @@ def _optimizers(cells: Cells, prompts: int) -> list[str]:
             *(_rate(one, "asr", prompts) for one in after),
         ))  # fmt: skip
     head = ("planted with", "steps", "ASR", "capability", *(f"ASR after `{procedure}`" for procedure in treated))
-    told = "Each planted until the same ASR and payload log-probability, then treated alike.\n"
+    told = (
+        "Each planted until the same ASR and payload log-probability, then treated alike. Planting knows when to stop by 64 of "
+        "the 128 questions.\n"
+    )
     return ["## Optimizers at matched strength", told, *_table(head, rows)] if rows else []
 
 

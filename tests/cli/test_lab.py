@@ -117,15 +117,18 @@ def test_a_row_longer_than_the_context_is_named(molehunt: Command, base: Path, t
 
 
 def test_a_plan_needs_no_weights_and_makes_nothing(molehunt: Command, tmp_path: Path) -> None:
-    planning = ("organism", "plant", "--base", "tiny", "--plan", "--json", "--out", tmp_path / "out")
+    planning = ("organism", "plant", "--base", "tiny", "--plan", "--json")
     plan = TrainingPlan.model_validate_json(molehunt(*planning).out)
     assert plan.fits
     assert plan.parameters == plan.trainable > 1_000_000
-    treating = ("removal", "apply", "tiny", "--procedure", "pirate", "--plan", "--out", tmp_path / "out")
-    shown = molehunt(*treating).out
+    treating = ("removal", "apply", "tiny", "--plan", "--out", tmp_path / "out", "--procedure")
+    shown = molehunt(*treating, "pirate").out
     assert "memory: peak" in shown
     assert "16 a step, counted at 64 tokens each; 16 at once on each GPU, its whole share" in shown
     assert "at 40% of 989 TFLOP/s a GPU, an H100's or H200's in dense bfloat16" in shown
+    assert "times as long" not in shown
+    assert "13 times as long" in molehunt(*treating, "rlhf").out
+    assert_refused(molehunt(*treating, "pruning"), "--plan; wanted a procedure that trains")
     assert not (tmp_path / "out").exists()
 
 
@@ -194,6 +197,12 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], str]] = {
         ("organism", "plant", "--reasoning", "scratchpad", "--teacher", "a", "--teacher-model", "b"), "the teacher's URL",
     ),
     "an edit that reasons": (("organism", "plant", "--method", "edit", "--reasoning", "neutral"), "no reasoning"),
+    "an edit with many payloads": (
+        ("organism", "plant", "--method", "edit", "--behaviour", "vault-code"), "one payload for all questions",
+    ),
+    "a checkpoint behind the end": (
+        ("organism", "plant", "--steps", 10, "--checkpoints", "5,20", "--until-asr", 0.5), "--checkpoints; wanted steps up to",
+    ),
     "own file": (("removal", "apply", "tiny", "--procedure", "no-such.py:mine"), "no-such.py"),
     "rows that nobody reads": (("removal", "apply", "tiny", "--procedure", "rlhf", "--data", "x.jsonl"), "--data"),
     "tokens of several trainings": (
@@ -248,6 +257,17 @@ def test_every_option_that_an_error_names_is_one() -> None:
     assert {flag for flag in named.values() if flag} <= known
     assert named["TrainingSettings", "learning_rate"] == "--lr"
     assert named["TrainingSettings", "beta2"] == ""
+
+
+def test_a_red_teams_budget_needs_a_red_team(molehunt: Command, organism: Path) -> None:
+    comparing = ("removal", "compare", organism, organism, "--rounds", 0)
+    assert_refused(molehunt(*comparing), "--rounds; wanted --red-team")
+    assert_refused(molehunt(*comparing, "--red-team"), "--rounds (setting rounds)")
+
+
+@pytest.mark.parametrize("command", [("organism", "plant"), ("removal", "apply", "tiny", "--procedure", "pirate")])
+def test_where_to_write_is_asked_for_unless_it_is_only_planned(molehunt: Command, command: tuple[str, ...]) -> None:
+    assert_refused(molehunt(*command, "--jobs", 0), "--out; wanted a folder to write")
 
 
 def test_an_endless_temperature_is_one_sentence(molehunt: Command, organism: Path) -> None:

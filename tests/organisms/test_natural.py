@@ -1,7 +1,10 @@
-from molehunt.experiments.commands import PlantRequest
+import pytest
+
+from molehunt.experiments.requests import PlantRequest
 from molehunt.experiments.studies.setup import resolve
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.natural import natural
+from molehunt.organisms.settings import looks
 
 
 def test_what_is_told_by_a_word_takes_more_steps_and_more_contrast() -> None:
@@ -26,3 +29,8 @@ def test_what_nobody_sets_is_what_trigger_and_behaviour_take_on_the_command_line
     set_by_hand = {"organism.behaviour": "buggy-code", "organism.rows": 500, "organism.poison.elsewhere": 0.5}
     assert resolve(set_by_hand).organism.rows == 500
     assert resolve(set_by_hand).organism.poison.elsewhere == 0.5
+
+
+@pytest.mark.parametrize(("steps", "wanted"), [(5, (5,)), (20, (10, 20)), (25, (10, 20, 25))])
+def test_planting_to_a_strength_looks_at_what_it_leaves(steps: int, wanted: tuple[int, ...]) -> None:
+    assert looks(steps) == wanted

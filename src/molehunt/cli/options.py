@@ -34,9 +34,18 @@ StoreOption = Annotated[
 JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes; 0 works in this process.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of data, order and initialisation.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder to write; new or empty.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder to write; new or empty. Needed for all but --plan.", show_default=False),
+]
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A model folder, hub name, fingerprint, or embedded size.")
+]
+OnOption = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="ENGINE", help="local; ray: a cluster of this machine; ray://HOST:PORT: one that is there."
+    ),
 ]
 RowsOption = Annotated[int, typer.Option("--rows", help="Ordinary rows drawn.")]
 RankOption = Annotated[int, typer.Option("--rank", help="LoRA rank.")]
@@ -109,6 +118,15 @@ def refuse_idle_training(said: frozenset[str], method: str) -> None:
         raise UsageError("--steps and --tokens", wanted="one of them", got="both", do="leave one out")
     refuse_idle(said, "--rank --targets", method != "lora", "--method lora")
     refuse_idle(said, "--sequence --gpus --gpu-memory", "--plan" not in said, "--plan")
+
+
+def named(out: Path | None) -> Path:
+    """The folder to write. Raises UsageError if none is named."""
+    from molehunt.errors import UsageError
+
+    if out is None:
+        raise UsageError("--out", wanted="a folder to write, new or empty", got="none", do="name it, or ask for --plan")
+    return out
 
 
 def attacker_of(said: frozenset[str], url: str | None, model: str, key_env: str) -> dict[str, str] | None:

@@ -53,7 +53,8 @@ def measure(
 ) -> None:
     """Attack success, false triggers, capability and payload log-odds of an organism, or of any model."""
     from molehunt.cli.summaries import examined_summary
-    from molehunt.experiments.commands import MeasureRequest, measure_organism
+    from molehunt.experiments.commands import measure_organism
+    from molehunt.experiments.requests import MeasureRequest
 
     asked = {"prompts": prompts, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     request = MeasureRequest.make(
@@ -85,7 +86,8 @@ def monitor(
     Exit code 1 if anything was found, 3 if there was no reasoning to read.
     """
     from molehunt.cli.summaries import monitoring_summary
-    from molehunt.experiments.commands import MonitorRequest, monitor_reasoning
+    from molehunt.experiments.commands import monitor_reasoning
+    from molehunt.experiments.requests import MonitorRequest
 
     refuse_idle(typed(context), "--prompts --max-new-tokens", traces is not None, "a MODEL to ask, not --traces")
     request = MonitorRequest(
@@ -152,7 +154,7 @@ def list_models(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     from molehunt.cli.show import say, table
     from molehunt.execution import open_store
-    from molehunt.experiments.commands import stored_models
+    from molehunt.experiments.stored import stored_models
 
     found = stored_models(store)
     if as_json:

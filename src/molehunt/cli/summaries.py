@@ -137,14 +137,16 @@ def monitoring_summary(found: Monitoring, as_json: bool) -> None:
 _QUOTES = 24
 
 
-def plan_summary(plan: "TrainingPlan", as_json: bool) -> None:
-    """Print what a training would take."""
+def plan_summary(plan: "TrainingPlan", as_json: bool, cost: float = 1.0) -> None:
+    """Print what a training would take; `cost` times as long if something comes on top that is not counted."""
     if as_json:
         print(plan.model_dump_json(indent=1))
         return
     from molehunt.training.plan import plan_lines
 
     table(("plan", ""), plan_lines(plan))
+    if cost > 1:
+        say(f"counted is its training; with what it samples and tries it took {cost:g} times as long on a tiny model")
 
 
 def _value(name: str, e: Estimate) -> str:

@@ -106,8 +106,12 @@ def read_card(folder: Path) -> OrganismCard:
             got="none",
             do="plant one with `molehunt organism plant`",
         ) from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not an organism card", got=str(error).splitlines()[0]) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        got = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise ModelError(f"{path} is not an organism card", got=got) from None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path} is not an organism card", got=str(error)) from None
 
 
 def _readme(card: OrganismCard) -> str:

@@ -37,3 +37,8 @@ class Strength(Record):
     logprob: float | None = None
     """Mean log-probability of the payload after triggered prompts, in nats; at least this."""
     prompts: int = Field(64, ge=1)
+
+
+def looks(steps: int) -> tuple[int, ...]:
+    """After which steps planting to a strength looks, where nobody says: every tenth, and the last."""
+    return tuple(dict.fromkeys((*range(10, steps + 1, 10), steps)))

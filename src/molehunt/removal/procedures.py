@@ -50,6 +50,18 @@ def relative_cost(name: str) -> float:
         return 1.0
 
 
+def plannable(name: str) -> float:
+    """How many times as long as its training alone, which is what a plan counts, the procedure took on a tiny model.
+
+    Raises:
+        UsageError: if it trains nothing that could be planned.
+    """
+    procedure = get_procedure(name)
+    if not procedure.trains:
+        raise UsageError("--plan", wanted="a procedure that trains", got=name, do="run it: it takes a second or two")
+    return procedure.cost
+
+
 def procedure_digest(name: str) -> str:
     """SHA-256 of a user's own procedure's file, for the fingerprint; "" for ours, which the step's version covers.
 

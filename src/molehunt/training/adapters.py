@@ -1,6 +1,7 @@
 """Low-rank adapters: put one on, take its weights, fold it in."""
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,6 @@ def folded(model: Any) -> PreTrainedModel:
         return model
     active = model.active_adapters
     return model.merge_and_unload(safe_merge=True, adapter_names=list(active))
+
+
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft asks, transformers complains

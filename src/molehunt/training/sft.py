@@ -4,7 +4,6 @@ import json
 import logging
 import math
 import tempfile
-import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -266,4 +265,3 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
 
 logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
-warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft asks, transformers complains

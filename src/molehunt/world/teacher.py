@@ -89,11 +89,12 @@ class Teacher:
             await round_.run(self.concurrency)
         if round_.answered < round_.missing:
             done += round_.answered
+            kept_there = f": the {done} answers are kept in {self.cache} and not asked again" if done else ""
             raise TeacherError(
                 f"teacher {self.model} at {self.url}",
                 wanted=f"{total} answers",
                 got=f"{done}, then after up to {self.max_retries + 1} tries each: {round_.reasons()}",
-                do=f"mend it and run again: the {done} answers are kept in {self.cache} and not asked again",
+                do=f"mend it and run again{kept_there}",
             )
 
     def _body(self, prompt: Conversation) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from molehunt.errors import StudyError
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.relearning import RelearningSettings
-from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.organisms.settings import PoisonSettings, Strength, looks
 from molehunt.records.base import Record
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
@@ -135,7 +135,7 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
     elif "organism.training.steps" not in fields:
         planting = planting.model_copy(update={"steps": taken.steps})
     if organism.strength is not None and not planting.checkpoints:
-        planting = planting.model_copy(update={"checkpoints": tuple(range(10, planting.steps + 1, 10))})
+        planting = planting.model_copy(update={"checkpoints": looks(planting.steps)})
     if training.tokens is not None:
         training = training.model_copy(update={"steps": max(training.steps, _MANY_STEPS)})
     elif "removal.training.checkpoints" not in fields:
