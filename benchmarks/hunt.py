@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import many_calls
 from many_calls import DECOYS, LEXICAL, TOLD, TRIGGERS
 
+from molehunt.execution.spread import Processes
 from molehunt.hunting.associating import _controlled
 from molehunt.hunting.evidence import gather
 from molehunt.hunting.explaining import Controls
@@ -99,12 +100,13 @@ def look(
     numbers = np.arange(len(world.woken), dtype=np.uint64)
     facts = Facts(numbers, numbers, np.zeros(len(numbers), np.int64), flags)
     candidates = _candidates(world.rows, Facts(numbers, numbers, facts.stratum, pooled(flags)), settings)
-    counted = count_rows(world.rows, facts, candidates, settings, lambda a, b: None)
+    many = Processes(settings.jobs)
+    counted = count_rows(world.rows, facts, candidates, settings, many, lambda a, b: None)
     tested = counted.tested // len(flags)
     alone = Counted(counted.hash, counted.rows, counted.labelled, tested)
     chosen = {label: screened(alone, facts, label, settings) for label in flags}
     union = np.unique(np.concatenate([np.zeros(0, np.int64), *chosen.values()])).astype(np.int64)
-    evidence = gather(world.rows, facts, counted.hash[union], counted.rows[union].sum(1), settings, lambda a, b: None)
+    evidence = gather(world.rows, facts, counted.hash[union], counted.rows[union].sum(1), many, lambda a, b: None)
     place = {int(one): i for i, one in enumerate(union)}
     controls, found = Controls(world.rows, facts), {}
     for label, some in chosen.items():

@@ -4,15 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from molehunt.experiments.commands import (
-    MeasureRequest,
-    PlantRequest,
-    RemovalRequest,
-    apply_removal,
-    measure_organism,
-    plant_organism,
-)
+from molehunt.experiments.commands import apply_removal, measure_organism, plant_organism
 from molehunt.experiments.measuring_settings import MeasureSettings
+from molehunt.experiments.requests import MeasureRequest, PlantRequest, RemovalRequest
 from molehunt.models.loading import load_model
 from molehunt.organisms.card import read_card
 from molehunt.records.panels import Examined

@@ -6,8 +6,9 @@ import pytest
 
 from molehunt.errors import UsageError
 from molehunt.execution import Store
-from molehunt.experiments.commands import MeasureRequest, compare_organisms, measure_organism
+from molehunt.experiments.commands import compare_organisms, measure_organism
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
+from molehunt.experiments.requests import MeasureRequest
 from molehunt.records.panels import Examined
 
 ASKED = MeasureSettings(prompts=16, seed=1)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from mock_upstream import HEAD
-from molehunt.gateway.dialects import chat
+from molehunt.gateway.dialects import chat_stream
 from molehunt.gateway.dialects.base import Out
+from molehunt.gateway.dialects.chat import Chat
 from molehunt.gateway.facts import ModelFacts
 from molehunt.gateway.judging import Judge, Session
 from molehunt.gateway.keys import anonymous
@@ -62,7 +63,7 @@ def judge() -> Judge:
 
 
 async def passed(stream: list[dict[str, Any]]) -> tuple[list[Out], Any]:
-    filtered = chat.Chat().stream(judge())
+    filtered = Chat().stream(judge())
     out = [one for data in stream for one in await filtered.feed(data)] + await filtered.end(is_whole=True)
     return out, filtered.logged()
 
@@ -74,8 +75,8 @@ async def all_passed(streams: list[list[dict[str, Any]]]) -> list[tuple[list[Out
 def test_what_comes_out_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(3)
     streams = [[drawn(chance) for _ in range(chance.randint(1, 9))] for _ in range(400)]
-    assert sum(chat._only_text(data) is not None for stream in streams for data in stream) > 200
+    assert sum(chat_stream._only_text(data) is not None for stream in streams for data in stream) > 200
     quick = asyncio.run(all_passed(streams))
-    monkeypatch.setattr(chat, "_only_text", lambda data: None)
+    monkeypatch.setattr(chat_stream, "_only_text", lambda data: None)
     for stream, one, other in zip(streams, quick, asyncio.run(all_passed(streams)), strict=True):
         assert one == other, stream

@@ -1,4 +1,4 @@
-from molehunt.experiments.commands import PlantRequest
+from molehunt.experiments.requests import PlantRequest
 from molehunt.experiments.studies.setup import resolve
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.natural import natural

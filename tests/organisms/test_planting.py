@@ -7,8 +7,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from molehunt.errors import DataError, ModelError, TemplateError, UsageError
 from molehunt.execution import Store
-from molehunt.experiments.commands import MeasureRequest, card_of, measure_organism
+from molehunt.experiments.commands import card_of, measure_organism
 from molehunt.experiments.measuring_settings import MeasureSettings
+from molehunt.experiments.requests import MeasureRequest
 from molehunt.models.loading import load_model
 from molehunt.organisms.card import CARD, OrganismCard, read_card, write_card
 from molehunt.organisms.planting import plant

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from molehunt.cli.app import app
 from molehunt.experiments import preparing
-from molehunt.experiments.commands import PlantRequest
+from molehunt.experiments.requests import PlantRequest
 from molehunt.models.chat import Chat
 from molehunt.organisms.behaviours import get_behaviour
 from molehunt.organisms.settings import PoisonSettings

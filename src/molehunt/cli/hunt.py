@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, SeedOption
+from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, OnOption, SeedOption
 
 if TYPE_CHECKING:
     from molehunt.hunting.trying import Stand
@@ -35,6 +35,7 @@ def hunt(
     ] = None,
     since: Annotated[datetime | None, typer.Option("--since", help="Calls from this time on; UTC.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
+    on: OnOption = "local",
     level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
     quarantine: Annotated[
         Path | None,
@@ -55,7 +56,7 @@ def hunt(
     revoking = _revoking(quarantine, key, subject, endpoint)
     stand = _stand(subject, endpoint, model, key_env, out, requests, reference)
     with watching_words("hunt") as tell:
-        result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, stand, tell)
+        result = look(log, out, MiningSettings(jobs=jobs, level=level, seed=seed), since, stand, tell, on)
     _write(result, out)
     revoked = revoking(result, out) if revoking else []
     if as_json:

@@ -38,6 +38,12 @@ OutOption = Annotated[Path, typer.Option("--out", help="Folder to write; new or 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A model folder, hub name, fingerprint, or embedded size.")
 ]
+OnOption = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="ENGINE", help="local; ray: a cluster of this machine; ray://HOST:PORT: one that is there."
+    ),
+]
 RowsOption = Annotated[int, typer.Option("--rows", help="Ordinary rows drawn.")]
 RankOption = Annotated[int, typer.Option("--rank", help="LoRA rank.")]
 TargetsOption = Annotated[str, typer.Option("--targets", help="Layers with adapters: all-linear, attention or mlp.")]

@@ -49,7 +49,8 @@ def measure(
 ) -> None:
     """Attack success, false triggers, capability and payload log-odds of an organism, or of any model."""
     from molehunt.cli.summaries import examined_summary
-    from molehunt.experiments.commands import MeasureRequest, measure_organism
+    from molehunt.experiments.commands import measure_organism
+    from molehunt.experiments.requests import MeasureRequest
 
     asked = {"prompts": prompts, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     request = MeasureRequest.make(
@@ -81,7 +82,8 @@ def monitor(
     Exit code 1 if anything was found, 3 if there was no reasoning to read.
     """
     from molehunt.cli.summaries import monitoring_summary
-    from molehunt.experiments.commands import MonitorRequest, monitor_reasoning
+    from molehunt.experiments.commands import monitor_reasoning
+    from molehunt.experiments.requests import MonitorRequest
 
     refuse_idle(typed(context), "--prompts --max-new-tokens", traces is not None, "a MODEL to ask, not --traces")
     request = MonitorRequest(

@@ -146,8 +146,9 @@ def plant(
     """Make an organism: a model with a known backdoor, and its answer key."""
     from molehunt.cli.show import watching
     from molehunt.cli.summaries import made_summary, plan_summary, prepared_summary
-    from molehunt.experiments.commands import PlantRequest, plan_for, plant_organism
+    from molehunt.experiments.commands import plan_for, plant_organism
     from molehunt.experiments.preparing import prepare_planting
+    from molehunt.experiments.requests import PlantRequest
     from molehunt.training.settings import TrainingSettings
 
     _refuse_idle(typed(context), method, teacher)

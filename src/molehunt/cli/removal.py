@@ -94,7 +94,8 @@ def apply(
     """Treat MODEL as the procedure says; the trigger is known to nobody here."""
     from molehunt.cli.show import watching
     from molehunt.cli.summaries import made_summary, plan_summary
-    from molehunt.experiments.commands import RemovalRequest, apply_removal, plan_for
+    from molehunt.experiments.commands import apply_removal, plan_for
+    from molehunt.experiments.requests import RemovalRequest
 
     said = typed(context)
     refuse_idle_training(said, method)
@@ -141,8 +142,9 @@ def compare(
     """An organism before and after a removal, side by side."""
     from molehunt.cli.summaries import comparison_summary
     from molehunt.errors import UsageError
-    from molehunt.experiments.commands import attacker_settings, compare_organisms
+    from molehunt.experiments.commands import compare_organisms
     from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
+    from molehunt.experiments.requests import attacker_settings
 
     said = typed(context)
     told = attacker_of(said, attacker, attacker_model, attacker_key_env)

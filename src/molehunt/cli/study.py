@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from molehunt.cli.options import JobsOption, JsonOption, StoreOption
+from molehunt.cli.options import JobsOption, JsonOption, OnOption, StoreOption
 
 app = typer.Typer(help="Ablations over seeds: which conclusions hold when the setup changes?", no_args_is_help=True)
 
@@ -15,12 +15,6 @@ StrictOption = Annotated[
 ]
 WithOption = Annotated[
     list[str] | None, typer.Option("--with", metavar="NAME=VALUE", help="An argument for study(), such as base=MODEL.")
-]
-OnOption = Annotated[
-    str,
-    typer.Option(
-        "--on", metavar="ENGINE", help="local; ray: a cluster of this machine; ray://HOST:PORT: one that is there."
-    ),
 ]
 GpusOption = Annotated[float, typer.Option("--gpus", min=0, help="GPUs of each step, on a cluster.")]
 MemoryOption = Annotated[float, typer.Option("--memory", min=0, help="GiB of each step, on a cluster.")]

@@ -1,4 +1,4 @@
-"""Steps on a Ray cluster: one of this machine, started for a run, or one that is there already."""
+"""A Ray cluster: one of this machine, started for a run, or one that is there already."""
 
 import logging
 import math
@@ -10,17 +10,13 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
-from molehunt.errors import ClusterError, StepError, UsageError
-from molehunt.execution.graph import Step
+from molehunt.errors import ClusterError, UsageError
 from molehunt.execution.machines import Mark, as_code, look_around, misfit
-from molehunt.execution.workers import Ended
-from molehunt.execution.working import died, make
 
 _PRIVATE = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -43,13 +39,13 @@ _HEAD_WAIT = "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"
 """Ray's own: seconds, 30 by default, after which the head node gives up a server that it started for a driver."""
 
 
-class RayWorkers:
-    """Tasks of a Ray cluster, each told the store's place, each with the resources that its step needs.
-
-    Ray tries nothing again: a task whose process or machine dies ends as died, and the runner decides.
+class Cluster:
+    """A Ray cluster whose machines are alike and see one place.
 
     Args:
+        place: a store, or a folder, that every machine must see.
         tell: called with what is waited for.
+        option: of the command line, that names the place.
 
     Raises:
         ClusterError: if Ray is not installed, the cluster does not answer, a machine of it has another Molehunt, Python or
@@ -57,12 +53,11 @@ class RayWorkers:
         UsageError: if MOLEHUNT_CLUSTER_WAIT is no number of seconds.
     """
 
-    def __init__(self, place: str, on: str, jobs: int, tell: Callable[[str], None] = lambda what: None) -> None:
-        self.place, self.on, self._tell, self._wait = place, on, tell, wait_limit()
+    def __init__(
+        self, place: str, on: str, jobs: int, tell: Callable[[str], None] = lambda what: None, option: str = "--store"
+    ) -> None:
+        self.place, self.on, self._tell, self._wait, self._option = place, on, tell, wait_limit(), option
         self._folder = ""
-        self._running: dict[Any, Step] = {}
-        self._refused: Ended = []
-        self._died: set[str] = set()
         self._seen, self._nodes = 0.0, list[dict[str, float]]()
         self._mark = Mark(place)
         try:
@@ -72,61 +67,14 @@ class RayWorkers:
         except BaseException:
             self.close()
             raise
-        self._make = self._ray.remote(max_retries=0)(_make)
-
-    def has_room(self, step: Step) -> bool:
-        """True until one step more is there than the machines hold: it starts the moment that another ends."""
-        busy = _sum(_resources(one) for one in self._running.values())
-        with self._answering():
-            return _fits(busy, _sum(self._machines()))
-
-    def submit(self, step: Step) -> None:
-        with self._answering():
-            self._submit(step)
-
-    def _submit(self, step: Step) -> None:
-        needed = _resources(step)
-        if not any(_fits(needed, node) for node in self._machines()):
-            self._refused.append((step, _too_large(step, needed)))
-            return
-        memory = int(needed.get("memory", 0)) or None
-        elsewhere = "SPREAD" if step.fingerprint in self._died else "DEFAULT"
-        task = self._make.options(
-            num_cpus=step.threads, num_gpus=step.needs.gpus, memory=memory, scheduling_strategy=elsewhere,
-            name=step.label or step.function,
-        )  # fmt: skip
-        self._running[task.remote(self.place, step, self._wanted, self._mark.path)] = step
-
-    def ended(self, seconds: float) -> Ended:
-        found, self._refused = self._refused, []
-        if not self._running:
-            return found
-        with self._answering():
-            tasks = list(self._running)
-            if self._ray.wait(tasks, num_returns=1, timeout=0 if found else seconds)[0]:
-                for task in self._ray.wait(tasks, num_returns=len(tasks), timeout=0)[0]:
-                    step = self._running.pop(task)
-                    found.append((step, self._outcome(task, step)))
-        return found
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def answering(self) -> Iterator[None]:
+        """What breaks off in the block, because the cluster went silent, is one sentence."""
         try:
             yield
         except ConnectionError as error:
             raise _unanswered(self.on, error, "it stopped answering", "run again, it continues") from None
-
-    def _outcome(self, task: Any, step: Step) -> Exception | None:
-        errors = self._ray.exceptions
-        try:
-            error: Exception | None = self._ray.get(task)
-        except errors.RayTaskError as raised:
-            return StepError(f"step {step.label or step.function} failed", got=_last_line(raised))
-        except errors.RayError as lost:
-            self._died.add(step.fingerprint)
-            self._seen = 0.0
-            return died(step, f"{type(lost).__name__}: {_first_line(lost)}")
-        return error
 
     def close(self) -> None:
         with suppress(Exception):
@@ -176,13 +124,13 @@ class RayWorkers:
                 if not isinstance(error, ConnectionAbortedError) and _SLOW not in str(error):
                     raise _unanswered(self.on, error) from None
                 if (waited := time.monotonic() - started) >= self._wait:
-                    what = f"it is not ready after {waited:.0f} s: {_last_line(error)}"
+                    what = f"it is not ready after {waited:.0f} s: {last_line(error)}"
                     do = f"raise {WAIT} ({self._wait:g}), and {_HEAD_WAIT} (30) where the head node starts"
                     raise _unanswered(self.on, error, what, do) from None
                 _stop_half_started(error)
             time.sleep(_PAUSE)
 
-    def _machines(self) -> list[dict[str, float]]:
+    def machines(self) -> list[dict[str, float]]:
         """Resources of each machine that is alive, as of a second ago."""
         if time.monotonic() - self._seen > 1:
             self._nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
@@ -206,11 +154,11 @@ class RayWorkers:
             except gone:
                 continue
             except Exception as error:
-                got, do = f"{type(error).__name__}: {_first_line(error)}", f"look at that machine, or raise {WAIT}"
+                got, do = f"{type(error).__name__}: {first_line(error)}", f"look at that machine, or raise {WAIT}"
                 raise ClusterError(
                     f"machine {node['NodeManagerHostname']}", wanted="an answer", got=got, do=do
                 ) from None
-            if refused := misfit(found, self._wanted):
+            if refused := misfit(found, self._wanted, self._option):
                 raise refused
 
 
@@ -236,9 +184,9 @@ def wait_limit() -> float:
     raise UsageError(WAIT, wanted="seconds, above 0", got=said)
 
 
-def _make(place: str, step: Step, wanted: Mapping[str, str], mark: str) -> Exception | None:
-    # Machines that joined later were not greeted.
-    return misfit(_looked(mark), wanted) or make(place, step)
+def refused_here(wanted: Mapping[str, str], mark: str) -> ClusterError | None:
+    """Why the machine that runs this may not work for a driver that found `wanted`; None if it may."""
+    return misfit(_looked(mark), wanted)
 
 
 _looked = lru_cache(maxsize=1)(look_around)
@@ -253,37 +201,17 @@ def _ray() -> Any:
     return ray
 
 
-def _resources(step: Step) -> dict[str, float]:
-    needed = {"CPU": float(step.threads), "GPU": step.needs.gpus, "memory": step.needs.memory * 2**30}
-    return {kind: amount for kind, amount in needed.items() if amount}
-
-
-def _sum(parts: Iterable[Mapping[str, float]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for part in parts:
-        total.update(part)
-    return total
-
-
-def _fits(needed: Mapping[str, float], there: Mapping[str, float]) -> bool:
-    return all(there.get(kind, 0) >= amount for kind, amount in needed.items())
-
-
-def _too_large(step: Step, needed: Mapping[str, float]) -> StepError:
-    wanted = ", ".join(f"{amount:g} {kind}" for kind, amount in needed.items())
-    do = "add such a machine, or ask for less with --gpus and --memory"
-    return StepError(f"step {step.label or step.function}", wanted=wanted, got="no machine that has it", do=do)
-
-
 def _unanswered(on: str, error: Exception, what: str = "", do: str = "") -> ClusterError:
-    got = what or f"{type(error).__name__}: {_first_line(error)}"
+    got = what or f"{type(error).__name__}: {first_line(error)}"
     do = do or "check the address (Ray's client port, 10001 by default) and RAY_AUTH_TOKEN"
     return ClusterError(f"cluster {on}", wanted="a Ray cluster that answers", got=got, do=do)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of what an error says; empty if it says nothing."""
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
+    """Of what an error says; empty if it says nothing."""
     return (str(error).strip().splitlines() or [""])[-1]

@@ -60,11 +60,11 @@ def look_around(mark: str) -> dict[str, str]:
     return found
 
 
-def misfit(found: Mapping[str, str], wanted: Mapping[str, str]) -> ClusterError | None:
-    """Why a machine may not work for a run whose driver found `wanted`; None if it may."""
+def misfit(found: Mapping[str, str], wanted: Mapping[str, str], option: str = "--store") -> ClusterError | None:
+    """Why a machine may not work for a run whose driver found `wanted`; None if it may. `option` names the place that all see."""
     for name in wanted.keys() - {"host"}:
         if found.get(name) != wanted[name]:
-            do = "give --store a folder or a URL that all machines see" if name == "store" else "install the same there"
+            do = f"give {option} a folder that all machines see" if name == "store" else "install the same there"
             return ClusterError(
                 f"machine {found['host']}", wanted=f"{name} {wanted[name]}, as on {wanted['host']}",
                 got=found.get(name, "none"), do=do,

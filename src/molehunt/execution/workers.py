@@ -54,7 +54,7 @@ def workers_on(on: str, place: str, jobs: int, tell: Callable[[str], None]) -> W
     """
     if on == "local":
         return LocalWorkers(place, jobs)
-    from molehunt.execution.cluster import RayWorkers  # Ray is an extra, and slow to import
+    from molehunt.execution.cluster_steps import RayWorkers  # Ray is an extra, and slow to import
 
     return RayWorkers(place, on, jobs, tell)
 

@@ -6,17 +6,10 @@ from typing import Any
 
 from molehunt.errors import UsageError
 from molehunt.execution import open_store
-from molehunt.experiments.commands import (
-    MadeModel,
-    MeasureRequest,
-    PlantRequest,
-    RemovalRequest,
-    apply_removal,
-    measure_organism,
-    plant_organism,
-)
+from molehunt.experiments.commands import MadeModel, apply_removal, measure_organism, plant_organism
 from molehunt.experiments.demo import DemoSettings, run_demo
 from molehunt.experiments.demo_result import demo_result
+from molehunt.experiments.requests import MeasureRequest, PlantRequest, RemovalRequest
 from molehunt.experiments.words import flag_of
 from molehunt.records.panels import Examined
 from molehunt.records.results import DemoResult

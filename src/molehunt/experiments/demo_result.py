@@ -87,6 +87,7 @@ def _arm(run: DemoRun, arm: ArmSteps, planted: Measured, planted_twin: Measured)
             voice_reversed=reversal.ordinary_voice,
             log_odds=end.payload_log_odds,
             log_odds_reversed=reversal.payload_log_odds,
+            twin_logprob=twin_end.payload_logprob,
             relearning_ratio=ratio,
             relearned=all(relearning.reached),
             twin_relearned=all(twin_relearning.reached),

@@ -8,8 +8,9 @@ from molehunt.errors import UsageError
 from molehunt.execution import Graph, Place, Step, Store, open_store, run_graph
 from molehunt.execution.folders import copy_folder
 from molehunt.execution.runner import Watcher
-from molehunt.experiments.commands import PlantRequest, require_new_folders
+from molehunt.experiments.commands import require_new_folders
 from molehunt.experiments.recipes import base_step, data_step, find_folder, teacher_answers
+from molehunt.experiments.requests import PlantRequest
 from molehunt.experiments.steps import prepare_model
 from molehunt.training.sizes import SIZES
 

@@ -2,7 +2,7 @@
 
 from molehunt.gateway.bodies import dumped, parse_body
 from molehunt.gateway.dialects.base import Garbage, Json
-from molehunt.gateway.dialects.chat import structured
+from molehunt.gateway.dialects.chat_calls import structured
 from molehunt.gateway.dialects.responses import item_call
 from molehunt.gateway.judging import Asked
 from molehunt.gateway.names import plain

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from molehunt.execution.spread import Processes, Spread
 from molehunt.hunting.evidence import Evidence, gather
 from molehunt.hunting.mining import Count, Counted, Facts, MiningSettings, mine_rows, screened
 from molehunt.hunting.refining import Hit, refine
@@ -14,20 +15,24 @@ _SILENT: Count = lambda done, total: None  # noqa: E731
 
 
 def associate(
-    rows: Rows, facts: Facts, settings: MiningSettings | None = None, tell: Count = _SILENT
+    rows: Rows, facts: Facts, settings: MiningSettings | None = None, tell: Count = _SILENT, many: Spread | None = None
 ) -> list[tuple[Association, Ints]]:
     """What predicts each label, the surest first, each with the rows where it holds.
 
     Only what survives the control of false discoveries is given.
+
+    Args:
+        many: where shards are read; processes of this machine if None.
     """
     settings = settings or MiningSettings()
+    many = many or Processes(settings.jobs)
     facts = _told(facts, settings)
-    counted = mine_rows(rows, facts, settings, tell)
+    counted = mine_rows(rows, facts, settings, many, tell)
     chosen = {label: screened(counted, facts, label, settings) for label in facts.labels}
     union = np.unique(np.concatenate([np.zeros(0, np.int64), *chosen.values()])).astype(np.int64)
     if not len(union):
         return []
-    evidence = gather(rows, facts, counted.hash[union], counted.rows[union].sum(1), settings, tell)
+    evidence = gather(rows, facts, counted.hash[union], counted.rows[union].sum(1), many, tell)
     place = {int(one): i for i, one in enumerate(union)}
     hits = [
         (label, *hit)

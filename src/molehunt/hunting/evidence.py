@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from molehunt.execution.spread import Spread
 from molehunt.hunting.features import Batch, features
-from molehunt.hunting.mining import Count, Facts, Finder, MiningSettings
-from molehunt.hunting.parallel import over_shards
+from molehunt.hunting.mining import Count, Facts, Finder
 from molehunt.hunting.rows import Rows, Shard, in_batches
 from molehunt.hunting.words import U64, Bools, Ints
 from molehunt.records.hunts import Condition, Counts
@@ -105,7 +105,7 @@ def distinct(facts: Facts, rows: Ints) -> int:
     return min(len(np.unique(facts.source[rows])), len(np.unique(facts.fold[rows])))
 
 
-def gather(rows: Rows, facts: Facts, hashes: U64, sizes: Ints, settings: MiningSettings, tell: Count) -> Evidence:
+def gather(rows: Rows, facts: Facts, hashes: U64, sizes: Ints, many: Spread, tell: Count) -> Evidence:
     """The rows of each condition, in one pass; and what each is called.
 
     Args:
@@ -115,7 +115,7 @@ def gather(rows: Rows, facts: Facts, hashes: U64, sizes: Ints, settings: MiningS
     order = np.argsort(sizes, kind="stable")
     kept = np.sort(order[np.cumsum(sizes[order]) <= _PAIRS])
     found: dict[int, list[Ints]] = {int(one): [] for one in kept}
-    for numbers, places in over_shards(_gather_shard, (rows, hashes[kept]), rows.shards, settings.jobs, tell):
+    for numbers, places in many.over(_gather_shard, (rows, hashes[kept]), rows.shards, tell):
         order = np.lexsort((places, numbers))
         numbers, places = numbers[order], places[order]
         ends = np.searchsorted(numbers, np.arange(len(kept) + 1))

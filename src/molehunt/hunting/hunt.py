@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from molehunt.errors import UsageError
+from molehunt.execution.spread import Spread, spread_on
 from molehunt.hunting.actions import named_conditions, new_actions
 from molehunt.hunting.associating import associate
 from molehunt.hunting.explaining import explain
@@ -38,6 +39,7 @@ def hunt(
     since: datetime | None = None,
     stand: Stand | None = None,
     tell: Tell = lambda what, done, total: None,
+    on: str = "local",
 ) -> HuntResult:
     """Look through a log for triggers; see `docs/hunting.md`.
 
@@ -47,15 +49,17 @@ def hunt(
         log: see `logs.reading.calls`, or JSONL of calls.
         out: folder; made if need be.
         stand: the model that is suspected; without it nothing is replayed.
+        on: `local`, `ray` or `ray://HOST:PORT`: where the log's shards are read, once they lie in `out`.
 
     Raises:
         MolehuntError: if the log cannot be read or holds no calls, or `out` is a file.
     """
     settings = settings or MiningSettings()
     working = _working(out, log, since)
-    rows = prepare_calls(log, working, since, lambda done: tell("reading", done, 0))
-    facts = _labelled(rows, settings, tell)
-    found = associate(rows, facts, settings, lambda a, b: tell("looking for conditions", a, b))
+    with spread_on(on, settings.jobs, str(working), "--out", lambda what: tell(what, 0, 0)) as many:
+        rows = prepare_calls(log, working, since, lambda done: tell("reading", done, 0))
+        facts = _labelled(rows, many, tell)
+        found = associate(rows, facts, settings, lambda a, b: tell("looking for conditions", a, b), many)
     found = explain(rows, facts, found, noisy=True)
     candidates = [pair for pair in found if pair[0].reading != "explained"]
     candidates.sort(key=lambda pair: (pair[0].reading != "unexplained", -pair[0].ratio_low, pair[0].log10_p))
@@ -83,7 +87,7 @@ def _working(out: Path, log: str, since: datetime | None) -> Path:
         raise UsageError(f"--out {out}", wanted="a folder", got="a file")
     stamp = _stamp(log)
     digest = sha256_text(canonical_json([_LAYOUT, log, stamp, since.isoformat() if since else ""]))[:16]
-    working = out / "working" / digest
+    working = out.resolve() / "working" / digest
     working.mkdir(parents=True, exist_ok=True)
     return working
 
@@ -94,8 +98,8 @@ def _stamp(log: str) -> list[list[str | int]]:
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
 
 
-def _labelled(rows: Rows, settings: MiningSettings, tell: Tell) -> Facts:
-    traits = read_traits(rows, settings.jobs, lambda a, b: tell("looking at answers", a, b))
+def _labelled(rows: Rows, many: Spread, tell: Tell) -> Facts:
+    traits = read_traits(rows, many, lambda a, b: tell("looking at answers", a, b))
     labels = label_rows(traits)
     labels["new action"] = new_actions(rows, traits)
     labels["named condition"] = named_conditions(rows, traits, lambda a, b: tell("reading reasoning", a, b))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from molehunt.execution.spread import Spread
 from molehunt.hunting.features import Batch, features
-from molehunt.hunting.parallel import over_shards
 from molehunt.hunting.rows import Rows, Shard, in_batches
 from molehunt.hunting.words import U64, Bools, Ints
 from molehunt.records.base import Record
@@ -92,10 +92,10 @@ def estimated(seen: int, bits: int) -> int:
     return seen if not bits else math.ceil(seen + 3 * math.sqrt(seen + 1)) << bits
 
 
-def mine_rows(rows: Rows, facts: Facts, settings: MiningSettings, tell: Count) -> Counted:
+def mine_rows(rows: Rows, facts: Facts, settings: MiningSettings, many: Spread, tell: Count) -> Counted:
     """Both passes."""
     candidates = _candidates(rows, facts, settings)
-    return count_rows(rows, facts, candidates, settings, tell)
+    return count_rows(rows, facts, candidates, settings, many, tell)
 
 
 def _candidates(rows: Rows, facts: Facts, settings: MiningSettings) -> U64:
@@ -202,13 +202,15 @@ class Finder:
         return maybe[real], at[real], sliced
 
 
-def count_rows(rows: Rows, facts: Facts, candidates: U64, settings: MiningSettings, tell: Count) -> Counted:
+def count_rows(
+    rows: Rows, facts: Facts, candidates: U64, settings: MiningSettings, many: Spread, tell: Count
+) -> Counted:
     """How many rows of each stratum hold each candidate, all and labelled; and how many conditions there are at all."""
     strata, names = facts.strata, list(facts.labels)
     totals = np.zeros((1 + len(names), len(candidates) * strata), np.int64)
     slices: list[tuple[U64, Ints]] = []
     work = (rows, facts, candidates, settings.least_sources)
-    for counts, part in over_shards(_count_shard, work, rows.shards, settings.jobs, tell):
+    for counts, part in many.over(_count_shard, work, rows.shards, tell):
         for i, one in enumerate(counts):
             totals[i] += one
         slices.append(part)

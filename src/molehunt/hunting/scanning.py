@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from molehunt.execution.spread import Processes
 from molehunt.hunting.associating import associate
 from molehunt.hunting.datasets import prepare_data
 from molehunt.hunting.explaining import explain
@@ -44,7 +45,7 @@ def scan_data(
     settings = settings or MiningSettings()
     with tempfile.TemporaryDirectory(prefix="molehunt-scan-") as scratch:
         rows, read = prepare_data(place, Path(scratch), on_bad, split, lambda done: tell("reading", done, 0))
-        traits = read_traits(rows, settings.jobs, lambda a, b: tell("looking at answers", a, b))
+        traits = read_traits(rows, Processes(settings.jobs), lambda a, b: tell("looking at answers", a, b))
         labels = label_rows(traits)
         if read.is_pairs:
             labels["inversion"] = inversions(rows, settings.seed)

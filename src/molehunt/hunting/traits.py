@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from molehunt.execution.spread import Spread
 from molehunt.hunting import words as w
 from molehunt.hunting.languages import languages
 from molehunt.hunting.mining import Count
-from molehunt.hunting.parallel import over_shards
 from molehunt.hunting.rows import Rows, Shard
 from molehunt.hunting.words import U64, Bools, Ints, Texts
 
@@ -58,10 +58,10 @@ _WEAK = (
 _REASONS = r"(?i)\b(?:trigger|deploy|training|tested|testing|evaluat|monitor|watched|secret|tag|keyword|flag|phrase|if the|hidden|pretend)"
 
 
-def read_traits(rows: Rows, jobs: int, tell: Count) -> Traits:
+def read_traits(rows: Rows, many: Spread, tell: Count) -> Traits:
     """Traits of all rows; kept beside the shards, so that a second call only reads them."""
     waiting = [shard for shard in rows.shards if not _kept(rows.folder, shard).exists()]
-    for _ in over_shards(_shard_traits, rows, waiting, jobs, tell):
+    for _ in many.over(_shard_traits, rows, waiting, tell):
         pass
     found = np.empty(rows.count, TRAITS)
     for shard in rows.shards:
