@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molehunt.hunting import words as w
 from molehunt.hunting.traits import FORMS, Traits
-from molehunt.hunting.words import U64, Bools, Ints
+from molehunt.hunting.words import U64, Bools, Bytes, Ints
 
 _RARE = 0.1
 """What more rows of a stratum do is no outlier."""
@@ -28,15 +29,16 @@ class Labeller:
     see: Callable[[Traits], Bools]
 
 
-def strata(traits: Traits) -> Ints:
+def strata(traits: Traits) -> Bytes:
     """[N] Small numbers of strata, the largest first; those beyond the sixteenth are one. One byte each."""
     number, count = grouped(traits["stratum"])
     rank = np.empty(len(count), np.int64)
     rank[np.argsort(-count, kind="stable")] = np.arange(len(count))
-    return np.minimum(rank, 15).astype(np.uint8)[number]
+    found: Bytes = np.minimum(rank, 15).astype(np.uint8)[number]
+    return found
 
 
-def grouped(keys: U64) -> tuple[Ints, Ints]:
+def grouped(keys: U64) -> tuple[NDArray[np.int32], Ints]:
     """([N] number of each key among the rising ones, [K] how often each occurs): as `np.unique`, in half its memory."""
     order = np.argsort(keys, kind="stable")
     rising = keys[order]
