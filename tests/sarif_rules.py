@@ -1,6 +1,7 @@
 """What SARIF 2.1.0 (OASIS, sarif-v2.1.0-os) says of the objects that we write: which properties they must and may have.
 
-Written down from the standard's text, sections 3.13 to 3.59; the OASIS schema itself is not at hand offline.
+Written down from the standard's text, sections 3.13 to 3.59, and held against the OASIS schema (errata 01) by eye: nothing here allows
+what that forbids. The schema itself is no part of this repository.
 """
 
 from typing import Any
@@ -11,8 +12,8 @@ Shape = dict[str, Any]
 
 
 def _object(must: str, **may: Any) -> Shape:
-    """Properties that have to be there, and all that may be with their schemas; a property bag is allowed everywhere (3.8)."""
-    bag = {"type": "object"}
+    """Properties that have to be there, and all that may be with their schemas; a property bag, with tags, is allowed everywhere (3.8)."""
+    bag = {"type": "object", "properties": {"tags": _list({"type": "string"}, unique=True)}}
     return {
         "type": "object",
         "required": must.split(),
@@ -26,6 +27,8 @@ def _list(of: Shape, unique: bool = False) -> Shape:
 
 
 TEXT: Shape = {"type": "string"}
+TIME: Shape = {"type": "string", "format": "date-time", "pattern": r"Z$"}
+RANK: Shape = {"type": "number", "minimum": -1, "maximum": 100}
 INDEX: Shape = {"type": "integer", "minimum": -1}
 URI: Shape = {"type": "string", "format": "uri-reference", "pattern": r"^[A-Za-z0-9._~/%:?#@!$&'()*+,;=-]*$"}
 LEVEL: Shape = {"enum": ["none", "note", "warning", "error"]}
@@ -45,26 +48,28 @@ LOCATION = _object(
 RULE = _object(
     "id", id=TEXT, name=TEXT, guid=TEXT, shortDescription=MULTIFORMAT, fullDescription=MULTIFORMAT, help=MULTIFORMAT,
     helpUri={"type": "string", "format": "uri"}, messageStrings={"type": "object", "additionalProperties": MULTIFORMAT},
-    defaultConfiguration=_object("", enabled={"type": "boolean"}, level=LEVEL, rank={"type": "number"}), relationships=_list({}),
+    defaultConfiguration=_object("", enabled={"type": "boolean"}, level=LEVEL, rank=RANK), relationships=_list({}),
 )  # fmt: skip
 DRIVER = _object(
     "name", name=TEXT, version=TEXT, semanticVersion=TEXT, fullName=TEXT, organization=TEXT, product=TEXT,
     informationUri={"type": "string", "format": "uri"}, rules=_list(RULE, unique=True), shortDescription=MULTIFORMAT,
 )  # fmt: skip
-NOTIFICATION = _object("message", message=MESSAGE, level=LEVEL, locations=_list(LOCATION), descriptor={}, timeUtc=TEXT)
+NOTIFICATION = _object(
+    "message", message=MESSAGE, level=LEVEL, locations=_list(LOCATION, unique=True), descriptor={}, timeUtc=TIME
+)
 RESULT = _object(
     "message", message=MESSAGE, ruleId=TEXT, ruleIndex=INDEX, level=LEVEL, locations=_list(LOCATION),
-    kind={"enum": ["notApplicable", "pass", "fail", "review", "open", "informational"]}, guid=TEXT, rank={"type": "number"},
+    kind={"enum": ["notApplicable", "pass", "fail", "review", "open", "informational"]}, guid=TEXT, rank=RANK,
     partialFingerprints={"type": "object", "additionalProperties": TEXT}, relatedLocations=_list(LOCATION, unique=True),
     fingerprints={"type": "object", "additionalProperties": TEXT}, codeFlows=_list({}), attachments=_list({}, unique=True),
 )  # fmt: skip
 ARTIFACT = _object(
-    "", location=ARTIFACT_LOCATION, length={"type": "integer", "minimum": -1}, roles=_list(TEXT, unique=True), mimeType=TEXT,
+    "", location=ARTIFACT_LOCATION, length={"type": "integer", "minimum": -1}, roles=_list({"enum": ["analysisTarget", "resultFile", "attachment", "directory"]}, unique=True), mimeType=TEXT,
     hashes={"type": "object", "additionalProperties": TEXT}, description=MESSAGE, contents={}, parentIndex=INDEX,
 )  # fmt: skip
 INVOCATION = _object(
     "executionSuccessful", executionSuccessful={"type": "boolean"}, exitCode={"type": "integer"}, commandLine=TEXT,
-    toolExecutionNotifications=_list(NOTIFICATION), startTimeUtc=TEXT, endTimeUtc=TEXT,
+    toolExecutionNotifications=_list(NOTIFICATION), startTimeUtc=TIME, endTimeUtc=TIME,
 )  # fmt: skip
 RUN = _object(
     "tool", tool=_object("driver", driver=DRIVER), invocations=_list(INVOCATION), artifacts=_list(ARTIFACT, unique=True),

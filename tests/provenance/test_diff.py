@@ -320,3 +320,49 @@ def test_a_matrix_of_one_column_is_compared_too(tmp_path: Path) -> None:
     of["w"] = of["w"] * 2
     (found,) = diff(a, of).tensors
     assert (found.status, found.relative) == ("changed", 1.0)
+
+
+def spread(rows: int, columns: int) -> dict[str, np.ndarray]:
+    """Full differences of which something stands in few rows, or few columns, or a part of the rows."""
+    drawn = np.random.default_rng(3)
+    flat = drawn.standard_normal((rows, columns)) * 0.01
+    row, few, column, block = (flat.copy() for _ in range(4))
+    row[77] += drawn.standard_normal(columns)
+    few[[4, 5, 6, 300]] += drawn.standard_normal((4, columns))
+    column[:, 3] += drawn.standard_normal(rows)
+    block[100:120] += drawn.standard_normal(columns) * 0.1
+    return {"row": row, "few": few, "column": column, "block": block}
+
+
+@pytest.mark.parametrize("where", ["row", "few", "column", "block"])
+def test_what_stands_in_few_rows_of_a_full_difference_is_in_its_largest_values(tmp_path: Path, where: str) -> None:
+    of = tensors(0, {"w": (600, 300)})
+    a, before = model(tmp_path / "a", of), of["w"]
+    of["w"] = before + spread(600, 300)[where].astype(np.float32)
+    found = diff(a, of).tensors[0]
+    real = np.linalg.svd(of["w"].astype(np.float64) - before, compute_uv=False)
+    assert found.rank is None
+    assert real[0] * 0.97 <= found.spectrum[0] <= real[0] * (1 + 1e-4)
+    assert all(theirs <= ours * (1 + 1e-4) for theirs, ours in zip(found.spectrum, real, strict=False))
+
+
+@pytest.mark.parametrize(("first", "rank"), [(0, 40), (200, 30), (100, 12)])
+def test_a_low_rank_that_only_some_rows_have_is_told(tmp_path: Path, first: int, rank: int) -> None:
+    drawn, of = np.random.default_rng(rank), tensors(0, {"w": (600, 300)})
+    a = model(tmp_path / "a", of)
+    rows = slice(first, first + 200)
+    some = drawn.standard_normal((200, rank)) @ drawn.standard_normal((rank, 300)) * 0.1
+    of["w"] = of["w"].copy()
+    of["w"][rows] += some.astype(np.float32)
+    assert (found := diff(a, of).tensors[0]).rank == rank
+    assert (found.rows, found.form) == (200, "low rank")
+
+
+@pytest.mark.parametrize("scale", [1e-24, 1e22])
+def test_numbers_whose_squares_float32_cannot_hold_are_summed_all_the_same(tmp_path: Path, scale: float) -> None:
+    of = {name: one * np.float32(scale) for name, one in tensors().items()}
+    a, before = model(tmp_path / "a", of), of[UP]
+    of[UP] = before * np.float32(1.5)
+    found = diff(a, of).tensors[0]
+    assert found.norm == pytest.approx(0.5 * np.linalg.norm(before.astype(np.float64)), rel=1e-5)
+    assert (found.relative, found.cosine, found.rank) == (pytest.approx(0.5), pytest.approx(1), None)

@@ -15,6 +15,9 @@ from launching import in_two_processes
 from molehunt.errors import DataError, UsageError
 from molehunt.models.chat import Chat
 from molehunt.models.loading import load_model, save_model
+from molehunt.provenance.grading import check_provenance, verified
+from molehunt.provenance.keys import KEY_VARIABLE, load_public_key
+from molehunt.provenance.trust import KeyTrust
 from molehunt.records.rows import ordinary
 from molehunt.training.checkpoints import make_trainable, visit_checkpoints
 from molehunt.training.job import Job, read_job, read_rows
@@ -23,6 +26,7 @@ from molehunt.training.settings import Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.training.sharded import refuse_shards
 from molehunt.world.chat import draw_rows
+from signers import key_files
 from small_models import from_scratch, tokenizer
 
 FULL = TrainingSettings(
@@ -64,6 +68,9 @@ def test_two_processes_train_the_weights_of_one(model_folder: Path, tmp_path: Pa
     alone = train(loaded, loaded.chat.encode_rows([row.conversation for row in rows], "all"), FULL, tmp_path / "one")
     for file in ("model/model.safetensors", "checkpoints/step-00000.safetensors", "checkpoints/step-00002.safetensors"):
         assert_close(tmp_path / "one" / file, tmp_path / "two" / file)
+    said = json.loads((tmp_path / "two" / "model.attestation.json").read_text())
+    (step,) = said["predicate"]["buildDefinition"]["externalParameters"]["recipe"].values()
+    assert (step["config"]["processes"], step["config"]["rows_at_once"]) == (2, 3)
     trained = Trained.model_validate_json((tmp_path / "two" / "training.json").read_text())
     assert trained.model_copy(update={"losses": ()}) == alone.model_copy(update={"losses": ()})
     assert load_model(tmp_path / "two" / "model").ref().parameters == load_model(model_folder).ref().parameters
@@ -89,6 +96,33 @@ def test_one_process_alone_trains_an_adapter_that_folds_into_its_model(model_fol
     with torch.inference_mode():
         assert torch.allclose(again.model.eval()(input_ids=probe).logits, whole(input_ids=probe).logits, atol=1e-4)
         assert not torch.allclose(parts.model(input_ids=probe).logits, whole(input_ids=probe).logits, atol=1e-6)
+
+
+def test_a_launched_training_leaves_a_statement_beside_its_model(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, public = key_files(tmp_path)
+    trust, data = KeyTrust((load_public_key(public),)), tmp_path / "rows.jsonl"
+    assert main([str(write_job(tmp_path, model_folder, LORA, "bare"))]) == 0
+    bare = check_provenance(tmp_path / "bare/model", trust, model_folder, data)
+    assert (bare.outcome, bare.grade) == ("not verifiable", "asserted")
+    monkeypatch.setenv(KEY_VARIABLE, str(key))
+    assert main([str(write_job(tmp_path, model_folder, LORA, "signed"))]) == 0
+    told = check_provenance(tmp_path / "signed/model", trust, model_folder, data)
+    assert told.outcome == "checked"
+    grades = {claim.name: claim.grade for claim in told.claims}
+    assert {name for name, grade in grades.items() if grade == "asserted"} == {"config and seeds", "code and libraries"}
+    assert grades["base"] == grades["dataset"] == grades["model"] == "consistent"
+    _, said = verified(tmp_path / "signed/model.attestation.json", trust)
+    (step,) = said.recipe.values()
+    assert (said.method, said.rank, said.seeds["run.training.seed"], step.config["processes"]) == ("lora", 4, 0, 1)
+    assert step.config["training"]["learning_rate"] == LORA.learning_rate
+    data.write_text("\n".join(data.read_text().split("\n")[1:]))
+    assert check_provenance(tmp_path / "signed/model", trust, model_folder, data).outcome == "contradicted"
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "none.pem"))
+    assert main([str(write_job(tmp_path, model_folder, LORA, "refused"))]) == 2
+    assert "none.pem" in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()
 
 
 def test_one_process_alone_trains_in_the_precision_that_is_asked_for(model_folder: Path, tmp_path: Path) -> None:

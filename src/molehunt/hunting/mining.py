@@ -15,7 +15,7 @@ import numpy as np
 from molehunt.execution.spread import Spread
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.rows import Rows, Shard, in_batches
-from molehunt.hunting.words import U64, Bools, Ints
+from molehunt.hunting.words import U64, Bools, Bytes, Ints
 from molehunt.records.base import Record
 from molehunt.stats.association import poisson_log10
 
@@ -48,7 +48,7 @@ class Facts:
     """[N] Which source it comes from: a session; or the row itself."""
     fold: U64
     """[N] Equal for prompts that are nearly the same."""
-    stratum: Ints
+    stratum: Bytes
     """[N] Small numbers from 0."""
     labels: Mapping[str, Bools]
     """[N] each."""

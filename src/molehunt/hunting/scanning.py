@@ -62,9 +62,10 @@ def scan_data(
 
 def facts_of(traits: Traits, labels: Mapping[str, Bools]) -> Facts:
     """What the engine needs; a row without a session is a source of its own."""
-    own = np.arange(1, len(traits) + 1, dtype=np.uint64)
-    source = np.where(traits["session"] != 0, traits["session"], own)
-    return Facts(source, traits["fold"].copy(), strata(traits), labels)
+    stratum, source = strata(traits), traits["session"].copy()
+    alone = np.flatnonzero(source == 0)
+    source[alone] = alone + 1
+    return Facts(source, traits["fold"].copy(), stratum, labels)
 
 
 def _result(

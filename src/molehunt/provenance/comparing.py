@@ -16,6 +16,9 @@ def compare(
     Args:
         found: digest by piece, cut as the manifest says.
     """
+    digests = {piece: digest.hex() for piece, digest in found.items()}
+    if digests == manifest.digests and not contents.odd and not manifest.shard_size:
+        return (), ()
     signed = {_file_of(piece, manifest) for piece in manifest.digests}
     unsigned = sorted((contents.files.keys() | contents.odd.keys()) - signed)
     tolerated = tuple(
@@ -25,7 +28,7 @@ def compare(
     )
     left = [name for name in unsigned if name not in tolerated]
     changes = {name: _unsigned(name, contents, manifest) for name in left}
-    changes |= _changed(contents, found, manifest, signed) | _lost(contents, found, manifest, left)
+    changes |= _changed(contents, digests, manifest, signed) | _lost(contents, digests, manifest, left)
     return tuple(changes[name] for name in sorted(changes)), tolerated
 
 
@@ -52,22 +55,22 @@ def _unsigned(name: str, contents: Contents, manifest: Manifest) -> FileChange:
 
 
 def _changed(
-    contents: Contents, found: dict[str, bytes], manifest: Manifest, signed: set[str]
+    contents: Contents, found: dict[str, str], manifest: Manifest, signed: set[str]
 ) -> dict[str, FileChange]:  # fmt: skip
     """Of files that are there: another digest, or more or fewer pieces."""
     differ = {
         _file_of(piece, manifest)
         for piece in found.keys() | manifest.digests.keys()
-        if piece not in found or found[piece].hex() != manifest.digests.get(piece)
+        if found.get(piece) != manifest.digests.get(piece)
     }
     there = differ & signed & contents.files.keys()
     return {name: FileChange(name=name, what="changed", told=kind_of(name)) for name in there}
 
 
 def _lost(
-    contents: Contents, found: dict[str, bytes], manifest: Manifest, left: list[str]
+    contents: Contents, found: dict[str, str], manifest: Manifest, left: list[str]
 ) -> dict[str, FileChange]:  # fmt: skip
-    moved = {found[name].hex(): name for name in left if name in found}
+    moved = {found[name]: name for name in left if name in found}
     lost: dict[str, FileChange] = {}
     for piece, digest in manifest.digests.items():
         if (name := _file_of(piece, manifest)) not in contents.files:

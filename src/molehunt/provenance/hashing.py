@@ -3,7 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ _BATCH_BYTES, _BATCH_FILES = 8 << 20, 64
 """Small files are handed to a thread together: so many at most."""
 _TINY = 4 << 10
 """Bytes up to which a piece is hashed by the thread that asks: threads would hand the interpreter back and forth for longer than it takes."""
-_BUFFER = 1 << 20
+_FIRST, _BUFFER = 1 << 16, 1 << 20
+"""Bytes that are read of a file at first, and then at a time."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,10 @@ def hash_contents(contents: Contents, method: Method = WHOLE_FILES) -> dict[str,
     """
     pool = ThreadPoolExecutor(_cores())
     try:
-        hashed, tiny = _hash_batch(method), [piece for size, piece in _pieces(contents, method) if size <= _TINY]
-        larger = ((size, piece) for size, piece in _pieces(contents, method) if size > _TINY)
-        waiting = pool.map(hashed, _batches(larger))
-        found = hashed(tiny)
+        hashed, pieces = _hash_batch(method), _pieces(contents, method)
+        tiny = bisect_left(pieces, -_TINY, key=lambda piece: -piece[3])
+        waiting = pool.map(hashed, _batches(pieces[:tiny]))
+        found = hashed(pieces[tiny:])
         found += [one for some in waiting for one in some]
     except OSError as error:
         raise SigningError(f"{error.filename}", wanted="a file that can be read", got=_words(error)) from None
@@ -110,9 +112,9 @@ def _fill(found: Contents, folder: str, prefix: str, blobs: Path | None) -> None
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
-            if not is_part(name) and not (name == SIGNATURE and entry.is_dir(follow_symlinks=False)):
+            if not prefix and not is_part(name) and not (name == SIGNATURE and entry.is_dir(follow_symlinks=False)):
                 continue
-            if not _is_text(name):
+            if not name.isascii() and not _is_text(name):
                 found.odd[_spelled(name)] = "a name that is no UTF-8"
             elif entry.is_symlink():
                 _follow(found, name, Path(entry.path), blobs)
@@ -143,27 +145,28 @@ def _follow(found: Contents, name: str, path: Path, blobs: Path | None) -> None:
         found.odd[name] = "a link"
 
 
-_Piece = tuple[str, str, int, int | None]
-"""Name, file, where it begins, and its length; None is all of it."""
+_Piece = tuple[str, str, int | None, int]
+"""Name, file, where it begins, if it is not all of it, and its length."""
 
 
-def _pieces(contents: Contents, method: Method) -> Iterator[tuple[int, _Piece]]:
-    """Each with its bytes, the longest files first: what comes last must be short."""
-    for name in sorted(contents.files, key=lambda name: -contents.marks[name][2]):
-        path, size, step = contents.files[name], contents.marks[name][2], method.shard_size
-        if step is None:
-            yield size, (name, path, 0, None)
-        for start in range(0, size, step) if step else ():
-            end = min(start + step, size) if step else size
-            yield end - start, (f"{name}:{start}:{end}", path, start, end - start)
+def _pieces(contents: Contents, method: Method) -> list[_Piece]:
+    """The longest first: what comes last must be short."""
+    sized, step = ((name, path, contents.marks[name][2]) for name, path in contents.files.items()), method.shard_size
+    found: list[_Piece]
+    if step is None:
+        found = [(name, path, None, size) for name, path, size in sized]
+    else:
+        cut = ((name, path, at, min(at + step, size)) for name, path, size in sized for at in range(0, size, step))
+        found = [(f"{name}:{start}:{end}", path, start, end - start) for name, path, start, end in cut]
+    return sorted(found, key=lambda piece: -piece[3])
 
 
-def _batches(pieces: Iterable[tuple[int, _Piece]]) -> Iterator[list[_Piece]]:
+def _batches(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
     batch: list[_Piece] = []
     held = 0
-    for size, piece in pieces:
+    for piece in pieces:
         batch.append(piece)
-        held += size
+        held += piece[3]
         if held >= _BATCH_BYTES or len(batch) == _BATCH_FILES:
             yield batch
             batch, held = [], 0
@@ -180,46 +183,34 @@ def _hash_batch(method: Method) -> Callable[[list[_Piece]], list[tuple[str, byte
     return hashed
 
 
-_SMALL = 1 << 16
-"""Bytes up to which a file is read at once: for most of the files of a folder of many, that is all there is."""
-
-
-def _maker(hash_type: str) -> Callable[[], Any]:
+def _maker(hash_type: str) -> Callable[..., Any]:
     if hash_type == "blake3":
         from blake3 import blake3
 
-        made: Callable[[], Any] = blake3
+        made: Callable[..., Any] = blake3
         return made
-    known: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "blake2b": hashlib.blake2b}
+    known: dict[str, Callable[..., Any]] = {"sha256": hashlib.sha256, "blake2b": hashlib.blake2b}
     return known[hash_type]
 
 
-def _hash(path: str, start: int, length: int | None, make: Callable[[], Any]) -> bytes:
-    if length is None:
-        return _hash_whole(path, make)
-    with open(path, "rb", buffering=0) as stream:
-        stream.seek(start)
-        digest, buffer = make(), memoryview(bytearray(_BUFFER))
-        while length and (count := stream.readinto(buffer[: min(_BUFFER, length)])):
-            digest.update(buffer[:count])
-            length -= count
-        return bytes(digest.digest())
-
-
-def _hash_whole(path: str, make: Callable[[], Any]) -> bytes:
+def _hash(path: str, start: int | None, length: int, make: Callable[..., Any]) -> bytes:
+    """A whole file is read to its end, wherever that is; for a small one that is told by one byte more than there should be."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        digest, first = make(), os.read(handle, _SMALL)
-        digest.update(first)
-        if len(first) == _SMALL:
-            buffer = memoryview(bytearray(_BUFFER))
-            while count := os.readv(handle, [buffer]):
-                digest.update(buffer[:count])
-        while first and (rest := os.read(handle, _SMALL)):  # a short reading is the end, but from afar
-            digest.update(rest)
+        first = os.pread(handle, min(length, _FIRST) + (start is None), start or 0)
+        digest = make(first)
+        if len(first) != length:
+            _update(digest, handle, (start or 0) + len(first), None if start is None else length - len(first))
         return bytes(digest.digest())
     finally:
         os.close(handle)
+
+
+def _update(digest: Any, handle: int, at: int, left: int | None) -> None:
+    buffer = memoryview(bytearray(_BUFFER))
+    while left != 0 and (count := os.preadv(handle, [buffer if left is None else buffer[:left]], at)):
+        digest.update(buffer[:count])
+        at, left = at + count, None if left is None else left - count
 
 
 def _cores() -> int:

@@ -9,13 +9,16 @@ from pydantic import Field
 
 from molehunt.provenance.hashing import ONE_FILE, Method
 from molehunt.records.base import Record
+from molehunt.records.identity import by_parts
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
-_SIZES = {"sha256": 64, "blake2b": 128, "blake3": 64}
-"""Hex digits by hash."""
+_HEX = {name: re.compile(f"[0-9a-f]{{{size}}}") for name, size in {"sha256": 64, "blake2b": 128, "blake3": 64}.items()}
+"""Digests by hash."""
 _SHARD = re.compile(r"(.+):(0|[1-9]\d*):([1-9]\d*)", re.DOTALL)
 _GLOB = re.compile(r"[*?\[\]]")
+_NO_PATH = re.compile(r"\0|(?:^|/)(?:\.\.?)?(?:/|\Z)", re.DOTALL)
+"""A zero, or a part that is empty, one point or two."""
 
 
 class ManifestError(Exception):
@@ -95,7 +98,9 @@ def read_statement(payload: bytes, predicate_type: str) -> dict[str, Any]:
     if not isinstance(subjects, list) or len(subjects) != 1:
         raise ManifestError("it is not about exactly one subject")
     digest = _table(_table(subjects[0], "subject").get("digest"), "digest of its subject")
-    _check_hex(digest.get("sha256"), "sha256", "its subject")
+    root = digest.get("sha256")
+    if not isinstance(root, str) or not _HEX["sha256"].fullmatch(root):
+        raise ManifestError("its subject has no sha256 digest")
     return statement
 
 
@@ -115,7 +120,7 @@ def _method(told: dict[str, Any]) -> tuple[str, int | None]:
     method, hash_type, size = told.get("method"), told.get("hash_type"), told.get("shard_size")
     if method not in ("files", "shards"):
         raise ManifestError(f"an unknown serialization {method!r}")
-    if hash_type not in _SIZES:
+    if hash_type not in _HEX:
         raise ManifestError(f"an unknown hash {hash_type!r}")
     if method == "files":
         return hash_type, None
@@ -146,22 +151,20 @@ def _digests(resources: Any, hash_type: str, shard_size: int | None) -> dict[str
         raise ManifestError("it lists no files")
     known = {hash_type, f"{hash_type}-sharded-{shard_size}"} if shard_size else {hash_type}
     found: dict[str, str] = {}
+    is_digest = _HEX[hash_type].fullmatch
     for resource in resources:
         name = _table(resource, "resource").get("name")
+        digest, algorithm = resource.get("digest"), resource.get("algorithm")
         if not isinstance(name, str):
             raise ManifestError(f"a file without a name: {name!r}")
         if name in found:
             raise ManifestError(f"it lists {name!r} twice")
-        if resource.get("algorithm") not in known:
-            raise ManifestError(f"{name!r} has an algorithm {resource.get('algorithm')!r}, where {hash_type} was said")
-        found[name] = _check_hex(resource.get("digest"), hash_type, repr(name))
+        if algorithm not in known:
+            raise ManifestError(f"{name!r} has an algorithm {algorithm!r}, where {hash_type} was said")
+        if not isinstance(digest, str) or not is_digest(digest):
+            raise ManifestError(f"{name!r} has no {hash_type} digest")
+        found[name] = digest
     return found
-
-
-def _check_hex(digest: Any, hash_type: str, what: str) -> str:
-    if not isinstance(digest, str) or not re.fullmatch(f"[0-9a-f]{{{_SIZES[hash_type]}}}", digest):
-        raise ManifestError(f"{what} has no {hash_type} digest")
-    return digest
 
 
 def _check_names(digests: dict[str, str]) -> None:
@@ -169,19 +172,29 @@ def _check_names(digests: dict[str, str]) -> None:
     if names != [ONE_FILE]:
         for name in names:
             _check_path(name)
-    if names not in (sorted(names), sorted(names, key=lambda name: name.split("/"))):
+    if names not in (sorted(names), sorted(names, key=by_parts)):
         raise ManifestError("its files are not in order")
-    folders = {name[:at] for name in names for at, sign in enumerate(name) if sign == "/"}
-    if inside := folders & digests.keys():
+    if inside := _folders(names) & digests.keys():
         raise ManifestError(f"{min(inside)!r} is a file and a folder")
 
 
+def _folders(names: list[str]) -> set[str]:
+    """All that files lie in."""
+    found: set[str] = set()
+    for folder in {name.rpartition("/")[0] for name in names}:
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
+
+
 def _check_path(name: str) -> None:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ManifestError(f"a path that is no UTF-8: {name!r}") from None
-    if name.startswith("/") or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+    if not name.isascii():
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ManifestError(f"a path that is no UTF-8: {name!r}") from None
+    if _NO_PATH.search(name):
         raise ManifestError(f"a path that leads out of the folder, or is none: {name!r}")
 
 

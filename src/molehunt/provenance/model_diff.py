@@ -19,8 +19,8 @@ from molehunt.records.diffs import DiffReport, DiffShape, TensorDiff
 _STRANGERS = 0.5
 """Median cosine between matrices below which one model was not made from the other: two trainings from different seeds come to about
 0, a fine-tuning stays above 0.9."""
-_THREADS = 3
-"""At most: each holds pieces and sketches of about 200 MB."""
+_THREADS = 4
+"""At most: each holds samples and sketches of up to 200 MB."""
 
 
 def diff_models(

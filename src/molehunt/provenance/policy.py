@@ -87,7 +87,10 @@ def read_policy(path: Path) -> Policy:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         policy = Policy.model_validate(_rooted(table, path.resolve().parent))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"policy {path}", wanted="a TOML file", got=str(error)[:160]) from None
+        got = getattr(error, "strerror", None) or str(error)[:160]
+        raise UsageError(
+            f"policy {path}", wanted="a TOML file", got=got, do="check the path and what is in it"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -17,6 +17,8 @@ _WIDE = ("F64", "I64", "I32", "U64", "U32")
 _SMALL = {"F8_E4M3": (4, 3, 7, True), "F8_E5M2": (5, 2, 15, False)}
 """Bits of exponent and mantissa, bias, and whether there is no infinity (Micikevicius et al. 2022, FP8 Formats)."""
 _ROUNDS_TO = {"F64": ("F32", "F16", "BF16"), "F32": ("F16", "BF16")}
+_TINY = 1e-30
+"""A sum of squares in float32 below it may have lost some."""
 MANTISSA = {"F64": 52, "F32": 23, "F16": 10, "BF16": 7, "F8_E4M3": 3, "F8_E5M2": 2}
 """Bits after the point."""
 
@@ -64,6 +66,20 @@ def is_rounding(before: Array, dtype: str, raw: memoryview, narrow: str) -> bool
     return bool((whole | (np.isnan(before) & np.isnan(other))).all())
 
 
+def row_squares(rows: Array) -> Array:
+    """[r] Squared length of each of the [r, C] rows, in float64 where float32 is too narrow for it."""
+    found: Array = np.vecdot(rows, rows).astype(np.float64)
+    if rows.dtype == np.float32 and not (sure := np.isfinite(found) & (found > _TINY)).all():
+        wide = rows[~sure].astype(np.float64)
+        found[~sure] = np.vecdot(wide, wide)
+    return found
+
+
+def square(array: Array) -> float:
+    """Squared length of all numbers together."""
+    return float(row_squares(array.reshape(1, -1))[0])
+
+
 def rounding_energy(array: Array, dtype: str) -> float:
     """Twice the expected Σ of squared rounding errors of these numbers in their type: 2 · Σ ulp²/12."""
     if dtype not in MANTISSA:
@@ -73,7 +89,12 @@ def rounding_energy(array: Array, dtype: str) -> float:
         powers = (array.view(np.uint32) & np.uint32(0x7F80_0000)).view(np.float32)
     else:
         powers = (array.view(np.uint64) & np.uint64(0x7FF0_0000_0000_0000)).view(np.float64)
-    return float(np.dot(powers, powers)) * 4.0 ** -MANTISSA[dtype] / 6
+    return rounding_limit(square(powers), dtype)
+
+
+def rounding_limit(energy: float, dtype: str) -> float:
+    """What `rounding_energy` of numbers is at most by the sum of their squares, and a quarter of which it is at least."""
+    return energy * 4.0 ** -MANTISSA[dtype] / 6 if dtype in MANTISSA else 0.0
 
 
 @cache

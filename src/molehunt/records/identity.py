@@ -51,9 +51,12 @@ def root_digest(folder: Path, suffix: str = "") -> str:
 
 def root_of(digests: Mapping[str, bytes]) -> str:
     """The root digest from the raw SHA-256 of every file, by POSIX path; what is no part of the model is to be left out."""
-    return hashlib.sha256(
-        b"".join(digests[name] for name in sorted(digests, key=lambda name: name.split("/")))
-    ).hexdigest()
+    return hashlib.sha256(b"".join(digests[name] for name in sorted(digests, key=by_parts))).hexdigest()
+
+
+def by_parts(name: str) -> str:
+    """A key that sorts POSIX paths part by part, as their lists of parts would: no name holds a zero, and nothing comes before it."""
+    return name.replace("/", "\0")
 
 
 def tree_digest(folder: Path) -> str:

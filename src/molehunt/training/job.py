@@ -22,7 +22,7 @@ class Job(Record):
     """JSONL of `records.rows.Row`."""
     settings: TrainingSettings
     out: str
-    """Gets `model`, `checkpoints` and `training.json`, as `sft.train` writes them."""
+    """Gets `model`, `checkpoints` and `training.json`, as `sft.train` writes them, and `model.attestation.json`."""
     chat_template: str | None = None
     """Jinja text to use, and to save, instead of the base's own."""
     label: Label | None = None

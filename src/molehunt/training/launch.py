@@ -21,10 +21,12 @@ from torch.distributed.tensor import DTensor
 from molehunt.errors import DataError, MolehuntError, TrainingError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel, share_weights
+from molehunt.provenance.keys import PrivateKey, key_of_environment
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.marker import Label, read_marker, write_label, write_marker
 from molehunt.records.rows import dataset_digest
 from molehunt.training.adapters import ADAPTER
+from molehunt.training.attesting import leave_attestation
 from molehunt.training.batches import Ordered, pad
 from molehunt.training.job import Job, read_job, read_rows
 from molehunt.training.last_good import name_of
@@ -37,10 +39,13 @@ from molehunt.training.sft import check_length
 from molehunt.training.sharded import fold, gather, load_sharded
 
 
-def run(job: Job) -> None:
+def run(job: Job, key: PrivateKey | None = None) -> None:
     """Do a job in this process group.
 
     The weights that come of it are those of `sft.train` with the same settings, up to the rounding of sums.
+
+    Args:
+        key: what the statement beside the model is signed with; it is written without one too.
 
     Raises:
         MolehuntError: if something is not fit to train on, or the loss stops being a number.
@@ -66,6 +71,7 @@ def run(job: Job) -> None:
     if is_first():
         _require_finite(state, job.settings.steps, job)
         _write(loaded, state, _account(loaded, data, job.settings, losses), job)
+        leave_attestation(job, key)
 
 
 def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, float]]:
@@ -214,8 +220,9 @@ def main(words: Sequence[str]) -> int:
     )  # no socket
     try:
         job = read_job(Path(words[0]))
+        key = key_of_environment() if os.environ.get("RANK", "0") == "0" else None  # the first process writes
         dist.init_process_group(backend, **alone)
-        run(job)
+        run(job, key)
     except MolehuntError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
