@@ -213,7 +213,9 @@ def litellm(python: str, upstream: str, folder: Path) -> Iterator[Way]:
         "--port",
         "8917",
     ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    # ours asks no key of clients here either
+    env = {**os.environ, "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true", "PYTHONPATH": ""}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env) as process:
         try:
             url = "http://127.0.0.1:8917/v1"
             client = Client(url, BODY)
@@ -222,6 +224,7 @@ def litellm(python: str, upstream: str, folder: Path) -> Iterator[Way]:
                     asyncio.run(client.ask())
                     break
                 except (OSError, AssertionError, asyncio.IncompleteReadError):
+                    assert process.poll() is None, "LiteLLM's proxy does not start"
                     time.sleep(0.2)
             yield Way("litellm", url, lambda: [process.pid])
         finally:
