@@ -18,6 +18,15 @@ ORGANISMS = {
 OUTCOMES = ("survival", "asr", "log_odds", "capability", "elicited", "elicited_before", "hiding")
 
 
+def _sizes(sizes: Sequence[str]) -> Factor:
+    """From the smallest to the largest base; those between are called by their name. Each has a tokenizer of its own."""
+    names = {sizes[0]: "small", sizes[-1]: "large"}
+    counted = ("steps", "rows_seen", "tokens_seen", "tokens_learned", "payload_tokens")
+    moves = ("base", *(f"organism.counted.{name}" for name in counted), "removal.counted.tokens_seen")
+    levels = tuple(Level(name=names.get(size, size), sets={"base.model": size}) for size in sizes)
+    return Factor(name="size", levels=levels, moves=moves)
+
+
 def study(sizes: Sequence[str] = ("tiny",), seeds: int = 3) -> Study:
     """Procedures × behaviours, × sizes if there are several."""
     procedures = Factor(
@@ -29,9 +38,7 @@ def study(sizes: Sequence[str] = ("tiny",), seeds: int = 3) -> Study:
     )  # fmt: skip
     factors = (procedures, organisms)
     if len(sizes) > 1:
-        names = {sizes[0]: "small", sizes[-1]: "large"}
-        levels = tuple(Level(name=names.get(size, size), sets={"base.model": size}) for size in sizes)
-        factors = (*factors, Factor(name="size", moves=("base",), levels=levels))
+        factors = (*factors, _sizes(sizes))
     return Study(
         name="survival" if len(sizes) == 1 else f"survival-{'-'.join(sizes)}",
         question="What share of a backdoor survives each safety training, and does it hide better afterwards?",
