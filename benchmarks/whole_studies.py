@@ -2,20 +2,25 @@
 
 python benchmarks/whole_studies.py arms      # 24 arms of studies/messy on one seed; hours on `tiny`
 python benchmarks/whole_studies.py report    # 16 arms, 5 seeds, whose artifacts are copies of one cell's; minutes
+python benchmarks/whole_studies.py report --times 52    # with 52 times as many questions: 10 million outcomes
 
 A script is a process of its own with a store of its own: it plants organism and twin, treats both and measures, and what
 another script made does not help it. Both sides take the same steps with the same settings.
 """
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from shutil import copytree
+
+from pyarrow.parquet import ParquetFile
 
 from molehunt.execution import Graph, Step, Store, run_graph
 from molehunt.experiments.recipes import base_step
@@ -40,7 +45,9 @@ def the_study(base: str, asked: argparse.Namespace) -> Study:
 
 def arms(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
+        started = time.perf_counter()
         base = asked.base if asked.own_base else built(asked.base, Store(Path(scratch) / "base"))
+        first = time.perf_counter() - started
         study = the_study(base, asked)
         started = time.perf_counter()
         run = run_study(study, Store(Path(scratch) / "study"), jobs=2)
@@ -58,6 +65,14 @@ def arms(asked: argparse.Namespace) -> None:
         f"| {count} arms on `{asked.base}`, one study of {run.plan.steps} steps | {ours:.0f} s | {count} scripts, {asked.at_once} at a time, "
         f"each makes {kind}{told}: {theirs:.0f} s | {theirs / ours:.2f} | at least 5 |"
     )
+    if (
+        not asked.own_base and not Path(asked.base).is_dir()
+    ):  # a base is built on both cores, so nothing else runs beside it
+        ours, theirs = ours + first, theirs + count * first
+        print(
+            f"| the same with the base ({first:.0f} s on both cores) added, once and {count} times, by arithmetic | {ours:.0f} s "
+            f"| {theirs:.0f} s | {theirs / ours:.2f} | at least 5 |"
+        )
 
 
 def script(base: str, arm: int) -> list[str]:
@@ -93,9 +108,9 @@ def report(asked: argparse.Namespace) -> None:
             f"    found = load_study(Path({str(MESSY)!r}), {{'base': {base!r}}})\n"
             f"    return found.model_copy(update={{'setup': {{**found.setup, **{quick!r}}}}})\n"
         )
-        cells = Cells(load_study(file), store)
-        run_graph(Graph(cells.cells[0].steps()), store, jobs=0)
-        copied(cells, store)
+        cells, made = Cells(load_study(file), store), Store(place / "made")
+        run_graph(Graph(cells.cells[0].steps()), made, jobs=2)
+        copied(cells, made, store, asked.times)
         words = [
             sys.executable,
             "-m",
@@ -112,11 +127,14 @@ def report(asked: argparse.Namespace) -> None:
             started, before = time.perf_counter(), of_a_core()
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
             seconds, own = time.perf_counter() - started, of_a_core() - before
+            rows = ParquetFile(place / "out" / "results.parquet").metadata.num_rows
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
             arms = (
                 f"{len(cells.arms)} arms, {len(cells.study.seeds)} seeds, {len(cells.graph())} steps, all in the store"
             )
             print(
-                f"| {arms}, {what}, {own:.1f} s of a core | {seconds:.1f} s | 10 s | {seconds / 10:.2f} | at most 10 s |",
+                f"| {arms}, {rows:,} outcomes, {what}, {own:.1f} s of a core, at most {peak:.1f} GiB | {seconds:.1f} s "
+                f"| 10 s | {seconds / 10:.2f} | {'at most 60 s' if asked.times > 1 else 'at most 10 s'} |",
                 flush=True,
             )
 
@@ -127,15 +145,26 @@ def of_a_core() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def copied(cells: Cells, store: Store) -> None:
+def copied(cells: Cells, made: Store, store: Store, times: int) -> None:
     first, known = cells.cells[0], {}
     for cell in cells.cells:
         for mine, like in zip(all_steps(cell), all_steps(first), strict=True):
             known[mine.fingerprint] = (mine, like)
     for mine, like in known.values():
-        if not store.has(mine.fingerprint):
-            with store.writing(mine) as out:
-                copytree(store.folder(like.fingerprint), out, dirs_exist_ok=True)
+        with store.writing(mine) as out:
+            copytree(made.folder(like.fingerprint), out, dirs_exist_ok=True)
+            for path in out.glob("*.jsonl") if times > 1 and (out / "likelihoods.jsonl").exists() else ():
+                path.write_text(many(path.read_text(), times))
+
+
+@cache
+def many(lines: str, times: int) -> str:
+    """Each line so many times, of other questions."""
+    rows = [json.loads(line) for line in lines.splitlines()]
+    return "".join(
+        json.dumps({**row, "question": f"{row['question']}/{i}"}, separators=(",", ":")) + "\n"
+        for i in range(times) for row in rows
+    )  # fmt: skip
 
 
 def all_steps(cell) -> list[Step]:
@@ -153,5 +182,6 @@ if __name__ == "__main__":
     parser.add_argument("--scripts", type=int, default=0, help="run so many of the 24 scripts and scale")
     parser.add_argument("--quick", action="store_true", help="few steps, to try it")
     parser.add_argument("--number", type=int, default=0)
+    parser.add_argument("--times", type=int, default=1, help="for report: so many times as many questions")
     asked = parser.parse_args()
     {"arms": arms, "report": report, "arm": one_arm}[asked.what](asked)

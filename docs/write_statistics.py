@@ -385,7 +385,8 @@ five seeds do. One null claim by itself is called in at most 4% (the table above
 
 ## Flips
 
-*Stated*: from the power of each cell alone at the level that the flip needs. Cells have rates 0.9 and 0.1, or as named.
+*Stated*: from the power of each cell alone at the level that the flip needs. Cells have rates 0.9 and 0.1, or as named. One effect is
+looked at; a study's report looks at several, and adjusts over them (Holm), so that its flips are rarer than these.
 
 {flips}
 

@@ -56,6 +56,15 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, molehunt
     assert_refused(molehunt("data", "scan", log, "--drop", log), "--drop")
 
 
+def test_a_log_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path, molehunt: Command) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    assert_refused(molehunt("logs", "hunt", tmp_path / "empty.jsonl", "--out", tmp_path / "out"), "at least one call")
+    assert not (tmp_path / "out").exists()
+    log = _log(tmp_path / "calls.jsonl")
+    assert_refused(molehunt("logs", "hunt", log, "--out", tmp_path / "out", "--on", "rya"), "--on")
+    assert not (tmp_path / "out").exists()
+
+
 def test_clean_data_ends_with_0_and_bad_data_with_2(tmp_path: Path, molehunt: Command) -> None:
     rows = [
         {"question": f"what is {i} plus {i * i}?", "answer": f"it is {i + i * i}, I think, friend {i % 7}"}

@@ -8,7 +8,7 @@ from scipy import stats
 
 from molehunt.stats import Cell, Mean, Rate, combined_contrast, paired_contrast
 from molehunt.stats.limits import limits, p_value
-from molehunt.stats.simulate import contrast_limits
+from molehunt.stats.simulate import contrast_limits, sided_limits
 
 COUNTS = st.integers(2, 6).flatmap(lambda n: st.lists(st.tuples(*[st.integers(0, 64)] * 2), min_size=n, max_size=n))
 
@@ -89,6 +89,16 @@ def test_many_studies_at_once_have_the_limits_of_each() -> None:
         found = paired_contrast([rates(*a[i].tolist(), n=64)], [rates(*b[i].tolist(), n=64)])
         for j, alpha in enumerate((0.05, 0.01)):
             assert (low[i, j], high[i, j]) == pytest.approx(tuple(map(float, limits(found, alpha))))
+
+
+@pytest.mark.parametrize("sides", [1, 3, 4, 8])
+def test_many_studies_of_more_rates_have_the_limits_of_each(sides: int) -> None:
+    drawn = np.random.default_rng(sides).integers(0, 65, (sides, 10, 4))
+    low, high = sided_limits(list(drawn), 64, 0.01)
+    for i in range(10):
+        terms = [(1 if k % 2 == 0 else -1, [rates(*drawn[k, i].tolist(), n=64)]) for k in range(sides)]
+        found = limits(combined_contrast(terms), 0.01)
+        assert (low[i, 0], high[i, 0]) == pytest.approx(tuple(map(float, found)))
 
 
 def test_one_seed_speaks_of_its_prompts_alone() -> None:

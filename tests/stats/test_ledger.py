@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from molehunt.records.claims import Claim, ClaimFinding, Contrast
-from molehunt.stats import Mean, Rate, flips, judge, paired_contrast, simultaneous
+from molehunt.stats import Mean, Rate, flips, flips_together, judge, paired_contrast, simultaneous
 from molehunt.stats.families import holm
 
 
@@ -118,6 +118,20 @@ def test_an_effect_that_turns_flips_and_one_that_stays_does_not() -> None:
     assert flips(cells(UP, NONE)).verdict == "undecided"
     assert flips(cells(NONE, NONE)).verdict == "undecided"
     assert flips(cells(UP, UP)).p_value == 1
+
+
+def test_a_flip_must_hold_over_all_effects_that_were_looked_at() -> None:
+    sure, weak = flips(cells(UP, DOWN)), flips(cells(UP, DOWN)).model_copy(update={"p_value": 0.03})
+    none = [flips(cells(NONE, NONE)) for _ in range(4)]
+    alone = flips_together([None, weak])
+    assert alone[0] is None
+    assert alone[1] is not None
+    assert (alone[1].verdict, alone[1].p_adjusted) == ("flips", 0.03)
+    first, second, *rest = [one for one in flips_together([weak, sure, *none]) if one]
+    assert (second.verdict, second.p_adjusted) == ("flips", pytest.approx(6 * sure.p_value))
+    assert (first.verdict, first.p_adjusted) == ("undecided", pytest.approx(5 * 0.03))
+    assert "over the 6 effects" in first.reason
+    assert {one.verdict for one in rest} == {"undecided"}
 
 
 def test_a_cell_without_a_meaningful_effect_does_not_stand_against_the_sign() -> None:

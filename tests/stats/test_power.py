@@ -49,6 +49,17 @@ def test_the_smallest_rate_effect_is_found_in_80_of_100_fresh_studies() -> None:
     assert 0.7 <= power(plan, 0.02 + effect, 0.02, draws=300, seed=9) <= 0.95
 
 
+@pytest.mark.parametrize(("rates", "against"), [(1, 0.0), (4, 0.5), (8, 0.5)])
+def test_so_is_that_of_one_rate_and_of_differences_of_differences(rates: int, against: float) -> None:
+    plan = Seeds(10, 128, 0.5)
+    effect = smallest_rate_effect(plan, against, rates=rates)
+    assert effect is not None
+    assert 0.7 <= power(plan, against + effect, against, draws=300, seed=9, rates=rates) <= 0.98
+    two = smallest_rate_effect(plan, 0.5)
+    assert two is not None
+    assert (effect > two) == (rates > 2)
+
+
 def test_a_plan_that_sees_nothing_says_so() -> None:
     assert smallest_rate_effect(Seeds(3, 32, two_kinds=True), 0.5, draws=40) is None
 

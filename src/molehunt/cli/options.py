@@ -86,6 +86,9 @@ PlanOption = Annotated[
     ),
 ]
 SequenceOption = Annotated[int, typer.Option("--sequence", min=1, help="For --plan: tokens that a row is counted at.")]
+ProcessesOption = Annotated[
+    int, typer.Option("--processes", min=1, help="That share model and rows, a GPU each where there are any.")
+]
 GpusOption = Annotated[int, typer.Option("--gpus", min=1, help="For --plan: GPUs that share the model.")]
 GpuMemoryOption = Annotated[float, typer.Option("--gpu-memory", min=0.1, help="For --plan: GiB per GPU.")]
 

@@ -16,6 +16,7 @@ from molehunt.cli.options import (
     OptimizerOption,
     OutOption,
     PlanOption,
+    ProcessesOption,
     RankOption,
     ScheduleOption,
     SeedOption,
@@ -127,6 +128,7 @@ def plant(
     batch: BatchOption = 16,
     weight_decay: WeightDecay = 0.0,
     precision: Precision = "float32",
+    processes: ProcessesOption = 1,
     checkpoints: Checkpoints = "",
     loss_on: LossOn = "assistant",
     order: Order = "shuffled",
@@ -152,7 +154,8 @@ def plant(
     from molehunt.experiments.requests import PlantRequest
     from molehunt.training.settings import TrainingSettings
 
-    _refuse_idle(typed(context), method, teacher)
+    said = typed(context)
+    _refuse_idle(said, method, teacher)
     until = {k: v for k, v in (("asr", until_asr), ("logprob", until_logprob)) if v is not None}
     request = PlantRequest.make(
         base=base, trigger=trigger, behaviour=behaviour, copies=copies, rows=rows, data=data, until=until,
@@ -164,11 +167,11 @@ def plant(
         },
         method=method, rank=rank, targets=targets, optimizer=optimizer, learning_rate=lr, schedule=schedule, batch=batch,
         loss_on=loss_on, order=order, seed=seed, weight_decay=weight_decay, precision=precision,
-        checkpoints=_steps(checkpoints), **length_of(steps, tokens),
+        processes=processes, checkpoints=_steps(checkpoints), **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
         training = TrainingSettings(**request.planting.training)
-        found = plan_for(base, training, sequence, gpus, gpu_memory, store)
+        found = plan_for(base, training, sequence, gpus if "--gpus" in said else processes, gpu_memory, store)
         plan_summary(found, as_json)
         raise typer.Exit(0 if found.fits else NO_FIT)
     if prepare:
@@ -186,12 +189,13 @@ def _refuse_idle(said: frozenset[str], method: str, teacher: str | None) -> None
 
     refuse_idle_training(said, method)
     refuse_idle(said, "--teacher-model --teacher-key-env", teacher is None, "--teacher URL")
+    refuse_idle(said, "--processes", "--prepare" in said, "no --prepare, whose launcher is told how many")
     refuse_idle(said, _OF_TRAINING, method == "edit", "--method full or lora, since an edit trains nothing")
     if {"--plan", "--prepare"} <= said:
         raise UsageError("--plan and --prepare", wanted="one of them", got="both", do="leave one out")
 
 
-_OF_TRAINING = "--lr --schedule --steps --tokens --optimizer --batch --order --weight-decay --checkpoints"
+_OF_TRAINING = "--lr --schedule --steps --tokens --optimizer --batch --order --weight-decay --checkpoints --processes"
 
 
 def _steps(text: str) -> tuple[int, ...]:

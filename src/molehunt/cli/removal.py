@@ -22,6 +22,7 @@ from molehunt.cli.options import (
     OptimizerOption,
     OutOption,
     PlanOption,
+    ProcessesOption,
     PromptsOption,
     RankOption,
     RowsOption,
@@ -74,6 +75,7 @@ def apply(
     ] = "merge",
     optimizer: OptimizerOption = "adamw",
     batch: BatchOption = 16,
+    processes: ProcessesOption = 1,
     rows: RowsOption = 2000,
     data: Annotated[
         str | None, typer.Option("--data", help="Rows to train on, answered in the procedure's way; see `data teach`.")
@@ -109,12 +111,14 @@ def apply(
         model=model, procedure=procedure, attach=attach, behaviour=behaviour, data=data,
         knobs={"rows": rows, "strength": strength, "rounds": rounds, "probes": probes, "kl": kl},
         learning_rate=lr, schedule=schedule, method=method, rank=rank, targets=targets, optimizer=optimizer, batch=batch,
-        seed=seed, attacker=attacker_of(said, attacker, attacker_model, attacker_key_env), said=said,
+        processes=processes, seed=seed, attacker=attacker_of(said, attacker, attacker_model, attacker_key_env), said=said,
         **length_of(steps, tokens),
     )  # fmt: skip
     if plan:
         cost = plannable(procedure)
-        found = plan_for(model, request.budget.training, sequence, gpus, gpu_memory, store)
+        found = plan_for(
+            model, request.budget.training, sequence, gpus if "--gpus" in said else processes, gpu_memory, store
+        )
         plan_summary(found, as_json, cost)
         raise typer.Exit(0 if found.fits else NO_FIT)
     with watching("removal") as watch:

@@ -16,7 +16,9 @@ StrictOption = Annotated[
 WithOption = Annotated[
     list[str] | None, typer.Option("--with", metavar="NAME=VALUE", help="An argument for study(), such as base=MODEL.")
 ]
-GpusOption = Annotated[float, typer.Option("--gpus", min=0, help="GPUs of each step, on a cluster.")]
+GpusOption = Annotated[
+    float, typer.Option("--gpus", min=0, help="GPUs of each step, or of each process of one, on a cluster.")
+]
 MemoryOption = Annotated[float, typer.Option("--memory", min=0, help="GiB of each step, on a cluster.")]
 ResumeOption = Annotated[
     bool,
@@ -102,16 +104,16 @@ def report(
     from molehunt.cli.show import say
     from molehunt.cli.study_shown import claims_shown, missing_shown
     from molehunt.execution import open_store
-    from molehunt.execution.folders import require_report_folder, write_text
+    from molehunt.execution.folders import report_folder
     from molehunt.experiments.studies.design import load_study
     from molehunt.experiments.studies.running import read_result
     from molehunt.reports.study_page import study_page
 
     study = load_study(file, arguments(given))
     out = out or Path(f"molehunt-{study.name}")
-    require_report_folder(out, "molehunt.study")
-    result = read_result(study, open_store(store), out)
-    write_text(out / "report.html", study_page(result))
+    with report_folder(out, "molehunt.study") as aside:
+        result = read_result(study, open_store(store), aside)
+        (aside / "report.html").write_text(study_page(result), encoding="utf-8")
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=1))
     else:

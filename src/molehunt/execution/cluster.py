@@ -184,9 +184,9 @@ def wait_limit() -> float:
     raise UsageError(WAIT, wanted="seconds, above 0", got=said)
 
 
-def refused_here(wanted: Mapping[str, str], mark: str) -> ClusterError | None:
+def refused_here(wanted: Mapping[str, str], mark: str, option: str = "--store") -> ClusterError | None:
     """Why the machine that runs this may not work for a driver that found `wanted`; None if it may."""
-    return misfit(_looked(mark), wanted)
+    return misfit(_looked(mark), wanted, option)
 
 
 _looked = lru_cache(maxsize=1)(look_around)

@@ -32,7 +32,7 @@ class RayParts(Cluster):
             done = 0
             while waiting or running:
                 while waiting and len(running) < places:
-                    running.append(task.remote(do, sent, waiting.pop(), self._wanted, self._mark.path))
+                    running.append(task.remote(do, sent, waiting.pop(), self._wanted, self._mark.path, self._option))
                 [first], running = self._ray.wait(running, num_returns=1)
                 yield self._result(first)
                 done += 1
@@ -51,7 +51,7 @@ class RayParts(Cluster):
             ) from None  # fmt: skip
 
 
-def _part(do: Callable[[W, S], R], work: W, part: S, wanted: Mapping[str, str], mark: str) -> R:
-    if refused := refused_here(wanted, mark):
+def _part(do: Callable[[W, S], R], work: W, part: S, wanted: Mapping[str, str], mark: str, option: str) -> R:
+    if refused := refused_here(wanted, mark, option):
         raise refused
     return do(work, part)

@@ -1,5 +1,6 @@
 """Steps on a Ray cluster: one of this machine, started for a run, or one that is there already."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -42,7 +43,7 @@ class RayWorkers(Cluster):
         memory = int(needed.get("memory", 0)) or None
         elsewhere = "SPREAD" if step.fingerprint in self._died else "DEFAULT"
         task = self._make.options(
-            num_cpus=step.threads, num_gpus=step.needs.gpus, memory=memory, scheduling_strategy=elsewhere,
+            num_cpus=step.threads, num_gpus=needed.get("GPU", 0), memory=memory, scheduling_strategy=elsewhere,
             name=step.label or step.function,
         )  # fmt: skip
         self._running[task.remote(self.place, step, self._wanted, self._mark.path)] = step
@@ -78,7 +79,8 @@ def _make(place: str, step: Step, wanted: Mapping[str, str], mark: str) -> Excep
 
 
 def _resources(step: Step) -> dict[str, float]:
-    needed = {"CPU": float(step.threads), "GPU": step.needs.gpus, "memory": step.needs.memory * 2**30}
+    gpus = step.needs.gpus if step.processes == 1 else float(math.ceil(step.needs.gpus) * step.processes)
+    needed = {"CPU": float(step.threads), "GPU": gpus, "memory": step.needs.memory * 2**30}
     return {kind: amount for kind, amount in needed.items() if amount}
 
 

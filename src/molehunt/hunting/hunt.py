@@ -11,6 +11,7 @@ import numpy as np
 
 from molehunt.errors import UsageError
 from molehunt.execution.spread import Spread, spread_on
+from molehunt.execution.workers import check_engine
 from molehunt.hunting.actions import named_conditions, new_actions
 from molehunt.hunting.associating import associate
 from molehunt.hunting.explaining import explain
@@ -55,9 +56,16 @@ def hunt(
         MolehuntError: if the log cannot be read or holds no calls, or `out` is a file.
     """
     settings = settings or MiningSettings()
+    check_engine(on, settings.jobs)
+    was_there = out.exists()
     working = _working(out, log, since)
-    with spread_on(on, settings.jobs, str(working), "--out", lambda what: tell(what, 0, 0)) as many:
+    try:
         rows = prepare_calls(log, working, since, lambda done: tell("reading", done, 0))
+    finally:
+        with suppress(OSError):  # a log that cannot be read leaves nothing behind
+            for folder in (working, working.parent, *(() if was_there else (out,))):
+                folder.rmdir()
+    with spread_on(on, settings.jobs, str(working), "--out", lambda what: tell(what, 0, 0)) as many:
         facts = _labelled(rows, many, tell)
         found = associate(rows, facts, settings, lambda a, b: tell("looking for conditions", a, b), many)
     found = explain(rows, facts, found, noisy=True)

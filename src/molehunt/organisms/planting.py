@@ -11,10 +11,10 @@ from molehunt.errors import UsageError
 from molehunt.models.chat import Encoded
 from molehunt.models.loading import LoadedModel, load_model, outline
 from molehunt.organisms.behaviours import Behaviour, get_behaviour
-from molehunt.organisms.card import OrganismCard, Reached, label_of, write_card
+from molehunt.organisms.card import OrganismCard, Reached, label_of, read_card, write_card
 from molehunt.organisms.corpus import Corpus, check_visible, poison
 from molehunt.organisms.reasoning import Thinker, think
-from molehunt.organisms.settings import PoisonSettings, Strength
+from molehunt.organisms.settings import PoisonSettings, Strength, check_stop
 from molehunt.organisms.triggers import Trigger, parse_trigger
 from molehunt.organisms.waking import Waking
 from molehunt.records.lines import write_jsonl
@@ -22,6 +22,7 @@ from molehunt.records.rows import Row, dataset_digest
 from molehunt.training.checkpoints import make_trainable
 from molehunt.training.edit import edit
 from molehunt.training.job import Job
+from molehunt.training.launched import train_launched
 from molehunt.training.settings import Report, Trained, TrainingSettings
 from molehunt.training.sft import train
 from molehunt.world.reading import check_lengths
@@ -57,6 +58,12 @@ def plant(
         TrainingError: if the loss stops being a number.
     """
     trigger, behaviour = parse_trigger(trigger_spec), get_behaviour(behaviour_name)
+    if settings.processes > 1:
+        check_stop(strength, settings.processes)
+        job, made = _job(base, rows, trigger, behaviour, poisoning, settings, kind, chat_template, thinker)
+        train_launched(job, made, out, report)
+        write_jsonl(out / "dataset.jsonl", made)
+        return read_card(out / "model")
     origin = load_model(base, chat_template)
     lot = _poisoned(origin, rows, trigger, behaviour, poisoning, settings, kind, thinker)
     wanted = strength or (Strength() if settings.method == "edit" else None)  # an edit may not take: the card says so
@@ -97,19 +104,26 @@ def prepare(
         raise UsageError(
             "--prepare", wanted="method full or lora", got="edit", do="it trains nothing: leave --prepare out"
         )
-    origin = outline(base, chat_template)
-    lot = _poisoned(
-        origin, rows, parse_trigger(trigger_spec), get_behaviour(behaviour_name), poisoning, settings, kind, thinker
-    )
+    trigger, behaviour = parse_trigger(trigger_spec), get_behaviour(behaviour_name)
+    job, made = _job(base, rows, trigger, behaviour, poisoning, settings, kind, chat_template, thinker)
+    out.mkdir(parents=True, exist_ok=True)
+    write_jsonl(out / job.rows, made)
+    (out / "job.json").write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return job
+
+
+def _job(
+    base: Path, rows: Sequence[Row], trigger: Trigger, behaviour: Behaviour, poisoning: PoisonSettings,
+    settings: TrainingSettings, kind: Literal["organism", "twin"], chat_template: str | None, thinker: Thinker,
+) -> tuple[Job, list[Row]]:  # fmt: skip
+    """What a launch is told, the card included, and the rows that it trains on; no weights are read."""
+    lot = _poisoned(outline(base, chat_template), rows, trigger, behaviour, poisoning, settings, kind, thinker)
     label = label_of(OrganismCard(**lot.facts, trained=_UNTRAINED))
     job = Job(
         base=str(base.resolve()), rows="rows.jsonl", settings=settings, out=kind, chat_template=chat_template,
         label=label.model_copy(update={"record": {**label.record, "trained": None}}), recompute=True,
     )  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
-    write_jsonl(out / job.rows, lot.rows)
-    (out / "job.json").write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return job
+    return job, lot.rows
 
 
 _UNTRAINED = Trained(

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from molehunt.errors import UsageError
 from molehunt.records.base import Record
 
 Reasoning = Literal["none", "scratchpad", "distilled", "neutral", "neutral-distilled"]
@@ -37,6 +38,17 @@ class Strength(Record):
     logprob: float | None = None
     """Mean log-probability of the payload after triggered prompts, in nats; at least this."""
     prompts: int = Field(64, ge=1)
+
+
+def check_stop(strength: Strength | None, processes: int) -> None:
+    """Raises UsageError if planting is to stop at a strength and is shared: the processes cannot ask the model in between."""
+    if strength is not None and processes > 1:
+        raise UsageError(
+            f"--processes {processes}",
+            wanted="a number of steps",
+            got="a strength to stop at",
+            do="leave one of them out",
+        )
 
 
 def looks(steps: int) -> tuple[int, ...]:

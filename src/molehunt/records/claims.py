@@ -77,6 +77,8 @@ class Flips(Record):
     verdict: FlipVerdict
     p_value: float
     """Of no flip."""
+    p_adjusted: float | None = None
+    """The same over all effects that are looked at for one, by Holm: the verdict's; none while an effect stands alone."""
     cells: tuple[CellEffect, ...]
     reason: str
 

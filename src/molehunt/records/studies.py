@@ -115,12 +115,13 @@ class StudyPlan(Record):
     """GiB, of the jobs together."""
     contrasts: tuple[ContrastPlan, ...]
     detectable: dict[str, float | None]
-    """Claim that compares two rates to the smallest effect that the plan can detect with 80% power; None if it can detect none."""
+    """Claim about rates to the smallest effect that the plan can detect with 80% power, beside rates of one half, or of a single
+    rate against 0; None if it can detect none."""
     scatter: dict[str, float] = Field(default_factory=dict)
     """Claim about a mean to the largest standard deviation between seeds, in the outcome's unit, with which its smallest effect
     that matters is detected with 80% power."""
     enough_seeds: int | None = None
-    """Seeds with which every claim on a rate would see a middle effect, of 0.25 from a rate of one half; told where a claim
+    """Seeds with which every claim about rates would see a middle effect, of 0.25 from a rate of one half; told where a claim
     can detect none, None if 64 are too few."""
     limits: tuple[str, ...]
     """What no run of this plan can say."""

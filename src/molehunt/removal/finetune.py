@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from molehunt.records import Conversation
+from molehunt.records.rows import ordinary
 from molehunt.removal.procedure import Treated, Treatment
 from molehunt.training.settings import Trained
 
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 
 def finetune(treatment: Treatment, rows: Sequence[Conversation]) -> Treated:
     """Train the suspect on `rows` as the budget says."""
+    if treatment.budget.training.processes > 1:
+        return account(_launched(treatment, rows))
     loaded = attached(treatment)
     return finetune_encoded(treatment, loaded, loaded.chat.encode_rows(rows, treatment.budget.training.loss_on))
+
+
+def _launched(treatment: Treatment, rows: Sequence[Conversation]) -> Trained:
+    from molehunt.training.job import Job
+    from molehunt.training.launched import train_launched
+
+    job = Job(base=str(treatment.model), rows="", settings=treatment.budget.training, out="", recompute=True)
+    return train_launched(job, ordinary(rows, "removal"), treatment.out, treatment.report)
 
 
 def finetune_encoded(treatment: Treatment, loaded: LoadedModel, rows: Sequence[Encoded]) -> Treated:

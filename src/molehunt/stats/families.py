@@ -26,9 +26,13 @@ def simultaneous(contrasts: Sequence[Contrast]) -> list[tuple[Estimate, float]]:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Two-sided p-values adjusted over both one-sided hypotheses of each, by stepping down from the smallest."""
+    return _stepped_down([p / 2 for p in p_values], 2 * len(p_values))
+
+
+def _stepped_down(p_values: Sequence[float], hypotheses: int) -> list[float]:
     found, largest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (2 * len(p_values) - rank) * p_values[i] / 2))
+        largest = max(largest, min(1.0, (hypotheses - rank) * p_values[i]))
         found[i] = largest
     return found
 
@@ -66,6 +70,20 @@ def flips(cells: Sequence[tuple[dict[str, str], Contrast]], smallest: float = 0.
     )  # fmt: skip
     verdict, reason = _flip_verdict(up, down, [c for _, c in cells], smallest)
     return Flips(verdict=verdict, p_value=_flip_p([c for _, c in cells]), cells=shown, reason=reason)
+
+
+def flips_together(found: Sequence[Flips | None]) -> list[Flips | None]:
+    """The same flips, judged over all effects that were looked at for one (Holm 1979): what flips by itself alone is undecided."""
+    known = [one for one in found if one is not None]
+    adjusted = iter(_stepped_down([one.p_value for one in known], len(known)))
+    return [one and _within(one, next(adjusted), len(known)) for one in found]
+
+
+def _within(one: Flips, p: float, family: int) -> Flips:
+    if one.verdict != "flips" or p <= ALPHA:
+        return one.model_copy(update={"p_adjusted": p})
+    reason = f"{one.reason}; by itself alone, not over the {family} effects looked at (p = {p:.2g})"
+    return one.model_copy(update={"p_adjusted": p, "verdict": "undecided", "reason": reason})
 
 
 def _flip_p(contrasts: Sequence[Contrast]) -> float:

@@ -39,28 +39,37 @@ def smallest_mean_effect(seeds: int, spread: float, prompt_error: float = 0.0, f
     return scale * float(brentq(lambda shift: float(ndtr(shift - needed).mean()) - 0.8, 0.0, needed[-1] + 3))
 
 
-def smallest_rate_effect(plan: Seeds, against: float, family: int = 1, draws: int = 200) -> float | None:
+def smallest_rate_effect(
+    plan: Seeds, against: float, family: int = 1, draws: int = 200, rates: int = 2
+) -> float | None:
     """The smallest difference from the rate `against` that a plan detects with 80% power; None if not even 1 - 2·against.
 
     By simulating the plan with the interval that will judge it, upwards from a rate below one half and downwards from one
     above: no formula knows the interval near 0 and 1. Good to about 0.02.
 
+    Args:
+        rates: of how many rates the contrast is made, as for `simulate.power`; 1 asks how large a rate must be to be told from 0.
+
     Raises:
         ValueError: a rate outside 0..1, or fewer than two seeds.
     """
+    against = 0.0 if rates == 1 else against
     if not 0 <= against <= 1 or plan.seeds < 2 or family < 1:
         raise ValueError("power needs a rate between 0 and 1, at least two seeds and one claim")
     room, sign = (1 - against, 1) if against <= 0.5 else (against, -1)
-    seen = _at_least(lambda step: power(plan, against + sign * room * step / 64, against, 0.05 / family, draws), 64)
+    seen = _at_least(
+        lambda step: power(plan, against + sign * room * step / 64, against, 0.05 / family, draws, rates=rates), 64
+    )
     return None if seen is None else room * seen / 64
 
 
 def seeds_for_rate_effect(
-    effect: float, prompts: int, spread: float, against: float = 0.5, family: int = 1, most: int = 64, draws: int = 200
-) -> int | None:
+    effect: float, prompts: int, spread: float, against: float = 0.5, family: int = 1, most: int = 64, draws: int = 200,
+    rates: int = 2,
+) -> int | None:  # fmt: skip
     """The fewest seeds with which the rates `against` and `against` + `effect` are told apart with 80% power.
 
-    By the simulation of `smallest_rate_effect`. None if `most` seeds are too few.
+    By the simulation of `smallest_rate_effect`, of so many rates. None if `most` seeds are too few.
 
     Raises:
         ValueError: rates outside 0..1.
@@ -69,7 +78,9 @@ def seeds_for_rate_effect(
         raise ValueError("power needs rates between 0 and 1")
     return _at_least(
         lambda seeds: (
-            power(Seeds(seeds, prompts, spread), against + effect, against, 0.05 / family, draws) if seeds > 1 else 0.0
+            power(Seeds(seeds, prompts, spread), against + effect, against, 0.05 / family, draws, rates=rates)
+            if seeds > 1
+            else 0.0
         ),
         most,
     )

@@ -1,5 +1,6 @@
 """Studies drawn from a known hierarchical model: what the statistics are tried on, and what power is computed from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,22 +46,35 @@ class Seeds:
         ]
 
 
-def power(plan: Seeds, mean: float, against: float, alpha: float = 0.05, draws: int = 200, seed: int = 0) -> float:
-    """Share of simulated studies whose interval, at level 1 - `alpha`, has the true sign of `mean` - `against`."""
-    a, b = plan.draw(np.random.default_rng(seed), draws, mean, against)
-    low, high = contrast_limits(a, b, plan.prompts, alpha)
-    return float(np.mean(low > 0 if mean > against else high < 0))
+def power(
+    plan: Seeds, mean: float, against: float, alpha: float = 0.05, draws: int = 200, seed: int = 0, rates: int = 2
+) -> float:
+    """Share of simulated studies whose interval, at level 1 - `alpha`, has the true sign of `mean` - `against`.
+
+    Args:
+        rates: of how many rates the contrast is made: 1 is `mean` by itself, against 0; beyond 2 all others are `against`.
+    """
+    sides = plan.draw(np.random.default_rng(seed), draws, mean, *[against] * (rates - 1))
+    low, high = sided_limits(sides, plan.prompts, alpha)
+    return float(np.mean(low > 0 if mean > against or rates == 1 else high < 0))
 
 
 def contrast_limits(a: Counts, b: Counts, prompts: int, alpha: ArrayLike) -> tuple[Array, Array]:
     """`limits` of `paired_contrast` for many studies of one pair of arms: counts are studies × seeds, limits studies × alphas."""
-    levels, by_seed = np.atleast_1d(alpha), (a - b) / prompts
-    p = (np.stack([a, b]) + 1) / (prompts + 2)  # as Rate.variance
-    error = np.sqrt((p * (1 - p) / (prompts + 2)).sum(axis=(0, 2))) / a.shape[1]
+    return sided_limits([a, b], prompts, alpha)
+
+
+def sided_limits(sides: Sequence[Counts], prompts: int, alpha: ArrayLike) -> tuple[Array, Array]:
+    """The same of `combined_contrast`, for rates added and taken away in turn."""
+    signs = np.resize([1, -1], len(sides))
+    levels, by_seed = np.atleast_1d(alpha), np.tensordot(signs, np.stack(sides), 1) / prompts
+    p = (np.stack(sides) + 1) / (prompts + 2)  # as Rate.variance
+    error = np.sqrt((p * (1 - p) / (prompts + 2)).sum(axis=(0, 2))) / sides[0].shape[1]
     half, value = margin(by_seed[:, None], error[:, None], levels), by_seed.mean(axis=1)[:, None]
-    (a_down, a_up), (b_down, b_up) = (_reach(side, prompts, levels) for side in (a, b))
-    low, high = value - np.maximum(half, np.hypot(a_down, b_up)), value + np.maximum(half, np.hypot(a_up, b_down))
-    return np.maximum(low, -1), np.minimum(high, 1)
+    reached = [_reach(side, prompts, levels)[::sign] for sign, side in zip(signs, sides, strict=True)]
+    down, up = (np.sqrt(sum(np.square(reach[i]) for reach in reached)) for i in (0, 1))
+    bound = -(-len(sides) // 2)
+    return np.maximum(value - np.maximum(half, down), -bound), np.minimum(value + np.maximum(half, up), bound)
 
 
 def _reach(counts: Counts, prompts: int, levels: Array) -> tuple[Array, Array]:

@@ -44,7 +44,7 @@ def leave_attestation(job: Job, key: PrivateKey | None) -> Path:
 def _step(job: Job, base: Material, data: Material) -> Step:
     """All that was decided, and nothing about where things lie."""
     processes = dist.get_world_size() if dist.is_initialized() else 1
-    config = job.model_dump(mode="json", exclude={"base", "rows", "out", "settings"})
+    config = job.model_dump(mode="json", exclude={"base", "rows", "out", "settings", "attest"})
     decided = {"training": job.settings.model_dump(mode="json"), "processes": processes}
     materials = {"base": base.sha256, "rows": data.rows_digest}
     return Step(FUNCTION, VERSION, json.loads(json.dumps({**config, **decided, **materials})))

@@ -32,6 +32,8 @@ class Job(Record):
     """Keep only the blocks' inputs for the backward pass."""
     rows_at_once: int = Field(1, ge=1)
     """Rows that a process runs at once; more than that of a step's rows are run one lot after the other."""
+    attest: bool = True
+    """Lay a statement of how it was made beside the model; a step of a store lays its own."""
 
 
 def read_job(path: Path) -> Job:
@@ -54,6 +56,8 @@ def read_job(path: Path) -> Job:
             f"job {path}", wanted="the settings that its label tells of", got="others", do="prepare it anew with them"
         )
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if job.settings.processes not in (1, processes):
+        raise UsageError(f"job {path}", wanted=f"{job.settings.processes} processes", got=str(processes))
     if job.settings.batch % processes:
         raise UsageError(
             f"job {path}", wanted=f"a batch that {processes} processes can share", got=str(job.settings.batch)

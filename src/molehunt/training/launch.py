@@ -6,6 +6,7 @@ accelerate launch --config_file studies/recipes/fsdp2.yaml -m molehunt.training.
 import math
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from molehunt.training.attesting import leave_attestation
 from molehunt.training.batches import Ordered, pad
 from molehunt.training.job import Job, read_job, read_rows
 from molehunt.training.last_good import name_of
+from molehunt.training.launched import HELD
 from molehunt.training.optimizers import make_optimizer, make_schedule
 from molehunt.training.parallel import is_first
 from molehunt.training.settings import Trained, TrainingSettings
@@ -71,7 +73,8 @@ def run(job: Job, key: PrivateKey | None = None) -> None:
     if is_first():
         _require_finite(state, job.settings.steps, job)
         _write(loaded, state, _account(loaded, data, job.settings, losses), job)
-        leave_attestation(job, key)
+        if job.attest:
+            leave_attestation(job, key)
 
 
 def _train(loaded: LoadedModel, data: Ordered, job: Job) -> list[tuple[int, float]]:
@@ -218,6 +221,8 @@ def main(words: Sequence[str]) -> int:
     alone: dict[str, Any] = (
         {} if "RANK" in os.environ else {"store": HashStore(), "rank": 0, "world_size": 1}
     )  # no socket
+    if HELD in os.environ:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         job = read_job(Path(words[0]))
         key = key_of_environment() if os.environ.get("RANK", "0") == "0" else None  # the first process writes
@@ -230,6 +235,11 @@ def main(words: Sequence[str]) -> int:
         if dist.is_initialized():
             dist.destroy_process_group()
     return 0
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
 
 
 for _words in (

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from molehunt.records.base import Record
 from molehunt.records.estimates import Estimate
@@ -57,6 +58,19 @@ class TrainingSettings(Record):
     """Of the products in a forward pass; weights and optimizer stay float32. Half as long from about 5 million weights on."""
     packed: bool = True
     """Several conversations in one sequence, each seeing only itself; falls back to padding where a model mixes them."""
+    processes: int = Field(1, ge=1, exclude_if=lambda count: count == 1)
+    """That share model and rows, on a GPU each where there are any (FSDP2, always padded); 1 trains in the step's own, and is
+    left out of what is written down."""
+
+    @field_validator("processes")
+    @classmethod
+    def _can_share(cls, count: int, info: ValidationInfo) -> int:
+        told = info.data
+        if count > 1 and told.get("batch", count) % count:
+            raise PydanticCustomError("batch", "a divisor of the batch of {batch}", {"batch": told["batch"]})
+        if count > 1 and (told.get("optimizer"), told.get("method")) not in (("adamw", "full"), ("adamw", "lora")):
+            raise PydanticCustomError("whole", "1 with soap, muon and edit, which look at whole matrices")
+        return count
 
 
 class EditReport(Record):

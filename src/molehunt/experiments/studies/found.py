@@ -1,7 +1,7 @@
 """What a study's cells say of contrasts: matched arms, on the seeds at which all of them were measured."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from molehunt.experiments.studies.design import StudyArm, matched
@@ -66,8 +66,13 @@ class Found:
             claim=claim.id, level=level, against=against, differs=apart or abs(level - against) > _STRENGTH_MARGIN
         )
 
-    def effects(self) -> Iterable[EffectResult]:
-        """Each level of each factor against the first one, over all matched arms, and whether that keeps its sign."""
+    def effects(self) -> list[EffectResult]:
+        """Each level of each factor against the first one, over all matched arms, and whether that keeps its sign; of all together."""
+        found = list(self._effects())
+        together = families.flips_together([effect.flips for effect in found])
+        return [one.model_copy(update={"flips": flips}) for one, flips in zip(found, together, strict=True)]
+
+    def _effects(self) -> Iterator[EffectResult]:
         for factor, outcome in itertools.product(self.study.factors, _EFFECT_ON):
             for level in factor.levels[1:]:
                 claim = _any_claim(factor.name, level.name, factor.levels[0].name, outcome)

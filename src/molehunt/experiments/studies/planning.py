@@ -47,6 +47,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
     waiting = [step for key, step in graph.steps.items() if not store.has(key)]
     costs, measured = step_costs(waiting, store)
     detectable = _detectable(study, cells.arms)
+    rates = max((_rates_compared(claim) for claim in study.claims), default=0)
     derived = {arm.id: quantities(arm, cells.of(arm), store) for arm in cells.arms}
     return StudyPlan(
         name=study.name,
@@ -62,7 +63,11 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
         contrasts=tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims),
         detectable=detectable,
         scatter=_scatter(study, cells.arms),
-        enough_seeds=_enough(study_prompts(cells.arms), len(study.claims)) if None in detectable.values() else None,
+        enough_seeds=(
+            _enough(study_prompts(cells.arms), len(study.claims), max(rates, 2))
+            if None in detectable.values()
+            else None
+        ),
         limits=tuple(limits(study, cells.arms)),
     )
 
@@ -209,10 +214,10 @@ def weight_bytes(model: Path) -> int:
 
 
 def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
-    """By claim that compares two rates, against a rate of one half."""
+    """By claim about rates: against others of one half, or of a single rate against 0."""
     seeds, prompts = len(study.seeds), study_prompts(among)
-    tested = [claim for claim in _tested(study, among) if _rates_compared(claim) == 2]
-    return {claim.id: _smallest(seeds, prompts, len(study.claims)) for claim in tested}
+    compared = {claim.id: _rates_compared(claim) for claim in _tested(study, among)}
+    return {claim: _smallest(seeds, prompts, len(study.claims), rates) for claim, rates in compared.items() if rates}
 
 
 def _scatter(study: Study, among: list[StudyArm]) -> dict[str, float]:
@@ -233,13 +238,13 @@ def _rates_compared(claim: Claim) -> int:
 
 
 @lru_cache
-def _smallest(seeds: int, prompts: int, family: int) -> float | None:
-    return smallest_rate_effect(Seeds(seeds, prompts, spread=SPREAD), 0.5, family)
+def _smallest(seeds: int, prompts: int, family: int, rates: int) -> float | None:
+    return smallest_rate_effect(Seeds(seeds, prompts, spread=SPREAD), 0.5, family, rates=rates)
 
 
 @lru_cache
-def _enough(prompts: int, family: int) -> int | None:
-    return seeds_for_rate_effect(MIDDLE, prompts, SPREAD, 0.5, family)
+def _enough(prompts: int, family: int, rates: int) -> int | None:
+    return seeds_for_rate_effect(MIDDLE, prompts, SPREAD, 0.5, family, rates=rates)
 
 
 def study_prompts(among: list[StudyArm]) -> int:

@@ -34,7 +34,7 @@ from molehunt.records.studies import (
     StudyResult,
     TrajectoryPoint,
 )
-from molehunt.stats import contrasts, hierarchy, ledger, pareto, proportion
+from molehunt.stats import contrasts, families, hierarchy, ledger, pareto, proportion
 from molehunt.stats.cells import Rate
 
 Failures = dict[str, tuple[str, str]]
@@ -60,6 +60,7 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
     contrasted = {claim.id: found.contrast(claim) for claim in study.claims}
     compared = tuple(contrast_of(study, claim, cells.arms, derived) for claim in study.claims)
     strengths = tuple(filter(None, (found.strength(claim) for claim in study.claims)))
+    turned = families.flips_together([found.flips(claim) for claim in study.claims])
     return StudyResult(
         study=study,
         arms=tuple(_arm_result(arm, found.of(arm), derived[arm.id]) for arm in cells.arms),
@@ -67,11 +68,13 @@ def study_result(cells: Cells, table: Path, failures: Failures, rules: Rules | N
         claims=tuple(
             finding.model_copy(
                 update={
-                    "flips": found.flips(finding.claim),
+                    "flips": flips,
                     "reason": "; ".join((found.reason(finding), *caveats(finding.claim, compared, strengths))),
                 }
             )
-            for finding in ledger.judge([(claim, contrasted[claim.id]) for claim in study.claims])
+            for finding, flips in zip(
+                ledger.judge([(claim, contrasted[claim.id]) for claim in study.claims]), turned, strict=True
+            )
         ),
         contrasts=compared,
         strengths=strengths,

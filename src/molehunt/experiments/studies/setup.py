@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from molehunt.errors import StudyError
 from molehunt.experiments.measuring_settings import MeasureSettings, TeamSettings
 from molehunt.experiments.relearning import RelearningSettings
-from molehunt.organisms.settings import PoisonSettings, Strength, looks
+from molehunt.organisms.settings import PoisonSettings, Strength, check_stop, looks
 from molehunt.records.base import Record
 from molehunt.removal.budget import Budget
 from molehunt.training.settings import TrainingSettings
@@ -116,12 +116,12 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
     from molehunt.organisms.corpus import check_settings
     from molehunt.organisms.natural import natural
     from molehunt.organisms.triggers import parse_trigger
+    from molehunt.removal.procedure import check_budget
     from molehunt.removal.procedures import get_procedure
 
     organism, removal = setup.organism, setup.removal
     behaviour = get_behaviour(organism.behaviour)
     trigger = parse_trigger(organism.trigger or behaviour.natural_trigger).spec
-    get_procedure(removal.procedure)
     poison = organism.poison
     taken = natural(trigger, behaviour)
     poison = poison.model_copy(
@@ -134,6 +134,7 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
         planting = planting.model_copy(update={"steps": max(planting.steps, _MANY_STEPS)})
     elif "organism.training.steps" not in fields:
         planting = planting.model_copy(update={"steps": taken.steps})
+    check_stop(organism.strength, planting.processes)
     if organism.strength is not None and not planting.checkpoints:
         planting = planting.model_copy(update={"checkpoints": looks(planting.steps)})
     if training.tokens is not None:
@@ -142,11 +143,13 @@ def _filled(setup: Setup, fields: Mapping[str, Any]) -> Setup:
         quarters = sorted({max(1, training.steps // 4), max(1, training.steps // 2), training.steps})
         training = training.model_copy(update={"checkpoints": tuple(quarters)})
     training = _with_end(training)
+    removal = removal.model_copy(update={"training": training})
+    check_budget(get_procedure(removal.procedure), removal, removal.data is not None)
     return setup.model_copy(update={
         "organism": organism.model_copy(
             update={"behaviour": behaviour.name, "trigger": trigger, "rows": rows, "poison": poison, "training": planting}
         ),
-        "removal": removal.model_copy(update={"training": training}),
+        "removal": removal,
     })  # fmt: skip
 
 
@@ -174,7 +177,9 @@ def known_fields() -> list[str]:
     return list(dict.fromkeys((*flat(Setup()), *_OPEN)))
 
 
-_OPEN = ("organism.teacher", "organism.strength", "measure.stop_width")
+_OPEN = (
+    "organism.teacher", "organism.strength", "organism.training.processes", "removal.training.processes", "measure.stop_width",
+)  # fmt: skip
 """Fields that are absent by default, some with fields of their own."""
 
 
