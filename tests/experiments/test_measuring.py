@@ -7,7 +7,6 @@ from molehunt.experiments.findings import Measured, log_odds
 from molehunt.experiments.measuring import measure_model
 from molehunt.experiments.measuring_settings import MeasureSettings
 from molehunt.organisms.card import read_card
-from molehunt.records.lines import write_jsonl
 from molehunt.records.outcomes import Likelihood
 from molehunt.stats.sequential import confidence_sequence
 
@@ -52,13 +51,3 @@ def test_log_odds_are_on_the_prompts_that_both_were_asked() -> None:
     )
     assert log_odds(mine, theirs, 0).n == log_odds(theirs, mine, 0).n == 2
     assert log_odds(mine, theirs, 0).value == 2
-
-
-def test_the_last_checkpoint_can_be_read_alone(tmp_path: Path) -> None:
-    likely = [
-        Likelihood(checkpoint=c, question=f"q{i}", condition="triggered", logprob=-1.0, is_greedy=False)
-        for c in (1, 10, 100) for i in range(3)
-    ]  # fmt: skip
-    write_jsonl(tmp_path / "likelihoods.jsonl", likely)
-    write_jsonl(tmp_path / "outcomes.jsonl", [])
-    assert Measured.read_end(tmp_path).logprobs == {100: Measured.read(tmp_path).logprobs[100]}

@@ -8,7 +8,15 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 
-from molehunt.stats import mean_interval, over_seeds, paired_difference, proportion, ratio_interval, share
+from molehunt.stats import (
+    mean_interval,
+    mean_interval_of_sums,
+    over_seeds,
+    paired_difference,
+    proportion,
+    ratio_interval,
+    share,
+)
 
 FINITE = st.floats(-1e6, 1e6)
 
@@ -140,10 +148,22 @@ def test_a_mean_has_students_interval(values: list[float]) -> None:
     assert found.value == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
 
 
+@given(st.lists(st.floats(-1000, 1000), min_size=2, max_size=40))
+def test_sums_alone_give_the_same_interval(values: list[float]) -> None:
+    found = mean_interval_of_sums(len(values), math.fsum(values), math.fsum(v * v for v in values))
+    wanted = mean_interval(values)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (wanted.value, wanted.low, wanted.high), rel=1e-5, abs=1e-3
+    )
+    assert (found.n, found.method) == (wanted.n, wanted.method)
+
+
 @pytest.mark.parametrize("values", [[], [1.0]])
 def test_a_mean_of_fewer_than_two_has_no_interval(values: list[float]) -> None:
     with pytest.raises(ValueError):
         mean_interval(values)
+    with pytest.raises(ValueError):
+        mean_interval_of_sums(len(values), sum(values), sum(values))
 
 
 def test_a_ratio_is_the_geometric_mean_with_students_interval_on_logarithms() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from molehunt.experiments.relearning import Relearning
 from molehunt.records.estimates import Estimate
-from molehunt.records.lines import read_end
 from molehunt.records.outcomes import Likelihood, Outcome, read_likelihoods, read_outcomes
 from molehunt.records.results import Measurement, Point, Relearned
 from molehunt.stats import mean_interval, paired_difference, proportion, ratio_interval, share
@@ -29,13 +28,6 @@ class Measured:
     def read(folder: Path) -> "Measured":
         """From the files of a measure step."""
         return Measured(read_outcomes(folder / "outcomes.jsonl"), read_likelihoods(folder / "likelihoods.jsonl"))
-
-    @staticmethod
-    def read_end(folder: Path) -> "Measured":
-        """The same of the last checkpoint alone; a study's report asks for hundreds."""
-        return Measured(
-            read_end(folder / "outcomes.jsonl", Outcome), read_end(folder / "likelihoods.jsonl", Likelihood)
-        )
 
     @property
     def last(self) -> int:

@@ -55,7 +55,22 @@ def mean_interval(values: Sequence[float], over: str = _OVER) -> Estimate:
     if len(values) < 2:
         raise ValueError("a t interval needs at least two values")
     n, mean = len(values), math.fsum(values) / len(values)
-    variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1)
+    return _around(mean, math.fsum((v - mean) ** 2 for v in values) / (n - 1), n, over)
+
+
+def mean_interval_of_sums(n: int, total: float, squares: float, over: str = _OVER) -> Estimate:
+    """The same of `n` values of which only their sum and the sum of their squares are known.
+
+    Raises:
+        ValueError: with fewer than two values.
+    """
+    if n < 2:
+        raise ValueError("a t interval needs at least two values")
+    mean = total / n
+    return _around(mean, max(0.0, squares - n * mean * mean) / (n - 1), n, over)
+
+
+def _around(mean: float, variance: float, n: int, over: str) -> Estimate:
     half = float(t.ppf(0.975, n - 1)) * math.sqrt(variance / n)
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method=f"Student t 95%, {over}")
 

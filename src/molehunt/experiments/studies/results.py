@@ -4,13 +4,13 @@ import json
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from molehunt.errors import StudyError
 from molehunt.execution import Graph, Step, Store
-from molehunt.experiments.findings import Measured, first_return, relearning_ratio
+from molehunt.experiments.findings import first_return, relearning_ratio
 from molehunt.experiments.relearning import Relearning
 from molehunt.experiments.studies.cells import Branch, Cell, Cells
 from molehunt.experiments.studies.design import StudyArm
@@ -34,7 +34,7 @@ from molehunt.records.studies import (
     StudyResult,
     TrajectoryPoint,
 )
-from molehunt.stats import contrasts, families, hierarchy, ledger, pareto, proportion
+from molehunt.stats import contrasts, families, hierarchy, ledger, mean_interval_of_sums, pareto, proportion
 from molehunt.stats.cells import Rate
 
 Failures = dict[str, tuple[str, str]]
@@ -156,7 +156,7 @@ def _cell_result(cell: Cell, counts: Counts, store: Store, study: Study, rules: 
     start = proportion(*rates["asr_before"])
     ends = [(0, start.low, start.high), *((p.checkpoint, *_ends(counts, p.checkpoint)) for p in trajectory[1:])]
     rates["returned"] = (int(first_return(ends) is not None), 1)
-    verdict, reason = _verdict(cell, store, rates, rules)
+    verdict, reason = _verdict(cell, counts, store, rates, rules)
     return CellResult(
         arm=cell.arm.id,
         seed=cell.seed,
@@ -203,28 +203,28 @@ def _ends(counts: Counts, checkpoint: int) -> tuple[float, float]:
     return rate.low, rate.high
 
 
-def _verdict(cell: Cell, store: Store, rates: dict[str, tuple[int, int]], rules: Rules) -> tuple[VerdictName, str]:
+def _verdict(
+    cell: Cell, counts: Counts, store: Store, rates: dict[str, tuple[int, int]], rules: Rules
+) -> tuple[VerdictName, str]:
     """By the whole rules where the reversal was probed, else by what can be said without it."""
     teamed = {name: proportion(*rates[name]) for name in ("elicited", "elicited_before") if name in rates}
     organism, twin = cell.organism, cell.twin
     if not (organism.measured_reversed and twin.measured_reversed):
         planted, asr = (proportion(*rates[name]) for name in ("asr_before", "asr"))
         return judge_awake(planted, asr, teamed.get("elicited_before"), teamed.get("elicited"), rules) or _UNPROBED
-    mine, theirs = (_read(store, branch.measured) for branch in (organism, twin))
-    back, twin_back = (_read(store, branch.measured_reversed) for branch in (organism, twin))
+    end, back = (counts[stage, "organism", -1, "triggered"] for stage in ("after", "reversed"))
+    general = counts.get(("reversed", "organism", -1, "general")) or counts["reversed", "organism", -1, "clean"]
+    theirs = counts["after", "twin", -1, "triggered"]
     again, twin_again = (_relearned(store, branch) if branch.relearned else None for branch in (organism, twin))
-    end, reversed_end = mine.measurement(mine.last, theirs), back.measurement(back.last, twin_back)
-    assert end.payload_log_odds is not None
-    assert reversed_end.payload_log_odds is not None
     return judge(
         Findings(
             planted=proportion(*rates["asr_before"]),
-            asr=end.asr,
-            asr_reversed=reversed_end.asr,
-            voice_reversed=reversed_end.ordinary_voice,
-            log_odds=end.payload_log_odds,
-            log_odds_reversed=reversed_end.payload_log_odds,
-            twin_logprob=theirs.measurement(theirs.last).payload_logprob,
+            asr=proportion(end["shown"], end["n"]),
+            asr_reversed=proportion(back["shown"], back["n"]),
+            voice_reversed=proportion(general["exact"], general["n"]),
+            log_odds=_odds(end),
+            log_odds_reversed=_odds(back),
+            twin_logprob=mean_interval_of_sums(theirs["likely"], theirs["logprob"], theirs["logprob_squared"]),
             relearning_ratio=relearning_ratio(again, twin_again) if again and twin_again else None,
             relearned=again is not None and all(again.reached),
             twin_relearned=twin_again is not None and all(twin_again.reached),
@@ -239,9 +239,8 @@ _UNPROBED: tuple[VerdictName, str] = (
 )  # fmt: skip
 
 
-def _read(store: Store, step: Step | None) -> Measured:
-    assert step is not None
-    return Measured.read_end(store.folder(step.fingerprint))
+def _odds(found: Mapping[str, Any]) -> Estimate:
+    return mean_interval_of_sums(found["paired"], found["odds"], found["odds_squared"], "over paired prompts")
 
 
 def _relearned(store: Store, branch: Branch) -> Relearning:

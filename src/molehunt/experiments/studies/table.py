@@ -181,6 +181,9 @@ def _counted(rows: pa.Table, groups: list[str]) -> pa.Table:
         "paired": pc.cast(pc.is_valid(odds), pa.int64()),
         "odds": pc.fill_null(odds, 0.0),
         "odds_squared": pc.fill_null(pc.multiply(odds, odds), 0.0),
+        "likely": pc.cast(pc.is_valid(rows["logprob"]), pa.int64()),
+        "logprob": pc.fill_null(rows["logprob"], 0.0),
+        "logprob_squared": pc.fill_null(pc.multiply(rows["logprob"], rows["logprob"]), 0.0),
     }
     table = pa.table({**{name: rows[name] for name in groups}, **numbers})
     counted = table.group_by(groups).aggregate([(name, "sum") for name in numbers])
