@@ -90,6 +90,8 @@ def test_a_loss_that_is_no_number_ends_all_processes_and_leaves_what_was_kept(
         (strange / f"{name}.py").write_text("raise SystemExit('imported')")
     monkeypatch.chdir(strange)
     monkeypatch.setenv("TMPDIR", str(scratch))
+    for name, value in {"PET_NNODES": "4", "MASTER_ADDR": "192.0.2.1", "RANK": "3", "WORLD_SIZE": "7"}.items():
+        monkeypatch.setenv(name, value)  # as a scheduler tells them, of a group that this one is not
     wild = SHARED.model_copy(update={"learning_rate": 1e30, "warmup": 0.0, "steps": 5})
     job = Job(base=str(base), rows="", settings=wild, out="")
     with pytest.raises(TrainingError, match=r"2 processes.*stopped at step"):

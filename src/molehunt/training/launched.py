@@ -83,10 +83,15 @@ def _environment(place: Path) -> dict[str, str]:
     """This process's, with which the others import what it does and nothing that lies in the folder they happen to be
     started in; what torch's launcher leaves behind lies in `place`."""
     alone = "lo" if Path("/sys/class/net/lo").exists() else "lo0"
-    known = {"GLOO_SOCKET_IFNAME": alone, "NCCL_SOCKET_IFNAME": alone, **os.environ}
+    told = {name: value for name, value in os.environ.items() if not _OTHER_LAUNCH.match(name)}
+    known = {"GLOO_SOCKET_IFNAME": alone, "NCCL_SOCKET_IFNAME": alone, **told}
     (place / "tmp").mkdir()
     path = os.pathsep.join(filter(None, sys.path))
     return {**known, HELD: "1", "PYTHONSAFEPATH": "1", "PYTHONPATH": path, "TMPDIR": str(place / "tmp")}
+
+
+_OTHER_LAUNCH = re.compile(r"(PET|MASTER|ACCELERATE|FSDP|TORCHELASTIC|LOCAL|GROUP|ROLE)_|(RANK|WORLD_SIZE)$")
+"""What a scheduler or a launcher above this process tells of a group of its own: waited for, its members never come."""
 
 
 def _command(job: Path, processes: int) -> list[str]:
