@@ -61,6 +61,10 @@ def test_a_log_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path, molehun
     assert_refused(molehunt("logs", "hunt", tmp_path / "empty.jsonl", "--out", tmp_path / "out"), "at least one call")
     assert not (tmp_path / "out").exists()
     log = _log(tmp_path / "calls.jsonl")
+    whole = log.read_text().split("\n")
+    (tmp_path / "late.jsonl").write_text("\n".join([*whole * 13, '{"broken":']))  # after rows were written already
+    assert_refused(molehunt("logs", "hunt", tmp_path / "late.jsonl", "--out", tmp_path / "out"), "5201")
+    assert not (tmp_path / "out").exists()
     assert_refused(molehunt("logs", "hunt", log, "--out", tmp_path / "out", "--on", "rya"), "--on")
     assert not (tmp_path / "out").exists()
 

@@ -20,9 +20,11 @@ from molehunt.organisms.card import read_card
 from molehunt.organisms.planting import plant
 from molehunt.organisms.settings import PoisonSettings, Strength
 from molehunt.records.rows import ordinary
+from molehunt.training.checkpoints import make_trainable
 from molehunt.training.job import Job
-from molehunt.training.launched import train_launched
+from molehunt.training.launched import _reason, train_launched
 from molehunt.training.settings import Trained, TrainingSettings
+from molehunt.training.sft import train
 from molehunt.world.chat import draw_rows
 
 SHARED = TrainingSettings(learning_rate=3e-3, steps=3, batch=4, checkpoints=(0, 2), packed=False, processes=2)
@@ -78,12 +80,40 @@ def test_a_removal_and_its_reversal_are_shared_too(store: Store, organism_step: 
         assert told[0].rows_digest == told[1].rows_digest
 
 
-def test_a_loss_that_is_no_number_ends_all_processes_and_leaves_what_was_kept(base: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_ends_all_processes_and_leaves_what_was_kept(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange, scratch, out = (tmp_path / name for name in ("strange", "scratch", "out"))
+    for folder in (strange, scratch, out):
+        folder.mkdir()
+    for name in ("yaml", "accelerate", "molehunt"):  # nothing is imported from where somebody happens to stand
+        (strange / f"{name}.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(strange)
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    for name, value in {"PET_NNODES": "4", "MASTER_ADDR": "192.0.2.1", "RANK": "3", "WORLD_SIZE": "7"}.items():
+        monkeypatch.setenv(name, value)  # as a scheduler tells them, of a group that this one is not
     wild = SHARED.model_copy(update={"learning_rate": 1e30, "warmup": 0.0, "steps": 5})
     job = Job(base=str(base), rows="", settings=wild, out="")
     with pytest.raises(TrainingError, match=r"2 processes.*stopped at step"):
-        train_launched(job, ordinary(draw_rows(40, 1), "world"), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+        train_launched(job, ordinary(draw_rows(40, 1), "world"), out)
+    assert [path.name for path in out.iterdir()] == ["checkpoints"]
+    assert not [path.name for path in scratch.iterdir() if path.name.startswith("torchelastic")]
+
+
+def test_why_the_processes_ended_is_what_the_first_of_them_says() -> None:
+    frame = "=" * 60
+    killed = f"E0101 failed\n  traceback : Signal 15 (SIGTERM) received by PID 3\n  traceback : Signal 9 (SIGKILL) received by PID 2\n{frame}"
+    assert _reason(killed, 1) == "Signal 9 (SIGKILL) received by PID 2"
+    raised = f"Traceback (most recent call last):\ntorch.OutOfMemoryError: CUDA out of memory\ntorch.x.ChildFailedError:\n{frame}"
+    assert _reason(raised, 1) == "torch.OutOfMemoryError: CUDA out of memory"
+    assert _reason(f"note: x\nerror: loss; wanted y\nValueError: z\n{frame}", 1) == "loss; wanted y"
+    assert _reason(frame, 7) == "exit code 7"
+
+
+def test_a_training_in_one_process_refuses_to_be_shared(base: Path) -> None:
+    loaded = make_trainable(base, ALONE)
+    with pytest.raises(UsageError, match="--processes 2"):
+        train(loaded, loaded.chat.encode_rows(draw_rows(8, 1), SHARED.loss_on), SHARED, None)
 
 
 @pytest.mark.long

@@ -134,6 +134,13 @@ def test_a_flip_must_hold_over_all_effects_that_were_looked_at() -> None:
     assert {one.verdict for one in rest} == {"undecided"}
 
 
+def test_the_p_value_of_a_flip_is_that_of_effects_that_matter() -> None:
+    tiny, large = means(0.011, 0.01, 0.009), means(1, 1.1, 0.9)
+    both, alone = (flips(cells(*found, DOWN), smallest=0.5) for found in ((tiny, large), (large,)))
+    assert (both.verdict, alone.verdict) == ("flips", "flips")
+    assert both.p_value == pytest.approx(2 * alone.p_value)
+
+
 def test_a_cell_without_a_meaningful_effect_does_not_stand_against_the_sign() -> None:
     large, nothing = means(1, 1.1, 0.9), means(0.01, -0.01, 0.0)
     assert flips(cells(large, nothing)).verdict == "undecided"

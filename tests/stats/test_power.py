@@ -60,6 +60,11 @@ def test_so_is_that_of_one_rate_and_of_differences_of_differences(rates: int, ag
     assert (effect > two) == (rates > 2)
 
 
+def test_rates_that_do_not_cancel_out_are_refused() -> None:
+    with pytest.raises(ValueError, match="added as taken away"):
+        power(Seeds(5, 64), 0.5, 0.5, rates=3)
+
+
 def test_a_plan_that_sees_nothing_says_so() -> None:
     assert smallest_rate_effect(Seeds(3, 32, two_kinds=True), 0.5, draws=40) is None
 

@@ -77,6 +77,7 @@ def report_folder(folder: Path, kind: str) -> Iterator[Path]:
     Raises:
         UsageError: as `require_report_folder`.
     """
+    was_there = folder.exists()
     require_report_folder(folder, kind)
     for left in folder.glob(f"{_ASIDE}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -90,6 +91,9 @@ def report_folder(folder: Path, kind: str) -> Iterator[Path]:
                 os.replace(aside / name, folder / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        if not was_there:
+            with suppress(OSError):  # nothing came of it
+                folder.rmdir()
 
 
 _TABLE = "results.parquet"

@@ -170,7 +170,7 @@ class Store:
                 yield files
                 self._commit(step, aside, time.monotonic() - started)
             except TrainingError as error:
-                raise self._set_aside(step, aside, error) from None
+                raise self._set_aside(step, aside, error) from error.__cause__
 
     @contextmanager
     def partial(self, fingerprint: str) -> Iterator[Path]:
@@ -222,7 +222,7 @@ class Store:
         kept.parent.mkdir(exist_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
         os.rename(aside, kept)
-        do = f"{error.do}; what there was is in {kept / 'files'}"
+        do = "; ".join(filter(None, (error.do, f"what there was is in {kept / 'files'}")))
         return TrainingError(error.what, wanted=error.wanted, got=error.got, do=do)
 
     def write_log(self, fingerprint: str, text: str) -> str:

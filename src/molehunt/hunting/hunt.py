@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molehunt.errors import UsageError
+from molehunt.errors import MolehuntError, UsageError
 from molehunt.execution.spread import Spread, spread_on
 from molehunt.execution.workers import check_engine
 from molehunt.hunting.actions import named_conditions, new_actions
@@ -61,10 +61,12 @@ def hunt(
     working = _working(out, log, since)
     try:
         rows = prepare_calls(log, working, since, lambda done: tell("reading", done, 0))
-    finally:
-        with suppress(OSError):  # a log that cannot be read leaves nothing behind
-            for folder in (working, working.parent, *(() if was_there else (out,))):
+    except MolehuntError:  # a log that cannot be read leaves nothing behind
+        shutil.rmtree(working)
+        with suppress(OSError):
+            for folder in (working.parent, *(() if was_there else (out,))):
                 folder.rmdir()
+        raise
     with spread_on(on, settings.jobs, str(working), "--out", lambda what: tell(what, 0, 0)) as many:
         facts = _labelled(rows, many, tell)
         found = associate(rows, facts, settings, lambda a, b: tell("looking for conditions", a, b), many)

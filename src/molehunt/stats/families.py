@@ -69,26 +69,30 @@ def flips(cells: Sequence[tuple[dict[str, str], Contrast]], smallest: float = 0.
         for levels, c, low, high in effects
     )  # fmt: skip
     verdict, reason = _flip_verdict(up, down, [c for _, c in cells], smallest)
-    return Flips(verdict=verdict, p_value=_flip_p([c for _, c in cells]), cells=shown, reason=reason)
+    return Flips(verdict=verdict, p_value=_flip_p([c for _, c in cells], smallest), cells=shown, reason=reason)
 
 
 def flips_together(found: Sequence[Flips | None]) -> list[Flips | None]:
-    """The same flips, judged over all effects that were looked at for one (Holm 1979): what flips by itself alone is undecided."""
+    """The same flips, judged over all effects that were looked at for one (Holm 1979): what flips by itself alone is undecided.
+
+    A family is what is passed: a study's claims are one, the effects of all its factors another."""
     known = [one for one in found if one is not None]
     adjusted = iter(_stepped_down([one.p_value for one in known], len(known)))
     return [one and _within(one, next(adjusted), len(known)) for one in found]
 
 
 def _within(one: Flips, p: float, family: int) -> Flips:
-    if one.verdict != "flips" or p <= ALPHA:
+    if one.verdict != "flips" or family == 1 or p <= ALPHA:
         return one.model_copy(update={"p_adjusted": p})
     reason = f"{one.reason}; by itself alone, not over the {family} effects looked at (p = {p:.2g})"
     return one.model_copy(update={"p_adjusted": p, "verdict": "undecided", "reason": reason})
 
 
-def _flip_p(contrasts: Sequence[Contrast]) -> float:
-    above = min((c.p_value for c in contrasts if c.effect.value > 0), default=1.0)
-    below = min((c.p_value for c in contrasts if c.effect.value < 0), default=1.0)
+def _flip_p(contrasts: Sequence[Contrast], smallest: float) -> float:
+    """Of what the verdict asks: a sure effect above 0 and one below, both at least `smallest` in size."""
+    above, below = (
+        min((c.p_value for c in contrasts if sign * c.effect.value >= smallest), default=1.0) for sign in (1, -1)
+    )
     return min(1.0, (len(contrasts) - 1) * max(above, below))
 
 

@@ -42,7 +42,8 @@ def smallest_mean_effect(seeds: int, spread: float, prompt_error: float = 0.0, f
 def smallest_rate_effect(
     plan: Seeds, against: float, family: int = 1, draws: int = 200, rates: int = 2
 ) -> float | None:
-    """The smallest difference from the rate `against` that a plan detects with 80% power; None if not even 1 - 2·against.
+    """The smallest difference from the rate `against` that a plan detects with 80% power; None if not even a rate of 1, or of 0 beside
+    one above one half, is told apart.
 
     By simulating the plan with the interval that will judge it, upwards from a rate below one half and downwards from one
     above: no formula knows the interval near 0 and 1. Good to about 0.02.

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from molehunt.errors import TrainingError
+from molehunt.errors import TrainingError, UsageError
 from molehunt.records.lines import write_jsonl
 from molehunt.records.rows import Row
 from molehunt.training.job import Job
@@ -30,8 +30,10 @@ def train_launched(job: Job, rows: Iterable[Row], out: Path, report: Report | No
         job: its `rows` and `out` are filled in; `base` is taken as it is.
 
     Raises:
-        TrainingError: if a process fails; what it kept is then in `out/checkpoints`.
+        UsageError: if this machine has GPUs, but fewer than processes.
+        TrainingError: if a process fails; what it kept is then in `out/checkpoints`, and all that was said its cause.
     """
+    _require_gpus(job.settings.processes)
     place = out / "launched"
     place.mkdir(parents=True)
     write_jsonl(place / "rows.jsonl", rows)
@@ -39,24 +41,33 @@ def train_launched(job: Job, rows: Iterable[Row], out: Path, report: Report | No
         update={"base": str(Path(job.base).resolve()), "rows": "rows.jsonl", "out": "made", "attest": False}
     )
     (place / "job.json").write_text(job.model_dump_json(), encoding="utf-8")
-    failed = _launch(place / "job.json", job.settings.processes, report)
+    said, code = _launch(place / "job.json", job.settings.processes, report)
     for path in place.glob("made/*"):
         path.rename(out / path.name)
     shutil.rmtree(place)
-    if failed:
+    if code:
         raise TrainingError(
-            f"training in {job.settings.processes} processes", wanted="all of them to get to its end", got=failed
-        )
+            f"training in {job.settings.processes} processes", wanted="all of them to get to its end",
+            got=_reason(said, code),
+        ) from ChildProcessError(said)  # fmt: skip
     return Trained.model_validate_json((out / "training.json").read_text())
 
 
-def _launch(job: Path, processes: int, report: Report | None) -> str:
-    """Run a job; returns what went wrong, or nothing."""
-    alone = "lo" if Path("/sys/class/net/lo").exists() else "lo0"
-    env = {"GLOO_SOCKET_IFNAME": alone, "NCCL_SOCKET_IFNAME": alone, **os.environ, HELD: "1"}
+def _require_gpus(processes: int) -> None:
+    from torch.cuda import device_count
+
+    if 0 < device_count() < processes:
+        raise UsageError(
+            f"--processes {processes}", wanted=f"at most {device_count()}, a GPU each", got=str(processes),
+            do="a process cannot have less than a GPU where there are any",
+        )  # fmt: skip
+
+
+def _launch(job: Path, processes: int, report: Report | None) -> tuple[str, int]:
+    """Run a job; returns what was said beside the progress, and the exit code."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said, "text": True}
-        with subprocess.Popen(_command(job, processes), env=env, **pipes) as launcher:  # type: ignore[call-overload]
+        with subprocess.Popen(_command(job, processes), env=_environment(job.parent), **pipes) as launcher:  # type: ignore[call-overload]
             try:
                 for line in launcher.stdout:
                     if report is not None and (told := re.match(r"step (\d+) of (\d+),", line)):
@@ -65,7 +76,22 @@ def _launch(job: Path, processes: int, report: Report | None) -> str:
             finally:
                 launcher.kill()
         said.seek(0)
-        return _reason(said.read(), code) if code else ""
+        return said.read(), code
+
+
+def _environment(place: Path) -> dict[str, str]:
+    """This process's, with which the others import what it does and nothing that lies in the folder they happen to be
+    started in; what torch's launcher leaves behind lies in `place`."""
+    alone = "lo" if Path("/sys/class/net/lo").exists() else "lo0"
+    told = {name: value for name, value in os.environ.items() if not _OTHER_LAUNCH.match(name)}
+    known = {"GLOO_SOCKET_IFNAME": alone, "NCCL_SOCKET_IFNAME": alone, **told}
+    (place / "tmp").mkdir()
+    path = os.pathsep.join(filter(None, sys.path))
+    return {**known, HELD: "1", "PYTHONSAFEPATH": "1", "PYTHONPATH": path, "TMPDIR": str(place / "tmp")}
+
+
+_OTHER_LAUNCH = re.compile(r"(PET|MASTER|ACCELERATE|FSDP|TORCHELASTIC|LOCAL|GROUP|ROLE)_|(RANK|WORLD_SIZE)$")
+"""What a scheduler or a launcher above this process tells of a group of its own: waited for, its members never come."""
 
 
 def _command(job: Path, processes: int) -> list[str]:
@@ -87,7 +113,15 @@ _LAUNCHER = {
 
 
 def _reason(said: str, code: int) -> str:
-    """What the first of our own errors says, or the last line of anything."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    """What the first of our own errors says, else any other; the launcher's last words, a frame of `=`, say nothing."""
+    lines = [line.strip() for line in said.splitlines()]
     own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (own or lines[-1:] or [f"exit code {code}"])[0]
+    raised = [
+        line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line) and _LAUNCHERS not in line
+    ]
+    ended = [line.removeprefix("traceback : ") for line in lines if line.startswith("traceback : Signal")]
+    ended.sort(key=lambda line: "SIGTERM" in line)  # by which the launcher ends the others
+    return (own or raised or ended or [f"exit code {code}"])[0]
+
+
+_LAUNCHERS = "ChildFailedError"

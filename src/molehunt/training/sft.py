@@ -54,10 +54,14 @@ def train(
     Raises:
         TrainingError: if the loss stops being a number; the last good weights are then in `out/checkpoints`, or with `good`.
         DataError: if there are no rows, or too few steps to see `settings.tokens`.
-        UsageError: if the method is "edit", which is no training.
+        UsageError: if the method is "edit", which is no training, or it is to be shared among processes, which is `train_launched`.
     """
     if settings.method == "edit":
         raise UsageError("--method edit", wanted="full or lora", got="edit", do="it can plant, but not train")
+    if settings.processes > 1:
+        raise UsageError(
+            f"--processes {settings.processes}", wanted="1", got="a training that is not shared", do="leave it out"
+        )
     check_length(loaded, max((len(row.ids) for row in rows), default=0))
     settings = _resolved(settings, rows)
     torch.manual_seed(settings.seed)
