@@ -74,8 +74,8 @@ def plan_shown(plan: StudyPlan, as_json: bool) -> None:
         )
         if None in plan.detectable.values():
             say(
-                f"none: with {len(plan.seeds)} seeds and a family of {len(plan.contrasts)}, not even one rate of 1 "
-                f"beside others of one half, or by itself, would be called; for a middle difference, of 0.25, it takes "
+                f"none: with {len(plan.seeds)} seeds and a family of {len(plan.contrasts)}, not even the largest "
+                f"difference from or around rates of one half, or a single rate of 1, would be called; for a middle difference, of 0.25, it takes "
                 f"{f'about {plan.enough_seeds}' if plan.enough_seeds else 'more than 64'} seeds"
             )
     for claim, spread in plan.scatter.items():

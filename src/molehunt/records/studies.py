@@ -115,8 +115,8 @@ class StudyPlan(Record):
     """GiB, of the jobs together."""
     contrasts: tuple[ContrastPlan, ...]
     detectable: dict[str, float | None]
-    """Claim about rates to the smallest effect that the plan can detect with 80% power, beside rates of one half, or of a single
-    rate against 0; None if not even a rate of 1 there is detected."""
+    """Claim about rates to the smallest effect that the plan can detect with 80% power, around rates of one half, or of a single
+    rate against 0; None if not even the largest is detected."""
     scatter: dict[str, float] = Field(default_factory=dict)
     """Claim about a mean to the largest standard deviation between seeds, in the outcome's unit, with which its smallest effect
     that matters is detected with 80% power."""

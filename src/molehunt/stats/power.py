@@ -42,14 +42,14 @@ def smallest_mean_effect(seeds: int, spread: float, prompt_error: float = 0.0, f
 def smallest_rate_effect(
     plan: Seeds, against: float, family: int = 1, draws: int = 200, rates: int = 2
 ) -> float | None:
-    """The smallest difference from the rate `against` that a plan detects with 80% power; None if not even a rate of 1, or of 0 beside
-    one above one half, is told apart.
+    """The smallest difference from the rate `against` that a plan detects with 80% power; None if not even the largest is.
 
     By simulating the plan with the interval that will judge it, upwards from a rate below one half and downwards from one
     above: no formula knows the interval near 0 and 1. Good to about 0.02.
 
     Args:
-        rates: of how many rates the contrast is made, as for `simulate.power`; 1 asks how large a rate must be to be told from 0.
+        rates: of how many rates the contrast is made, as for `simulate.power`; 1 asks how large a rate must be to be told from 0, and
+            beyond 2 the difference may be larger than 1.
 
     Raises:
         ValueError: a rate outside 0..1, or fewer than two seeds.
@@ -58,6 +58,8 @@ def smallest_rate_effect(
     if not 0 <= against <= 1 or plan.seeds < 2 or family < 1:
         raise ValueError("power needs a rate between 0 and 1, at least two seeds and one claim")
     room, sign = (1 - against, 1) if against <= 0.5 else (against, -1)
+    if rates > 2:
+        room, sign = rates * min(against, 1 - against), 1
     seen = _at_least(
         lambda step: power(plan, against + sign * room * step / 64, against, 0.05 / family, draws, rates=rates), 64
     )

@@ -52,14 +52,17 @@ def power(
     """Share of simulated studies whose interval, at level 1 - `alpha`, has the true sign of `mean` - `against`.
 
     Args:
-        rates: of how many rates the contrast is made: 1 is `mean` by itself, against 0; beyond 2 all others are `against`.
+        rates: of how many rates the contrast is made: 1 is `mean` by itself, against 0; beyond 2 the difference is shared, those added
+            above `against` and those taken away as far below.
 
     Raises:
         ValueError: an odd number of rates above 1, which do not cancel out where all are alike.
     """
     if rates < 1 or (rates > 1 and rates % 2):
         raise ValueError("a contrast is of one rate, or of as many added as taken away")
-    sides = plan.draw(np.random.default_rng(seed), draws, mean, *[against] * (rates - 1))
+    apart = (mean - against) / rates
+    means = [mean, against][:rates] if rates < 3 else [against + apart, against - apart] * (rates // 2)
+    sides = plan.draw(np.random.default_rng(seed), draws, *means)
     low, high = sided_limits(sides, plan.prompts, alpha)
     return float(np.mean(low > 0 if mean > against or rates == 1 else high < 0))
 

@@ -47,7 +47,7 @@ def make_plan(cells: Cells, graph: Graph, jobs: int) -> StudyPlan:
     waiting = [step for key, step in graph.steps.items() if not store.has(key)]
     costs, measured = step_costs(waiting, store)
     detectable = _detectable(study, cells.arms)
-    rates = max((_rates_compared(claim) for claim in study.claims), default=0)
+    rates = max((_rates_compared(claim) for claim in _tested(study, cells.arms)), default=0)
     derived = {arm.id: quantities(arm, cells.of(arm), store) for arm in cells.arms}
     return StudyPlan(
         name=study.name,
@@ -214,7 +214,7 @@ def weight_bytes(model: Path) -> int:
 
 
 def _detectable(study: Study, among: list[StudyArm]) -> dict[str, float | None]:
-    """By claim about rates: against others of one half, or of a single rate against 0."""
+    """By claim about rates: around rates of one half, or of a single rate against 0."""
     seeds, prompts = len(study.seeds), study_prompts(among)
     compared = {claim.id: _rates_compared(claim) for claim in _tested(study, among)}
     return {claim: _smallest(seeds, prompts, len(study.claims), rates) for claim, rates in compared.items() if rates}
