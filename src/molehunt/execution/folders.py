@@ -80,8 +80,9 @@ def report_folder(folder: Path, kind: str) -> Iterator[Path]:
     was_there = folder.exists()
     require_report_folder(folder, kind)
     for left in folder.glob(f"{_ASIDE}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder))
+        if not _is_at_work(left.name.removeprefix(_ASIDE).partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=f"{_ASIDE}{os.getpid()}-", dir=folder))
     with suppress(OSError):
         os.link(folder / _TABLE, aside / _TABLE)
     try:
@@ -94,6 +95,16 @@ def report_folder(folder: Path, kind: str) -> Iterator[Path]:
         if not was_there:
             with suppress(OSError):  # nothing came of it
                 folder.rmdir()
+
+
+def _is_at_work(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 _TABLE = "results.parquet"

@@ -225,7 +225,8 @@ def main(words: Sequence[str]) -> int:
         threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         job = read_job(Path(words[0]))
-        key = key_of_environment() if os.environ.get("RANK", "0") == "0" else None  # the first process writes
+        writes = job.attest and os.environ.get("RANK", "0") == "0"
+        key = key_of_environment() if writes else None
         dist.init_process_group(backend, **alone)
         run(job, key)
     except MolehuntError as error:

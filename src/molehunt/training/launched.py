@@ -23,8 +23,8 @@ HELD = "MOLEHUNT_LAUNCHED_BY_A_STEP"
 def train_launched(job: Job, rows: Iterable[Row], out: Path, report: Report | None = None) -> Trained:
     """Do a job in `job.settings.processes` processes, on a GPU each where this machine has any.
 
-    Writes what `sft.train` writes, and weights that are its own up to the rounding of sums. The processes speak over loopback,
-    and end with this one.
+    Writes what `sft.train` writes, and weights that are its own up to the rounding of sums. The processes speak over loopback
+    (where the environment names no other interface), and end with this one.
 
     Args:
         job: its `rows` and `out` are filled in; `base` is taken as it is.
