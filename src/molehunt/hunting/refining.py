@@ -18,7 +18,6 @@ _SAME = 0.97
 """A simpler condition is taken if it says at least so much of what the best one says."""
 _PLAIN = ("words", "string", "signs", "setting", "field", "character", "script", "date", "asked", "turns", "shape")
 _FINDS = 20
-_LOOKED_AT = 400
 _CONJUNCTION_ROWS = 2000
 _MOST_SURE = 0.9
 """Share labelled above which no second condition is looked for."""
@@ -45,7 +44,7 @@ def refine(
     Greedy: the best condition is made minimal, and another one stays only if it says more, given each of those found.
     """
     line = math.log10(settings.level / tested)
-    known = [one for one in numbers if one in evidence.rows and one in evidence.names][:_LOOKED_AT]
+    known = [one for one in numbers if one in evidence.rows and one in evidence.names]
     scored = {one: evidence.log10_p(evidence.rows[one], label) for one in known}
     open_to = [
         one for one in known if scored[one][0] <= line + 1 and scored[one][1].labelled_with >= settings.least_sources
