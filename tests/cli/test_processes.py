@@ -80,6 +80,7 @@ def test_a_removal_and_its_reversal_are_shared_too(store: Store, organism_step: 
         assert told[0].rows_digest == told[1].rows_digest
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_ends_all_processes_and_leaves_what_was_kept(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
