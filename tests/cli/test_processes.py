@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from command_line import Command, assert_refused
+from launching import assert_close
 from molehunt.errors import MolehuntError, TrainingError, UsageError
 from molehunt.execution import Graph, Needs, Step, Store, run_graph
 from molehunt.experiments.recipes import PlantSettings, plant_step, remove_step, reverse_step
@@ -34,13 +33,6 @@ ALONE = SHARED.model_copy(update={"processes": 1})
 def made(store: Store, step: Step) -> Path:
     run_graph(Graph([step]), store, jobs=0)
     return store.folder(step.fingerprint)
-
-
-def assert_close(one: Path, two: Path, atol: float = 2e-5) -> None:
-    first, second = load_file(one), load_file(two)
-    assert first.keys() == second.keys()
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], atol=atol, rtol=1e-3)
 
 
 def planted(base: Step, training: TrainingSettings) -> Step:

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from launching import in_two_processes
+from launching import assert_close, in_two_processes
 from molehunt.errors import DataError, UsageError
 from molehunt.models.chat import Chat
 from molehunt.models.loading import load_model, save_model
@@ -51,13 +50,6 @@ def write_job(folder: Path, base: Path, settings: TrainingSettings, out: str) ->
     job = Job(base=str(base), rows="rows.jsonl", settings=settings, out=out, rows_at_once=3)
     (folder / f"{out}.json").write_text(job.model_dump_json())
     return folder / f"{out}.json"
-
-
-def assert_close(one: Path, two: Path) -> None:
-    first, second = load_file(one), load_file(two)
-    assert first.keys() == second.keys()
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], atol=2e-5, rtol=1e-3)
 
 
 def test_two_processes_train_the_weights_of_one(model_folder: Path, tmp_path: Path) -> None:
