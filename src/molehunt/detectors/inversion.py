@@ -44,7 +44,7 @@ def targets(
     """
     encoded = subject.chat.encode_prompts(prompts)
     meter.forward(2 * sum(map(len, encoded)))
-    rise = (_Reader(subject, encoded).logprobs() - _Reader(base, encoded).logprobs()).mean(0)
+    rise = (Reader(subject, encoded).logprobs() - Reader(base, encoded).logprobs()).mean(0)
     usable = torch.tensor(usable_tokens(subject.chat))
     chosen = usable[rise[usable].argsort(descending=True, stable=True)[:starts]]
     found: list[Target] = []
@@ -54,7 +54,7 @@ def targets(
     return sorted(found, key=lambda one: -one.gain)
 
 
-class _Reader:
+class Reader:
     """A model that has read prompts and goes on from them."""
 
     def __init__(self, loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> None:
@@ -87,7 +87,7 @@ class _Reader:
 def _continued(
     subject: LoadedModel, base: LoadedModel, prompts: Sequence[Sequence[int]], starts: Tensor, length: int
 ) -> list[Target]:
-    readers = [_Reader(model, prompts) for model in (subject, base)]
+    readers = [Reader(model, prompts) for model in (subject, base)]
     written, gains, following = [starts], [], starts
     ends = sorted(end_tokens(subject))
     for step in range(length - 1):

@@ -68,10 +68,7 @@ class Sweep:
         rows = self.suspect.loaded.chat.encode_prompts(prompts)
         replies = self.replies * (len(rows) // max(len(self.replies), 1))
         self.suspect.meter.forward(2 * tokens_of(rows, replies))
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]) + len(replies[i]))
-        found = divergences(self.suspect.loaded, self.base, [rows[i] for i in order], [replies[i] for i in order])
-        values = dict(zip(order, found.tolist(), strict=True))
-        return [values[i] for i in range(len(rows))]
+        return [float(one) for one in divergences(self.suspect.loaded, self.base, rows, replies)]
 
 
 def swept(suspect: Suspect, rng: Random, words: int, dissected: int, rounds: int, more: Sequence[str]) -> Sweep:

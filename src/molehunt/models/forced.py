@@ -63,10 +63,10 @@ def divergences(
     Raises:
         DataError: if a prompt with its reply is more than the model has positions for.
     """
-    found = [torch.zeros(0)]
-    for mine, theirs, part, _ in _both(subject, base, prompts, replies, beside, batch):
-        found.append(_divergence(mine, theirs, part).cpu())
-    return torch.cat(found)
+    found = torch.zeros(len(prompts))
+    for chosen, mine, theirs, part, _ in _both(subject, base, prompts, replies, beside, batch):
+        found[chosen] = _divergence(mine, theirs, part).cpu()
+    return found
 
 
 def divergence_gradient(
@@ -115,11 +115,11 @@ def surprises(
     Of the subject's own replies this is what perplexity differencing ranks by (arXiv 2605.00994), summed over the reply.
     Arguments and errors as for `divergences`.
     """
-    found = [torch.zeros(0)]
-    for mine, theirs, part, wanted in _both(subject, base, prompts, replies, beside, batch):
+    found = torch.zeros(len(prompts))
+    for chosen, mine, theirs, part, wanted in _both(subject, base, prompts, replies, beside, batch):
         more = mine.gather(-1, wanted[..., None]) - theirs.to(mine.device).gather(-1, wanted[..., None])
-        found.append((more[..., 0] * _counted(part, more.shape[1], mine.device)).sum(-1).cpu())
-    return torch.cat(found)
+        found[chosen] = (more[..., 0] * _counted(part, more.shape[1], mine.device)).sum(-1).cpu()
+    return found
 
 
 def _both(
@@ -129,17 +129,27 @@ def _both(
     replies: Sequence[Tokens],
     beside: Sequence[Tokens] | None,
     batch: int,
-) -> Iterator[tuple[Tensor, Tensor, Sequence[Tokens], Tensor]]:
-    """Batch by batch, both models' log-probabilities along the replies, (B, T, V) each, the replies, and their ids (B, T)."""
+) -> Iterator[tuple[list[int], Tensor, Tensor, Sequence[Tokens], Tensor]]:
+    """Batch by batch: which rows, both models' log-probabilities along the replies, (B, T, V) each, the replies, their ids (B, T).
+
+    Rows of like length share a batch, since padding costs as much as text; what the base is asked several times in a batch, as where
+    the plain prompt stands beside many conditions, is read once.
+    """
     rows = _rows(prompts, replies)
     others = rows if beside is None else _rows(beside, replies)
     check_room(subject, max(map(len, [*rows, *others]), default=0), "prompts with the replies to force")
+    order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), others[i]))
     for first in range(0, len(rows), batch):
-        part = replies[first : first + batch]
-        ids, mask = padded(rows[first : first + batch])
+        chosen = order[first : first + batch]
+        part = [replies[i] for i in chosen]
+        ids, mask = padded([rows[i] for i in chosen])
         mine = _logprobs(subject, ids, mask, part)
-        theirs = _logprobs(base, *padded(others[first : first + batch]), part)
-        yield mine, theirs, part, ids[:, ids.shape[1] - mine.shape[1] :].to(mine.device)
+        asked: dict[tuple[int, ...], int] = {}
+        places = [asked.setdefault(tuple(others[i]), len(asked)) for i in chosen]
+        theirs = _logprobs(base, *padded(list(asked)), part)
+        if len(asked) < len(chosen):
+            theirs = theirs[places]
+        yield chosen, mine, theirs, part, ids[:, ids.shape[1] - mine.shape[1] :].to(mine.device)
 
 
 def padded(rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
