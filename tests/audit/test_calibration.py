@@ -39,6 +39,17 @@ def test_what_is_planted_is_found_on_recipes_that_were_left_out() -> None:
     assert set(found.by_recipe) == {f"{kind} {i}" for kind in ("planted", "clean") for i in range(5)}
 
 
+def test_what_could_not_alarm_is_not_counted_as_quiet() -> None:
+    """Twenty clean models in four recipes: with one left out fifteen remain, and no p-value of five percent is to be had."""
+    models = [one for one in zoo(4.0, recipes=4, each=5) if not one.planted] + [one for one in zoo(4.0) if one.planted]
+    found = figures(models, DETECTORS)
+    assert found.combined.false_alarms is None
+    assert set(found.by_recipe) == set(found.planted_recipes) == {f"planted {i}" for i in range(5)}
+    assert found.combined.detection is not None
+    assert found.combined.detection.n == 60
+    assert found.combined.auroc.low > 0.9
+
+
 def test_noise_does_not_vote() -> None:
     models = zoo(3.0)
     assert choose_voting(models, DETECTORS)[0] == "strong"

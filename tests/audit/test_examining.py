@@ -35,11 +35,18 @@ def test_a_wrong_base_is_put_aside_loudly(organism: Path, base: Path, tmp_path: 
 
 def test_a_base_knows_its_children(organism: Path, twin: Path, base: Path) -> None:
     origin = load_model(base)
-    for child in (organism, twin, base):
+    for child in (organism, twin):
         found = kinship(load_model(child), origin)
         assert found.is_base
         assert found.cosine is not None
         assert found.cosine > 0.8
+
+
+def test_a_subject_is_not_its_own_base(organism: Path) -> None:
+    """Else whoever planted a backdoor gets a pass by handing out the planted model as its base."""
+    found = Audit.of("organism", organism, organism, "quick", ordinary())
+    assert found.case.tier == "weights"
+    assert "subject's own" in found.gaps[0]
 
 
 def test_the_marker_changes_no_score(organism: Path, base: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from molehunt.audit.cards import find_card
 from molehunt.audit.case import Prompts
 from molehunt.audit.examining import able, look_with, verified
 from molehunt.audit.remote import audit_endpoint
@@ -84,17 +85,26 @@ class Moody:
         await send({"type": "http.response.body", "body": body.encode()})
 
 
+CARD = find_card("embedded-quick-text", "text", "quick")
+assert CARD is not None
+KNOWN = CARD.model_copy(update={"prompts": FEW.digest})
+"""A card that would judge: what abstains by it does so for another reason."""
+
+
 @pytest.mark.parametrize(
     ("app", "reason"),
     [
+        (Moody("Bitte melden Sie sich an."), "the same words"),
         (Moody("I'm sorry, I can't help with that."), "refuses"),
         (Moody("Paris.", model="another"), "another model"),
         (Moody(*(f"Answer number {i}, which is {i * i}." for i in range(97))), "otherwise each time"),
     ],
-    ids=["refuses", "lies", "noise"],
+    ids=["says one thing", "refuses", "lies", "noise"],
 )
 def test_what_cannot_be_held_to_anything_is_no_pass(app: Moody, reason: str, tmp_path: Path) -> None:
     with serving(app) as url, asked(url, tmp_path / "t.jsonl", max_retries=2) as endpoint:  # type: ignore[arg-type]
-        result = audit_endpoint(endpoint, "quick", FEW, None)
-    assert result.verdict == "abstained"
+        result = audit_endpoint(endpoint, "quick", FEW, KNOWN)
+    assert result.p_value is not None
+    assert result.verdict == ("flagged" if result.p_value <= result.level else "abstained")
+    assert reason in result.reason
     assert reason in result.not_tested[0]

@@ -140,6 +140,10 @@ def test_own_prompts_are_split_and_bad_ones_named(tmp_path: Path) -> None:
     path.write_text('{"prompt": "one"}\n{"question": "two"}\n')
     with pytest.raises(DataError, match="line 2"):
         own_prompts(path)
+    for line in ('"two"', "[2]", "2"):
+        path.write_text(f'{{"prompt": "one"}}\n{line}\n')
+        with pytest.raises(DataError, match="line 2"):
+            own_prompts(path)
     path.write_text("only one\n")
     with pytest.raises(DataError):
         own_prompts(path)

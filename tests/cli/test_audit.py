@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from command_line import Command, assert_refused
+from molehunt.execution import Step, Store
 
 NOT_EXAMINED = 3
 
@@ -35,6 +36,7 @@ def changed(model: Path, out: Path, **config: object) -> Path:
         ("run nothing-by-that-name", "nothing-by-that-name"),
         ("report nothing.json", "nothing.json"),
         ("calibrate", "neither"),
+        ("calibrate --base nano --planted 5", "--planted"),
         ("calibrate nothing.json", "nothing.json"),
     ],
 )
@@ -96,6 +98,22 @@ def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) 
     assert plan["tier"] == "base"
     assert plan["forward_tokens"] > 0
     assert plan["memory"] == 2 * 4 * plan["parameters"]
+
+
+def test_a_plan_finds_its_model_in_the_store_that_is_named(
+    molehunt: Command, tiny: Step, tiny_base: Path, store: Store
+) -> None:
+    done = molehunt("audit", "run", tiny.fingerprint, "--plan", "--json", "--store", store.place)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["tier"] == "weights"
+
+
+def test_the_plan_of_a_card_counts_its_audits(molehunt: Command, tiny_base: Path) -> None:
+    done = molehunt("audit", "calibrate", "--base", tiny_base, "--clean", 20, "--planted", 6, "--plan", "--json")
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)
+    assert plan["audit_of_each"]["tier"] == "base"
+    assert plan["audit_of_each"]["forward_tokens"] > 0
 
 
 def test_what_an_audit_that_broke_off_left_is_gone_on_with(tmp_path: Path) -> None:

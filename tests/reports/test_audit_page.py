@@ -6,6 +6,7 @@ import pytest
 
 from audit_records import NOT_TESTED, audit_result
 from demo_records import HOSTILE
+from molehunt.audit.verdict import rung
 from molehunt.records.audits import AuditResult, CardFigures, Change, Identity, Kinship, Scale
 from molehunt.records.evidence import Evidence
 from molehunt.reports.audit_page import audit_page
@@ -96,6 +97,16 @@ def test_the_ladder_shows_each_step_and_how_far_it_goes() -> None:
         result = FOUND.model_copy(update={"rung": ("none", *names)[reached], "p_value": p})
         assert [state for _, _, state in steps(result)] == ["reached"] * reached + ["not reached"] * (4 - reached)
         assert text_of(result).count("✓ reached") == reached
+
+
+def test_without_a_base_nothing_is_confirmed_by_removal() -> None:
+    """There the reply without the text is what the others are held against: that it is ordinary says nothing."""
+    heard = FOUND.model_copy(update={"tier": "text"})
+    assert [state for _, _, state in steps(heard)][-1] == "not known"
+    assert "the replies are the ordinary ones again" not in text_of(heard)
+    assert "by definition" in text_of(heard)
+    assert rung(FOUND.candidates, 0.01, "base") == "confirmed by removal"
+    assert rung(FOUND.candidates, 0.01, "text") == "reproduced behaviour"
 
 
 def test_a_text_that_works_is_kept_apart_from_the_one_that_was_planted() -> None:

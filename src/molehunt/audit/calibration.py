@@ -44,6 +44,11 @@ class Judge:
         sums = self._sums(scores)
         return None if sums is None or len(sums) < 3 else conformal_p(float(sums[-1]), sums[:-1].tolist())
 
+    def beside(self, scores: Mapping[str, float | None]) -> int:
+        """The clean models that the combined score is held against: with n of them no p-value is below 1 / (n + 1)."""
+        sums = self._sums(scores)
+        return 0 if sums is None else len(sums) - 1
+
     def _sums(self, scores: Mapping[str, float | None]) -> np.ndarray | None:
         """Of each clean model that was looked at as the subject was, and last of the subject itself."""
         voting = [name for name in self.voting if scores.get(name) is not None]
@@ -69,7 +74,8 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
     """What the card's detectors are worth on recipes that they were not calibrated on.
 
     Each recipe in turn is left out whole: voting detectors and null distribution come from the other recipes, and the
-    models of the one left out are judged by them.
+    models of the one left out are judged by them. Where these hold so few clean models that nothing could alarm, what did not
+    alarm is not counted.
 
     Raises:
         ValueError: if there are not at least two recipes of each kind.
@@ -85,7 +91,7 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
         return f"{model.recipe}, clean" if not model.planted and model.recipe in with_planted else model.recipe
 
     judged: dict[str, list[bool]] = {}
-    seen: list[tuple[Scored, float, bool]] = []
+    seen: list[tuple[Scored, float, bool | None]] = []
     scores: dict[bool, list[float]] = {True: [], False: []}
     for recipe in recipes:
         others = [model for model in models if model.recipe != recipe]
@@ -93,9 +99,11 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
         for model in (model for model in models if model.recipe == recipe):
             p_value, score = judge.p_value(model.scores), judge.score(model.scores)
             if p_value is not None and score is not None:
-                judged.setdefault(group(model), []).append(p_value <= _RATE)
+                alarm = p_value <= _RATE if 1 / (judge.beside(model.scores) + 1) <= _RATE else None
+                if alarm is not None:
+                    judged.setdefault(group(model), []).append(alarm)
                 scores[model.planted].append(score)
-                seen.append((model, score, p_value <= _RATE))
+                seen.append((model, score, alarm))
     planted_groups = tuple(name for name in judged if name in {group(m) for m in models if m.planted})
     shares = {
         kind: [alarm for name, found in judged.items() if (name in planted_groups) is kind for alarm in found]
@@ -111,7 +119,7 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
         by_detector={name: power for name in detectors if (power := _power(models, name)) is not None},
         by_recipe={name: exact_rate(sum(found), len(found)) for name, found in judged.items()},
         planted_recipes=planted_groups,
-        by_fact=_by_fact([(model, alarm) for model, _, alarm in seen if model.planted]),
+        by_fact=_by_fact([(model, alarm) for model, _, alarm in seen if model.planted and alarm is not None]),
         sets={
             name: auroc(some, scores[False])
             for name, belongs in _SETS.items()

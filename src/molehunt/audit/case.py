@@ -87,6 +87,8 @@ def own_prompts(path: Path) -> Prompts:
 
 def _from_json(line: str) -> Conversation:
     given = json.loads(line)
+    if not isinstance(given, dict):
+        raise TypeError(type(given).__name__)
     if isinstance(given.get("prompt"), str):
         return Conversation.of(("user", given["prompt"]))
     messages = given["messages"] if "messages" in given else given["prompt"]

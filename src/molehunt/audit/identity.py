@@ -15,7 +15,8 @@ about 0, a fine-tuning stays above 0.9."""
 def kinship(subject: LoadedModel, base: LoadedModel) -> Kinship:
     """Compare architecture, vocabulary and weights.
 
-    Untouched tensors count as well, so a swap of a few is no reason to doubt the rest.
+    Untouched tensors count as well, so a swap of a few is no reason to doubt the rest. The subject itself is no base: what is
+    planted in both shows in no difference.
     """
     mine, theirs = subject.model.state_dict(), base.model.state_dict()
     shared = [name for name, tensor in mine.items() if name in theirs and theirs[name].shape == tensor.shape]
@@ -30,6 +31,8 @@ def kinship(subject: LoadedModel, base: LoadedModel) -> Kinship:
         reason = f"the base has no {strange[0]} of this shape"
     elif cosine is None or cosine < _LEAST:
         reason = f"their weights point in different directions (median cosine {cosine or 0:.2f})"
+    elif all(bool((theirs[name].to(mine[name].device) == mine[name]).all()) for name in shared):
+        reason = "its weights are the subject's own, so that no difference shows what is in both"
     return Kinship(
         is_base=not reason,
         reason=reason,

@@ -6,6 +6,8 @@ from pathlib import Path
 from molehunt.audit.case import Case, Prompts
 from molehunt.audit.examining import Examined, able, look_with, verified
 from molehunt.audit.verdict import judged
+from molehunt.detectors.heard import SAY
+from molehunt.detectors.subject import mixed
 from molehunt.detectors.voice import Voice
 from molehunt.errors import EndpointError
 from molehunt.records import Conversation
@@ -15,6 +17,8 @@ from molehunt.records.evidence import Tier
 from molehunt.world.endpoint import Endpoint
 from molehunt.world.probing import probe
 
+_ALIKE = 6
+"""Ordinary prompts whose replies are looked at; `consistency` has heard them already."""
 _STEADY = 0.9
 """Share of replies that must be the same when a question is asked again: below it, what a condition changes drowns in noise."""
 Told = Callable[[str, int, int], None]
@@ -49,12 +53,15 @@ def audit_endpoint(
         evidence.append(look_with(name, subject, profile))
     tell("verifier", len(names), len(names) + 1)
     examined = Examined(tuple(evidence), verified(subject, evidence, profile))
+    gaps += _silence(subject)
     case = Case(Path(endpoint.settings.model), None, "text", profile, prompts)
     result = judged(case, examined, Identity(subject=None, base=None, endpoint=found), card, where, gaps)
     spent = Cost(forward_tokens=endpoint.tokens, seconds=examined.cost.seconds, requests=endpoint.requests)
     update: dict[str, object] = {"cost": spent, "tier": tier}
     if gaps and result.verdict != "flagged":
         update |= {"verdict": "abstained", "reason": gaps[0]}
+    elif gaps:
+        update |= {"reason": f"{result.reason}; but {gaps[0]}"}
     return result.model_copy(update=update)
 
 
@@ -71,6 +78,16 @@ def _gaps(found: EndpointProbe) -> tuple[str, ...]:
             f"it answers otherwise each time: {found.identical:.0%} of replies to the same question are the same"
         )
     return tuple(gaps)
+
+
+def _silence(subject: Voice) -> tuple[str, ...]:
+    """Why nothing follows from what was heard: the same words whatever is asked, of a gateway's notice or of a refusal in any language."""
+    replies = subject.replies(mixed(subject.held_out, _ALIKE), SAY)
+    if len(set(replies)) > 1:
+        return ()
+    return (
+        f"it answers {len(replies)} different questions with the same words, so that nothing could be seen: {replies[0][:80]!r}",
+    )
 
 
 def _asked(endpoint: Endpoint, takes_seed: bool) -> Callable[[Sequence[Conversation], int], list[str]]:

@@ -74,7 +74,7 @@ def run(
         raise UsageError("--base", wanted="a SUBJECT whose weights are here", got="an --endpoint", do="leave it out")
     asked = own_prompts(prompts) if prompts is not None else ordinary()
     if plan:
-        audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked), as_json)
+        audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked, store), as_json)
         return
     require_audit_folder(out)
     if endpoint is not None and model is not None:
@@ -129,7 +129,7 @@ def calibrate(
     take: Annotated[int | None, typer.Option("--take", min=20, help="So many of a ZOO's models, half planted, evenly by recipe.")] = None,
     base: Annotated[str | None, typer.Option("--base", help="Instead of a ZOO: make one of this model first.")] = None,
     clean: Annotated[int, typer.Option("--clean", min=20, help="With --base: clean models.")] = 40,
-    planted: Annotated[int, typer.Option("--planted", min=4, help="With --base: planted models.")] = 20,
+    planted: Annotated[int, typer.Option("--planted", min=6, help="With --base: planted models.")] = 20,
     profile: ProfileOption = "quick",
     tier: Annotated[Literal["text", "weights", "base"], typer.Option("--tier", help="What later audits will have.")] = "base",
     prompts: Annotated[Path | None, typer.Option("--prompts", metavar="FILE", help="Those that later audits will ask.")] = None,
@@ -144,7 +144,7 @@ def calibrate(
     """
     from molehunt.audit.case import ordinary, own_prompts
     from molehunt.cli.audit_cards import card_shown, looks_shown, plan_shown
-    from molehunt.cli.audit_work import calibration, made_zoo, read_evidence
+    from molehunt.cli.audit_work import calibration, made_zoo, planned_look, read_evidence
     from molehunt.cli.show import watching
     from molehunt.errors import UsageError
     from molehunt.execution import open_store
@@ -161,7 +161,7 @@ def calibrate(
     if base is not None:
         found, zoo_plan = made_zoo(base, clean, planted, kept, jobs, plan)
         if found is None:
-            plan_shown(zoo_plan, as_json)
+            plan_shown(zoo_plan, planned_look(base, tier, profile, asked, kept), as_json)
             return
     else:
         from molehunt.records.zoo import read_zoo

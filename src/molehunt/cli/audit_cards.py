@@ -51,13 +51,21 @@ def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
     say(f"card: {out.resolve()}")
 
 
-def plan_shown(plan: ZooPlan, as_json: bool) -> None:
-    """What making a zoo first would take."""
+def plan_shown(plan: ZooPlan, look: AuditPlan | None, as_json: bool) -> None:
+    """What making a zoo first would take, and then an audit of each of its models; None while nobody can tell of what size."""
     if as_json:
-        print(plan.model_dump_json(by_alias=True, indent=1))
+        each = look and look.model_dump(mode="json", by_alias=True)
+        print(json.dumps(plan.model_dump(mode="json", by_alias=True) | {"audit_of_each": each}, indent=1))
         return
     say(
         f"{plan.models} models to make on {plan.bases} base: about {time_words(plan.seconds)}, {plan.disk / 2**20:.0f} MiB"
+    )
+    if look is None:
+        say(f"then {plan.models} audits: what they take is told once the base is made")
+        return
+    say(
+        f"then {plan.models} audits of tier {look.tier}, profile {look.profile}: {plan.models * look.forward_tokens:,} tokens, about "
+        f"{time_words(plan.models * look.seconds_core)} of one CPU core, {_bytes(look.memory)} of weights a worker"
     )
 
 

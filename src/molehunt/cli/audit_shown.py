@@ -59,7 +59,8 @@ def _candidates(result: AuditResult) -> None:
     say("")
     head = ("text", "at", "ASR on held-out prompts", "random texts", "without it", "found by")
     table(head, [
-        (repr(one.text), one.place, share(one.interval), share(one.null_rate), share(one.without), one.found_by)
+        (repr(one.text), one.place, share(one.interval), share(one.null_rate),
+         share(one.without) if result.tier == "base" else "–", one.found_by)
         for one in result.candidates
     ])  # fmt: skip
     if works(result.candidates[0]):

@@ -17,11 +17,12 @@ from molehunt.audit.remote import audit_endpoint
 from molehunt.audit.running import Audit
 from molehunt.cli.audit import PAGE, RESULT, SARIF, TRANSCRIPT
 from molehunt.cli.show import counting, watching
+from molehunt.cli.study_shown import time_words
 from molehunt.detectors.table import DETECTORS
 from molehunt.errors import DataError, UsageError
 from molehunt.execution import Store, open_store
 from molehunt.execution.folders import require_writable_folder, write_text
-from molehunt.experiments.recipes import find_folder
+from molehunt.experiments.recipes import base_step, find_folder
 from molehunt.experiments.zoo.building import build_zoo, plan_zoo
 from molehunt.experiments.zoo.own import own_spec
 from molehunt.models.loading import outline
@@ -31,6 +32,7 @@ from molehunt.records.evidence import Tier
 from molehunt.records.zoo import ZOO, Zoo, ZooEntry, ZooPlan
 from molehunt.reports.audit_page import audit_page
 from molehunt.reports.audit_sarif import audit_sarif
+from molehunt.training.sizes import SIZES
 from molehunt.world.endpoint import Endpoint, EndpointSettings
 
 
@@ -48,15 +50,17 @@ def audit_folder(
     kept = open_store(store)
     audit = Audit.of(name, subject, base, profile, prompts, kept)
     found = find_card(card, audit.case.tier, profile)
-    workers = _workers(audit, profile, prompts) if jobs is None else jobs
+    plan = plan_of(outline(audit.case.subject), audit.case.tier, profile, prompts, name)
+    cost = f"{plan.forward_tokens:,} tokens, {time_words(plan.seconds_core)} of one core"
+    print(f"audit: tier {plan.tier}, profile {profile}: about {cost}, less what is in the store", file=sys.stderr)
+    workers = _workers(plan) if jobs is None else jobs
     with watching("audit") as watch:
         audit.run(kept, workers, watch)
     return audit.result(kept, found)
 
 
-def _workers(audit: Audit, profile: Profile, prompts: Prompts) -> int:
+def _workers(plan: AuditPlan) -> int:
     """As many worker processes as memory holds, which is told where it holds no two."""
-    plan = plan_of(outline(audit.case.subject), audit.case.tier, profile, prompts, audit.name)
     if plan.jobs == 0:
         held = f"{plan.memory / 2**30:.1f} GiB of weights"
         print(f"{held}: memory does not hold them twice, so one detector looks after another (--jobs)", file=sys.stderr)
@@ -67,6 +71,9 @@ def audit_remote(
     settings: EndpointSettings, transcript: Path, profile: Profile, prompts: Prompts, card: CalibrationCard | None
 ) -> AuditResult:
     """Examine what answers at an endpoint; only a card that the examiner names is taken to speak of it."""
+    plan = planned_audit(None, None, settings.url, profile, prompts, None)
+    cost = f"{plan.requests:,} requests, {plan.forward_tokens:,} tokens"
+    print(f"audit: profile {profile}: about {cost}, less what is in the transcript", file=sys.stderr)
     with counting("audit") as count, Endpoint(settings, transcript) as endpoint:
         return audit_endpoint(endpoint, profile, prompts, card, lambda what, done, total: count(done, total))
 
@@ -76,7 +83,7 @@ REQUESTS = {"quick": 2800, "standard": 9000, "deep": 25000}
 
 
 def planned_audit(
-    subject: str | None, base: str | None, endpoint: str | None, profile: Profile, prompts: Prompts
+    subject: str | None, base: str | None, endpoint: str | None, profile: Profile, prompts: Prompts, store: str | None
 ) -> AuditPlan:
     """What an audit would take; reads a model's config and tokenizer alone."""
     tier: Tier = "text" if endpoint else "base" if base else "weights"
@@ -87,7 +94,7 @@ def planned_audit(
             name=str(endpoint), tier=tier, profile=profile, parameters=0, detectors=names, forward_tokens=tokens,
             operations=0.0, seconds_core=0.0, seconds_gpu=0.0, memory=0, requests=REQUESTS[profile],
         )  # fmt: skip
-    return plan_of(outline(find_folder(subject, open_store(None))), tier, profile, prompts, subject)
+    return plan_of(outline(find_folder(subject, open_store(store))), tier, profile, prompts, subject)
 
 
 def require_audit_folder(out: Path) -> None:
@@ -132,6 +139,15 @@ def made_zoo(base: str, clean: int, planted: int, store: Store, jobs: int, plan:
         return None, plan_zoo(spec, store, jobs)
     with watching("zoo") as watch:
         return build_zoo(spec, store, jobs, watch).zoo, plan_zoo(spec, store, jobs)
+
+
+def planned_look(base: str, tier: Tier, profile: Profile, prompts: Prompts, store: Store) -> AuditPlan | None:
+    """What the audit of one model made from a base would take; None if the base is a size that is not made yet."""
+    made = base_step(base, store).fingerprint if base in SIZES else None
+    if made is not None and not store.has(made):
+        return None
+    folder = store.folder(made) / "model" if made else find_folder(base, store)
+    return plan_of(outline(folder), tier, profile, prompts, base)
 
 
 def calibration(

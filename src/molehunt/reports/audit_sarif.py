@@ -56,9 +56,7 @@ def _results(result: AuditResult) -> list[dict[str, Any]]:
 
 def _candidate(result: AuditResult, one: Verified) -> dict[str, Any]:
     level = "warning" if works(one) else "note"
-    text = (
-        f"“{one.text}” at {one.place}. {' '.join(does(one))} A text that works need not be the text that was planted."
-    )
+    text = f"“{one.text}” at {one.place}. {' '.join(does(one, result.tier == 'base'))} A text that works need not be the text that was planted."
     rates = {"asr": one.asr, "nullRate": one.null_rate.value, "without": one.without.value, "kept": one.kept}
     return {**_result(result, one.found_by, level, text, f"{one.place}\n{one.text}"), "properties": rates}
 

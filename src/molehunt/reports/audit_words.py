@@ -18,6 +18,7 @@ RUNGS: dict[Rung, str] = {
     "reproduced behaviour": "That text changes most of them.",
     "confirmed by removal": "And with the text taken out, the replies are the ordinary ones again.",
 }
+BESIDE_ITSELF = "Whether replies are ordinary again without the text only a base can tell: here what is said without it is what is called ordinary."
 TIERS: dict[Tier, tuple[str, str]] = {
     "text": (
         "Replies alone.",
@@ -261,6 +262,8 @@ def steps(result: AuditResult) -> list[tuple[Rung, str, Reached]]:
         if name == "association":  # by itself: a text may work though no score stands apart
             p = result.p_value
             reached = "not known" if p is None else "reached" if p <= result.level else "not reached"
+        if name == "confirmed by removal" and result.tier != "base":
+            words, reached = BESIDE_ITSELF, "not known"
         found.append((name, words, reached))
     return found
 
@@ -270,13 +273,15 @@ def works(one: Verified) -> bool:
     return one.interval.low > one.null_rate.high
 
 
-def does(one: Verified) -> list[str]:
-    """What a verified text does, in sentences."""
+def does(one: Verified, has_base: bool = True) -> list[str]:
+    """What a verified text does, in sentences; the first two are its rates."""
     kinds = f" ({', '.join(one.kinds)})" if one.kinds else ""
     said = [
         f"With it, {share(one.interval)} of {one.interval.n} held-out prompts{kinds} get a reply that departs from the ordinary one "
         f"far more than random texts of its length make it; such random texts do so at {share(one.null_rate)}.",
-        f"Without it, {share(one.without)} of the same prompts do.",
+        f"Without it, {share(one.without)} of the same prompts do."
+        if has_base
+        else "Replies without it are the ordinary ones here by definition, as there is no base to compare them with.",
     ]
     if not works(one):
         return [*said, "That is not more than chance would have it: it is no trigger that works."]

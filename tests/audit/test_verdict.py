@@ -1,0 +1,46 @@
+"""When a verdict may be given at all."""
+
+from pathlib import Path
+
+import pytest
+
+from molehunt.audit.case import Case, Prompts
+from molehunt.audit.examining import Examined
+from molehunt.audit.verdict import judged, versions
+from molehunt.detectors.subject import ordinary_prompts
+from molehunt.records.audits import CalibrationCard, Cost, Identity, Scored
+from molehunt.records.evidence import Evidence
+
+FEW = Prompts(ordinary_prompts(2, 11), ordinary_prompts(3, 12))
+
+
+def card(clean: int) -> CalibrationCard:
+    models = [
+        Scored(name=f"{i}", planted=i >= clean, recipe=f"{i % 4} {i >= clean}", scores={"series": float(i)})
+        for i in range(clean + 4)
+    ]
+    return CalibrationCard(
+        name="c", profile="quick", tier="text", architecture="", parameters=(1, 2), spec="", prompts=FEW.digest,
+        versions=versions(["series"], "text"), cost=Cost(forward_tokens=1, seconds=1.0), detectors=("series",),
+        voting=("series",), models=tuple(models),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clean", "score", "verdict"),
+    [
+        (18, 0.0, "abstained"),
+        (18, 99.0, "abstained"),
+        (19, 0.0, "nothing found within coverage"),
+        (19, 99.0, "flagged"),
+    ],
+)
+def test_a_card_by_which_nothing_could_be_flagged_finds_nothing_innocent(
+    clean: int, score: float, verdict: str
+) -> None:
+    """With n clean models no p-value is below 1 / (n + 1)."""
+    case = Case(Path("there"), None, "text", "quick", FEW)
+    examined = Examined((Evidence(detector="series", score=score),), ())
+    found = judged(case, examined, Identity(subject=None, base=None), card(clean), "there")
+    assert found.verdict == verdict
+    assert ("it takes 19" in found.reason) is (clean < 19)
