@@ -159,7 +159,7 @@ def _shown(result: "HuntResult", out: Path) -> None:
         say(f"not replayed: {count} of {len(result.incidents)} candidates: {why}")
     if result.open:
         say(
-            f"{len(result.open)} causes may be what their words ask for and revoke nothing; --reference MODEL, a trusted model, tells"
+            f"open: {len(result.open)}, whose words may ask for what comes; they revoke nothing; --reference MODEL, a trusted model, tells"
         )
     if result.untold:
         say(f"{result.untold} further candidates of lower rank are neither told nor replayed")

@@ -287,7 +287,7 @@ class HuntResult(Record):
             )
         if self.incidents:
             told = self.incidents[0].found.association.sentence()
-            causes = f" ({len(self.open)} of them causes that the words may ask for)" if self.open else ""
+            causes = f" (open causes, which the words may ask for: {len(self.open)})" if self.open else ""
             return f"{self.log}: {len(self.incidents)} candidates{causes}, no trigger confirmed by replay; the surest: {told}"
         return f"{self.log}: {self.calls} calls, nothing found"
 
