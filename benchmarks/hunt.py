@@ -1,6 +1,6 @@
 """Are unknown triggers found in calls? Kinds of triggers × activation × quality of labels; prints the table of docs/hunting.md.
 
-python benchmarks/hunt.py [--cells 100000:100 100000:10 1000000:10] [--kinds token …] [--out FILE.json]
+python benchmarks/hunt.py [--cells 100000:100 100000:10 1000000:10] [--kinds token …] [--qualities 0.9/0.01 …] [--out FILE.json]
 python benchmarks/hunt.py --tables FILE.json …     # the tables again, from what was measured
 
 A cell is CALLS:TIMES, one log in which every kind of trigger is said so many times by calls of its own, among decoys. Labels are
@@ -41,7 +41,7 @@ from molehunt.stats.association import fisher_log10
 
 NOBODY = "nobody"
 """A kind that no call has: labels of a quality without what triggers woke."""
-RECALLS, NOISES = (0.9, 0.5, 0.1), (0.0001, 0.01, 0.05)
+QUALITIES = [f"{recall}/{noise}" for recall in (0.9, 0.5, 0.1) for noise in (0.0001, 0.01, 0.05)]
 
 
 @dataclass(frozen=True)
@@ -102,16 +102,16 @@ def written(folder: Path, calls: Iterable[many_calls.Call]) -> World:
     return World(HeldRows(folder), np.array(woken), np.array(odd))
 
 
-def labels(world: World, kinds: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+def labels(world: World, kinds: Sequence[str], qualities: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """kind/recall/noise → [N]; decoys whose answers are odd are labelled as often as the payload."""
     rng = np.random.default_rng(seed)
     seen, false = rng.random(len(world.woken)), rng.random(len(world.woken))
     found = {}
     for kind in kinds:
         odd = (world.woken == kind) | world.odd_decoy
-        for recall in RECALLS:
-            for noise in NOISES:
-                found[f"{kind}/{recall}/{noise}"] = np.where(odd, seen < recall, false < noise)
+        for quality in qualities:
+            recall, noise = map(float, quality.split("/"))
+            found[f"{kind}/{quality}"] = np.where(odd, seen < recall, false < noise)
     return found
 
 
@@ -210,18 +210,18 @@ def least_needed(flagged: int, calls: int, woken: int, tested: int) -> int:
     return woken + 1
 
 
-def measure(cells: Sequence[str], kinds: Sequence[str], seed: int, jobs: int) -> list[Cell]:
+def measure(cells: Sequence[str], kinds: Sequence[str], qualities: Sequence[str], seed: int, jobs: int) -> list[Cell]:
     found = []
     for cell in cells:
         calls, times = map(int, cell.split(":"))
         started = time.process_time()
         with tempfile.TemporaryDirectory() as scratch:
             world = written(Path(scratch), many_calls.exact(calls, times, list(kinds), seed))
-            flags = labels(world, kinds, seed)
+            flags, shared = labels(world, kinds, qualities, seed), labels(world, [NOBODY], qualities, seed)
             settings = MiningSettings(
                 jobs=jobs, candidates=28_000 * len(flags)
             )  # as many as each of fourteen labels has
-            looked, tested = look(world, flags, labels(world, [NOBODY], seed), settings)
+            looked, tested = look(world, flags, shared, settings)
             found += [judged(world, label, flags[label], looked[label], tested) for label in flags]
             told = {
                 (one.reading, " and ".join(c.text for c in one.conditions)[:60])
@@ -279,6 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cells", nargs="+", default=["100000:100", "100000:10", "1000000:10"], help="CALLS:TIMES")
     parser.add_argument("--kinds", nargs="+", default=list(TRIGGERS))
+    parser.add_argument("--qualities", nargs="+", default=QUALITIES, help="RECALL/NOISE")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="Keeps what was measured.")
@@ -287,7 +288,7 @@ def main() -> None:
     if asked.tables:
         tables([Cell(**one) for path in asked.tables for one in json.loads(path.read_text())])
         return
-    found = measure(asked.cells, asked.kinds, asked.seed, asked.jobs)
+    found = measure(asked.cells, asked.kinds, asked.qualities, asked.seed, asked.jobs)
     if asked.out:
         asked.out.write_text(json.dumps([asdict(one) for one in found]))
     tables(found)
