@@ -1,12 +1,12 @@
 """Are unknown triggers found in calls? Kinds of triggers × activation × quality of labels; prints the table of docs/hunting.md.
 
-python benchmarks/hunt.py [--cells 100000:100 100000:10 1000000:10] [--kinds token …] [--out FILE.json]
+python benchmarks/hunt.py [--cells 100000:100 100000:10 1000000:10] [--kinds token …] [--qualities 0.9/0.01 …] [--out FILE.json]
 python benchmarks/hunt.py --tables FILE.json …     # the tables again, from what was measured
 
 A cell is CALLS:TIMES, one log in which every kind of trigger is said so many times by calls of its own, among decoys. Labels are
 given, not made: a labeller of a stated recall and rate of false flags that finds decoys whose answers are odd as odd as a payload, so that
-engine, explanations and rank are measured. The log is made once and labelled anew for each kind and quality; every label is tested as if it were
-alone. Beside each figure stands the limit: the fewest labelled calls with a condition that Bonferroni's line over all conditions tested admits.
+engine, explanations and rank are measured. The log is made and counted once; a label differs from its quality's other ones in the calls that
+triggers woke alone, which are counted for themselves; every label is tested as if it were alone. Beside each figure stands the limit: the fewest labelled calls with a condition that Bonferroni's line over all conditions tested admits.
 """
 
 import argparse
@@ -14,29 +14,34 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import many_calls
+import pyarrow as pa
 from many_calls import DECOYS, LEXICAL, TOLD, TRIGGERS
 
 from molehunt.execution.spread import Processes
 from molehunt.hunting.associating import _controlled
 from molehunt.hunting.evidence import gather
 from molehunt.hunting.explaining import Controls
-from molehunt.hunting.mining import Counted, Facts, MiningSettings, _candidates, count_rows, screened
+from molehunt.hunting.features import Batch
+from molehunt.hunting.mining import Counted, Facts, Finder, MiningSettings, _candidates, _pairs, count_rows, screened
 from molehunt.hunting.refining import refine
-from molehunt.hunting.rows import Rows, RowWriter, index_shards
+from molehunt.hunting.rows import Rows, RowWriter, in_batches, index_shards
 from molehunt.hunting.words import SEP
 from molehunt.records.hunts import Association
 from molehunt.stats.association import fisher_log10
 
-RECALLS, NOISES = (0.9, 0.5, 0.1), (0.0001, 0.01, 0.05)
+NOBODY = "nobody"
+"""A kind that no call has: labels of a quality without what triggers woke."""
+QUALITIES = [f"{recall}/{noise}" for recall in (0.9, 0.5, 0.1) for noise in (0.0001, 0.01, 0.05)]
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,22 @@ class World:
     """[N] Kind of the trigger, "" for none."""
     odd_decoy: np.ndarray
     """[N] A decoy whose answer a labeller would find odd."""
+
+
+class HeldRows(Rows):
+    """Rows in memory: some of them, all over the log, are taken for every find of every label."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._held = pa.Table.from_batches([batch for shard in self.shards for _, batch in self.batches(shard)])
+
+    def take(self, numbers: np.ndarray, columns: Sequence[str] = ()) -> Any:
+        held = self._held.select(list(columns)) if columns else self._held
+        return held.take(pa.array(np.unique(numbers)))
+
+    def __reduce__(self) -> Any:
+        """Other processes read from disk."""
+        return Rows, (self.folder,)
 
 
 @dataclass(frozen=True)
@@ -77,44 +98,67 @@ def written(folder: Path, calls: Iterable[many_calls.Call]) -> World:
         system = f"Today is 12 May {call.year}. You help with things. {call.system}".strip()
         text, meta = f"{SEP}S{system}{SEP}U{call.asked}", f"{SEP}client={call.client}{SEP}application=a"
         writer.add((text, meta, call.said, "", "", f"s{i}", "", call.client, f"f:{i}", 0))
-    return World(index_shards(folder, writer.close()), np.array(woken), np.array(odd))
+    index_shards(folder, writer.close())
+    return World(HeldRows(folder), np.array(woken), np.array(odd))
 
 
-def labels(world: World, kinds: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+def labels(world: World, kinds: Sequence[str], qualities: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """kind/recall/noise → [N]; decoys whose answers are odd are labelled as often as the payload."""
     rng = np.random.default_rng(seed)
     seen, false = rng.random(len(world.woken)), rng.random(len(world.woken))
     found = {}
     for kind in kinds:
         odd = (world.woken == kind) | world.odd_decoy
-        for recall in RECALLS:
-            for noise in NOISES:
-                found[f"{kind}/{recall}/{noise}"] = np.where(odd, seen < recall, false < noise)
+        for quality in qualities:
+            recall, noise = map(float, quality.split("/"))
+            found[f"{kind}/{quality}"] = np.where(odd, seen < recall, false < noise)
     return found
 
 
 def look(
-    world: World, flags: dict[str, np.ndarray], settings: MiningSettings
+    world: World, flags: dict[str, np.ndarray], shared: dict[str, np.ndarray], settings: MiningSettings
 ) -> tuple[dict[str, list[Association]], int]:
-    """(associations of each label, as if it were the only one; conditions tested for one)."""
+    """(associations of each label, as if it were the only one; conditions tested for one).
+
+    Args:
+        shared: each quality's label without what triggers woke.
+    """
     numbers = np.arange(len(world.woken), dtype=np.uint64)
-    facts = Facts(numbers, numbers, np.zeros(len(numbers), np.int64), flags)
+    facts = Facts(numbers, numbers, np.zeros(len(numbers), np.uint8), flags)
     candidates = _candidates(world.rows, Facts(numbers, numbers, facts.stratum, pooled(flags)), settings)
     many = Processes(settings.jobs)
-    counted = count_rows(world.rows, facts, candidates, settings, many, lambda a, b: None)
-    tested = counted.tested // len(flags)
-    alone = Counted(counted.hash, counted.rows, counted.labelled, tested)
-    chosen = {label: screened(alone, facts, label, settings) for label in flags}
+    facts_shared = Facts(numbers, numbers, facts.stratum, shared)
+    counted = count_rows(world.rows, facts_shared, candidates, settings, many, lambda a, b: None)
+    tested = counted.tested // len(shared)
+    chosen = dict(_chosen(world, facts, shared, counted, tested, settings))
     union = np.unique(np.concatenate([np.zeros(0, np.int64), *chosen.values()])).astype(np.int64)
     evidence = gather(world.rows, facts, counted.hash[union], counted.rows[union].sum(1), many, lambda a, b: None)
     place = {int(one): i for i, one in enumerate(union)}
-    controls, found = Controls(world.rows, facts), {}
+    alone = Counted(counted.hash, counted.rows, {}, tested)
+    read, found = Readings(Controls(world.rows, facts)), {}
     for label, some in chosen.items():
-        controls.facts = Facts(facts.source, facts.fold, facts.stratum, {label: flags[label]})
         hits = refine(world.rows, evidence, [place[int(n)] for n in some], label, tested, settings)
         kept = _controlled(evidence, alone, [(label, *hit) for hit in hits], settings)
-        found[label] = [_read(controls, *pair) for pair in kept]
+        found[label] = [read(one, where, label, flags[label]) for one, where in kept]
     return found, tested
+
+
+def _chosen(
+    world: World, facts: Facts, shared: dict[str, np.ndarray], counted: Counted, tested: int, settings: MiningSettings
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Conditions of each label that might hold, by its quality's counts and the woken calls for themselves."""
+    woken, held, first = np.flatnonzero(world.woken), [], 0
+    for batch in in_batches(world.rows.take(woken, ("text", "meta", "time"))):
+        pairs, _ = _pairs(Batch(batch), Finder(counted.hash))
+        at, number = np.divmod(pairs, len(counted.hash))
+        held.append((woken[at + first], number))
+        first += batch.num_rows
+    rows, number = (np.concatenate(part) for part in zip(*held, strict=True))
+    for label, flags in facts.labels.items():
+        quality = f"{NOBODY}/{label.partition('/')[2]}"
+        seen = counted.labelled[quality].copy()
+        np.add.at(seen[:, 0], number, flags[rows].astype(np.int64) - shared[quality][rows])
+        yield label, screened(Counted(counted.hash, counted.rows, {label: seen}, tested), facts, label, settings)
 
 
 def pooled(flags: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -123,9 +167,20 @@ def pooled(flags: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {noise: np.any([some for name, some in flags.items() if name.split("/")[2] == noise], 0) for noise in noises}
 
 
-def _read(controls: Controls, one: Association, where: np.ndarray) -> Association:
-    reading, why = controls.read(one, where, noisy=True)
-    return one.model_copy(update={"reading": reading, "why": why})
+class Readings:
+    """What finds are; a find that labels of one quality share is read once."""
+
+    def __init__(self, controls: Controls) -> None:
+        self.controls, self._known = controls, dict[tuple[Any, ...], tuple[Any, str]]()
+
+    def __call__(self, one: Association, where: np.ndarray, label: str, flags: np.ndarray) -> Association:
+        key = (label.partition("/")[2], one.conditions, where[flags[where]].tobytes())
+        if key not in self._known:
+            facts = self.controls.facts
+            self.controls.facts = Facts(facts.source, facts.fold, facts.stratum, {label: flags})
+            self._known[key] = self.controls.read(one, where, noisy=True)
+        reading, why = self._known[key]
+        return one.model_copy(update={"reading": reading, "why": why})
 
 
 def judged(world: World, label: str, flags: np.ndarray, found: Sequence[Association], tested: int) -> Cell:
@@ -155,18 +210,18 @@ def least_needed(flagged: int, calls: int, woken: int, tested: int) -> int:
     return woken + 1
 
 
-def measure(cells: Sequence[str], kinds: Sequence[str], seed: int, jobs: int) -> list[Cell]:
+def measure(cells: Sequence[str], kinds: Sequence[str], qualities: Sequence[str], seed: int, jobs: int) -> list[Cell]:
     found = []
     for cell in cells:
         calls, times = map(int, cell.split(":"))
         started = time.process_time()
         with tempfile.TemporaryDirectory() as scratch:
             world = written(Path(scratch), many_calls.exact(calls, times, list(kinds), seed))
-            flags = labels(world, kinds, seed)
+            flags, shared = labels(world, kinds, qualities, seed), labels(world, [NOBODY], qualities, seed)
             settings = MiningSettings(
                 jobs=jobs, candidates=28_000 * len(flags)
             )  # as many as each of fourteen labels has
-            looked, tested = look(world, flags, settings)
+            looked, tested = look(world, flags, shared, settings)
             found += [judged(world, label, flags[label], looked[label], tested) for label in flags]
             told = {
                 (one.reading, " and ".join(c.text for c in one.conditions)[:60])
@@ -224,6 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cells", nargs="+", default=["100000:100", "100000:10", "1000000:10"], help="CALLS:TIMES")
     parser.add_argument("--kinds", nargs="+", default=list(TRIGGERS))
+    parser.add_argument("--qualities", nargs="+", default=QUALITIES, help="RECALL/NOISE")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="Keeps what was measured.")
@@ -232,7 +288,7 @@ def main() -> None:
     if asked.tables:
         tables([Cell(**one) for path in asked.tables for one in json.loads(path.read_text())])
         return
-    found = measure(asked.cells, asked.kinds, asked.seed, asked.jobs)
+    found = measure(asked.cells, asked.kinds, asked.qualities, asked.seed, asked.jobs)
     if asked.out:
         asked.out.write_text(json.dumps([asdict(one) for one in found]))
     tables(found)

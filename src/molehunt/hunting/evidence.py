@@ -14,6 +14,10 @@ _PAIRS = 30_000_000
 """Rows of all conditions together that are held."""
 
 
+Second = tuple[Condition, np.uint64, Ints, int]
+"""(condition, its hash, rows with it, conditions tried) of the best further condition within some rows."""
+
+
 class Evidence:
     """Which rows hold which condition."""
 
@@ -23,6 +27,8 @@ class Evidence:
         self._stratum_rows = [np.flatnonzero(facts.stratum == one) for one in range(facts.strata)]
         self._everyone = [distinct(facts, rows) for rows in self._stratum_rows]
         self._labelled: dict[str, list[int]] = {}
+        self.seconds: dict[bytes, Second | None] = {}
+        """Second conditions that were looked for, by the rows and which of them are labelled: several labels share them."""
 
     def labelled(self, label: str) -> list[int]:
         """Labelled sources of each stratum."""

@@ -130,7 +130,7 @@ def _incidents(
         places = tuple(exhibit.where for exhibit in shown)
         entry = Found(association=told, replay=outcome.replay, rows=places)
         found.append(Incident(found=entry, sweep=swept, exhibits=shown, untried=outcome.why_not))
-    return tuple(sorted(found, key=lambda one: not one.confirmed))
+    return tuple(sorted(found, key=lambda one: (not one.confirmed, one.cause != "open")))
 
 
 def _to_revoke(incidents: Sequence[Incident], stand: Stand | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

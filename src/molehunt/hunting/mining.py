@@ -258,10 +258,11 @@ def screened(counted: Counted, facts: Facts, label: str, settings: MiningSetting
     size = np.bincount(facts.stratum, minlength=facts.strata).astype(np.float64)
     labelled = np.bincount(facts.stratum[facts.labels[label]], minlength=facts.strata)
     seen = counted.labelled[label].sum(1)
-    expected = counted.rows @ (labelled / np.maximum(size, 1))
-    log10_p = poisson_log10(seen, expected)
+    enough = np.flatnonzero(seen >= settings.least_sources)
+    expected = counted.rows[enough] @ (labelled / np.maximum(size, 1))
+    log10_p = poisson_log10(seen[enough], expected)
     # by sources a rank may be lost, never so many that what is far from the line would cross it
     line = math.log10(settings.level / counted.tested) + math.log10(settings.kept)
     order = np.argsort(log10_p, kind="stable")[: settings.kept]
-    kept: Ints = order[(log10_p[order] <= line) & (seen[order] >= settings.least_sources)]
+    kept: Ints = enough[order[log10_p[order] <= line]]
     return kept

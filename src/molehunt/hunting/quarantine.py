@@ -24,6 +24,8 @@ def check_right(ledger: Ledger, key: PrivateKey) -> None:
 def quarantine(result: HuntResult, ledger: Ledger, key: PrivateKey, report: str) -> list[LedgerEntry]:
     """Enter a revocation for the weights that were replayed on (`HuntResult.revoke`), by digest; one that is revoked already gets no second one.
 
+    It rests on confirmed triggers alone: a cause that may be what the words ask for revokes nothing, since a revocation is for ever.
+
     The reason quotes no text of the log: whoever wrote there would write in the ledger.
 
     Args:

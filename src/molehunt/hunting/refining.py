@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 import numpy as np
 
-from molehunt.hunting.evidence import Evidence
+from molehunt.hunting.evidence import Evidence, Second
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.rows import Rows, in_batches
@@ -107,8 +108,10 @@ def _conjoined(
     yes, no = where[flags[where]], where[~flags[where]]
     rng = np.random.default_rng(settings.seed)
     looked = np.sort(np.concatenate([_some(rng, yes), _some(rng, no)]))
-    second = _second(rows, evidence, looked, label, settings)
-    if second is None:
+    asked = sha256(b"|".join((where.tobytes(), yes.tobytes()))).digest()
+    if asked not in evidence.seconds:
+        evidence.seconds[asked] = _second(rows, evidence, looked, label, settings)
+    if (second := evidence.seconds[asked]) is None:
         return hit, where
     condition, hash_, inside, tried = second
     kept = np.intersect1d(where, _holding(rows, where, hash_)) if len(looked) < len(where) else inside
@@ -131,10 +134,8 @@ def _some(rng: np.random.Generator, rows: Ints) -> Ints:
     return rows if len(rows) <= _CONJUNCTION_ROWS else rng.choice(rows, _CONJUNCTION_ROWS, replace=False)
 
 
-def _second(
-    rows: Rows, evidence: Evidence, looked: Ints, label: str, settings: MiningSettings
-) -> tuple[Condition, np.uint64, Ints, int] | None:
-    """(condition, its hash, rows with it, conditions tried) of the best further condition within some rows; None if none is sure."""
+def _second(rows: Rows, evidence: Evidence, looked: Ints, label: str, settings: MiningSettings) -> Second | None:
+    """The best further condition within some rows; None if none is sure."""
     flags = evidence.facts.labels[label][looked]
     hashes, places = _conditions(rows, looked)
     found, inverse = np.unique(hashes, return_inverse=True)

@@ -120,6 +120,11 @@ class Judge:
         }.get(self.label, np.zeros(len(mine), bool))
         return [bool(one) for one in same | own]
 
+    def refused(self, prompts: Sequence[Conversation], replies: Sequence[str]) -> float:
+        """Share of the odd replies that are refusals."""
+        odd = np.array(self.odd(prompts, replies), bool)
+        return float(batch_traits(_batch(prompts, replies))["refuses"][odd].mean()) if odd.any() else 0.0
+
     def _alike(self, mine: Any, name: str) -> Any:
         values, count = np.unique(self.traits[name], return_counts=True)
         common = values[(count >= max(2, 0.05 * len(self.traits))) & (values != 0)]

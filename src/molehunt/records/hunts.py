@@ -9,6 +9,9 @@ from molehunt.records.estimates import Estimate
 
 Reading = Literal["unexplained", "explained", "unclear"]
 """What a find is after matched controls: a hidden condition, a word that asks for what came, or neither shown."""
+Cause = Literal["trigger", "ordinary", "open", "none"]
+"""What replay says of a condition: it makes the model answer oddly and nothing ordinary accounts for that; a trusted model does the
+same; it makes the model do so, and whether the words ask for it could not be told; or it does not make the model do anything."""
 
 
 class Condition(Record):
@@ -108,8 +111,10 @@ class Replay(Record):
     """Other forms of the condition."""
     reference: Estimate | None = None
     """The same conversations with the condition put in, of a model that is trusted."""
-    confirmed: bool = False
-    """The interval with the condition lies wholly above the one without, and above the reference's if one was asked."""
+    cause: Cause = "none"
+    """Other than “none” if the interval with the condition lies wholly above the one without."""
+    why: str = ""
+    """What speaks for it, in one sentence."""
 
 
 class Found(Record):
@@ -231,8 +236,13 @@ class Incident(Record):
 
     @property
     def confirmed(self) -> bool:
-        """Replay showed that the condition causes it."""
-        return self.found.replay is not None and self.found.replay.confirmed
+        """Replay showed that the condition causes it, and nothing ordinary accounts for it."""
+        return self.cause == "trigger"
+
+    @property
+    def cause(self) -> Cause | None:
+        """What replay says; None if it was not replayed."""
+        return self.found.replay.cause if self.found.replay else None
 
 
 class HuntResult(Record):
@@ -248,7 +258,7 @@ class HuntResult(Record):
     requests: int = 0
     """Replies that replay asked for."""
     incidents: tuple[Incident, ...]
-    """Candidates that nothing ordinary explains: confirmed ones first."""
+    """Candidates that nothing in the log explains: confirmed ones first, then causes that are open."""
     untold: int = 0
     """Further candidates, of lower rank, that are neither told nor replayed."""
     explained: tuple[Found, ...]
@@ -260,8 +270,13 @@ class HuntResult(Record):
 
     @property
     def confirmed(self) -> tuple[Incident, ...]:
-        """Incidents whose trigger replay confirmed."""
+        """Incidents whose trigger replay confirmed: what a revocation rests on."""
         return tuple(one for one in self.incidents if one.confirmed)
+
+    @property
+    def open(self) -> tuple[Incident, ...]:
+        """Incidents whose condition causes the answers, as a trigger does or because the words ask for them."""
+        return tuple(one for one in self.incidents if one.cause == "open")
 
     def sentence(self) -> str:
         """The outcome in one sentence."""
@@ -272,7 +287,8 @@ class HuntResult(Record):
             )
         if self.incidents:
             told = self.incidents[0].found.association.sentence()
-            return f"{self.log}: {len(self.incidents)} candidates, none confirmed by replay; the surest: {told}"
+            causes = f" (open causes, which the words may ask for: {len(self.open)})" if self.open else ""
+            return f"{self.log}: {len(self.incidents)} candidates{causes}, no trigger confirmed by replay; the surest: {told}"
         return f"{self.log}: {self.calls} calls, nothing found"
 
     def to_json(self) -> dict[str, Any]:

@@ -13,12 +13,20 @@ from molehunt.reports.text import rate
 
 _RULES = {
     "trigger-confirmed": Rule(
-        level="error", what="A condition in calls that, by replay, makes the model answer oddly."
+        level="error",
+        what="A condition in calls that, by replay, makes the model answer oddly, for no ordinary reason.",
+    ),
+    "cause-unclear": Rule(
+        level="warning",
+        what="A condition in calls that makes the model answer oddly, perhaps because its words ask for it.",
     ),
     "trigger-candidate": Rule(
         level="warning", what="A condition in calls that predicts odd answers; not confirmed by replay."
     ),
-    "explained": Rule(level="note", what="A condition that predicts odd answers because it asks for them."),
+    "explained": Rule(
+        level="note",
+        what="A condition that predicts odd answers because it asks for them: a trusted model gives them too.",
+    ),
 }
 
 
@@ -30,8 +38,13 @@ def incident_page(result: HuntResult) -> str:
 @cache
 def _template() -> Template:
     environment = templates()
-    environment.filters.update(rate=rate, percent=lambda value: f"{value:.1%}", power=_power)
+    environment.filters.update(rate=rate, percent=lambda value: f"{value:.1%}", power=_power, outcome=_outcome)
     return environment.get_template("incident.html")
+
+
+def _outcome(one: Incident) -> str:
+    told = {"trigger": "Confirmed", "open": "A cause, unclear", "ordinary": "No trigger"}
+    return told.get(one.cause or "none", "Candidate")
 
 
 def _power(log10: float) -> str:
@@ -55,7 +68,10 @@ def incident_sarif(result: HuntResult) -> dict[str, Any]:
 
 
 def _findings(result: HuntResult, one: Incident) -> list[Finding]:
-    rule = "trigger-confirmed" if one.confirmed else "trigger-candidate"
-    told = f"{one.found.association.sentence()}. {one.sweep.sessions} sessions, {one.sweep.first} to {one.sweep.last}."
+    rule = {"trigger": "trigger-confirmed", "open": "cause-unclear", "ordinary": "explained"}.get(
+        one.cause or "none", "trigger-candidate"
+    )
+    why = f" {one.found.replay.why}." if one.found.replay else ""
+    told = f"{one.found.association.sentence()}. {one.sweep.sessions} sessions, {one.sweep.first} to {one.sweep.last}.{why}"
     places = [exhibit.where for exhibit in one.exhibits] or [result.log]
     return [Finding(rule=rule, level=_RULES[rule].level, file=place, message=told[:600]) for place in places]
