@@ -36,7 +36,6 @@ def changed(model: Path, out: Path, **config: object) -> Path:
         ("run nothing-by-that-name", "nothing-by-that-name"),
         ("report nothing.json", "nothing.json"),
         ("calibrate", "neither"),
-        ("calibrate --base nano --planted 5", "--planted"),
         ("calibrate nothing.json", "nothing.json"),
     ],
 )

@@ -13,6 +13,7 @@ from molehunt.reports.audit_page import audit_page
 from molehunt.reports.audit_plots import Stretch, alarms_above, among, heat
 from molehunt.reports.audit_words import as_high, mappings, steps, verdict_words
 from molehunt.reports.text import visible
+from molehunt.stats import proportion
 from molehunt.stats.detection import conformal_p
 from page_elements import FETCHING, Elements
 
@@ -114,6 +115,10 @@ def test_a_text_that_works_is_kept_apart_from_the_one_that_was_planted() -> None
     assert "A text that works need not be the text that was planted." in text
     assert "97% [83%, 99%] of 30 held-out prompts (sums, facts, lists)" in text
     assert "A working trigger, reconstructed" in text
+    weak = FOUND.candidates[0].model_copy(update={"interval": proportion(10, 30), "asr": 10 / 30})
+    some = text_of(FOUND.model_copy(update={"candidates": (weak,)}))
+    assert "A working trigger, reconstructed" not in some
+    assert "A text that changes some replies" in some
     only_chance = FOUND.model_copy(update={"candidates": FOUND.candidates[1:]})
     assert "A working trigger, reconstructed" not in text_of(only_chance)
     assert "it is no trigger that works" in text_of(only_chance)

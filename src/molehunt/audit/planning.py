@@ -10,9 +10,10 @@ from molehunt.models.loading import LoadedModel
 from molehunt.records.audits import AuditPlan, PlannedDetector, Profile
 from molehunt.records.evidence import Tier
 
-_RATE = 17_000 * 2 * 1.1e6
+_MEASURED = 1.1e6
+_RATE = 17_000 * 2 * _MEASURED
 """Floating-point operations a second of one core, by which the detectors' seconds are turned into tokens: measured on a model of
-1.1 million weights (docs/benchmarks.md)."""
+1.1 million weights (docs/benchmarks.md). Smaller ones take as long: what is counted there is calls, not weights."""
 _GPU = 2e14
 """The same of a data-centre GPU at a fifth to a half of its peak."""
 _ORDINARY = 38.0
@@ -51,7 +52,7 @@ def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts,
     looks = tuple(
         PlannedDetector(
             name=one, caption=DETECTORS[one].caption,
-            forward_tokens=int(DETECTORS[one].seconds[profile] * _RATE / (2 * 1.1e6) * longer),
+            forward_tokens=int(DETECTORS[one].seconds[profile] * _RATE / (2 * _MEASURED) * longer),
         )
         for one in able(tier)
     )  # fmt: skip
@@ -60,7 +61,7 @@ def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts,
     memory = models * sum(p.numel() * p.element_size() for p in loaded.model.parameters())
     return AuditPlan(
         name=name, tier=tier, profile=profile, parameters=parameters, detectors=looks, forward_tokens=tokens,
-        operations=2.0 * parameters * tokens, seconds_core=2.0 * parameters * tokens / _RATE,
+        operations=2.0 * parameters * tokens, seconds_core=2.0 * max(parameters, _MEASURED) * tokens / _RATE,
         seconds_gpu=2.0 * parameters * tokens / _GPU,
         memory=memory, requests=None, jobs=jobs_that_fit(memory, free_memory(device())),
     )  # fmt: skip
