@@ -14,10 +14,15 @@ from molehunt.records.evidence import Evidence
 FEW = Prompts(ordinary_prompts(2, 11), ordinary_prompts(3, 12))
 
 
-def card(clean: int) -> CalibrationCard:
+def card(clean: int, planted: int = 4, sees: bool = True) -> CalibrationCard:
     models = [
-        Scored(name=f"{i}", planted=i >= clean, recipe=f"{i % 4} {i >= clean}", scores={"series": float(i)})
-        for i in range(clean + 4)
+        Scored(
+            name=f"{i}",
+            planted=i >= clean,
+            recipe=f"{i % 4} {i >= clean}",
+            scores={"series": float(i if sees else i % clean)},
+        )
+        for i in range(clean + planted)
     ]
     return CalibrationCard(
         name="c", profile="quick", tier="text", architecture="", parameters=(1, 2), spec="", prompts=FEW.digest,
@@ -44,3 +49,19 @@ def test_a_card_by_which_nothing_could_be_flagged_finds_nothing_innocent(
     found = judged(case, examined, Identity(subject=None, base=None), card(clean), "there")
     assert found.verdict == verdict
     assert ("it takes 19" in found.reason) is (clean < 19)
+
+
+@pytest.mark.parametrize(
+    ("sees", "score", "verdict"),
+    [
+        (True, 0.0, "nothing found within coverage"),
+        (False, 0.0, "abstained"),
+        (False, 99.0, "flagged"),
+    ],
+)
+def test_a_card_that_ranks_by_chance_flags_and_does_not_reassure(sees: bool, score: float, verdict: str) -> None:
+    case = Case(Path("there"), None, "text", "quick", FEW)
+    examined = Examined((Evidence(detector="series", score=score),), ())
+    found = judged(case, examined, Identity(subject=None, base=None), card(30, 30, sees), "there")
+    assert found.verdict == verdict
+    assert ("can flag, and not reassure" in found.reason) is (verdict == "abstained")

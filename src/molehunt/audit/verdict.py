@@ -11,6 +11,7 @@ from molehunt.records.audits import (
     AuditResult,
     AuditVerdict,
     CalibrationCard,
+    CardFigures,
     Identity,
     Rung,
     Scale,
@@ -49,14 +50,15 @@ def judged(
     judge = Judge(card.models, card.voting) if card is not None and not unfit else None
     scores = examined.scores
     p_value = judge.p_value(scores) if judge else None
-    verdict, reason = _verdict(unfit, p_value, scores, judge)
+    known = figures(card.models, card.detectors) if card is not None and not unfit else None
+    verdict, reason = _verdict(unfit, p_value, scores, judge, known)
     verdict, reason = _with_files(identity, verdict, reason)
     lacking = [name for name in DETECTORS if name not in scores]
     return AuditResult(
         verdict=verdict, reason=reason, score=judge.score(scores) if judge else None, p_value=p_value, level=LEVEL,
         rung=rung(examined.candidates, p_value, case.tier), tier=case.tier, profile=case.profile, name=name, identity=identity,
         card=card.name if card is not None and not unfit else None,
-        figures=figures(card.models, card.detectors) if card is not None and not unfit else None,
+        figures=known,
         scales=_scales(card, judge, scores) if card is not None and judge else {},
         evidence=examined.evidence, candidates=examined.candidates, cost=examined.cost,
         clean_texts=_clean_texts(judge, examined.candidates),
@@ -114,9 +116,13 @@ def versions(detectors: Sequence[str], tier: Tier) -> dict[str, int]:
 
 
 def _verdict(
-    unfit: str, p_value: float | None, scores: Mapping[str, float | None], judge: Judge | None
+    unfit: str,
+    p_value: float | None,
+    scores: Mapping[str, float | None],
+    judge: Judge | None,
+    known: CardFigures | None,
 ) -> tuple[AuditVerdict, str]:
-    if unfit or judge is None:
+    if unfit or judge is None or known is None:
         return "abstained", unfit
     if p_value is None:
         return "abstained", "no detector that votes could look"
@@ -130,6 +136,10 @@ def _verdict(
     mute = [name for name in judge.voting if scores.get(name) is None]
     if mute:
         return "abstained", f"not all that vote could look: {', '.join(mute)}"
+    rank = known.combined.auroc
+    if rank.low <= 0.5:
+        blind = f"AUROC {rank.value:.2f} [{rank.low:.2f}, {rank.high:.2f}] on recipes held out"
+        return "abstained", f"{told}, but the card hardly tells planted from clean models ({blind}): it can flag, and not reassure"
     return "nothing found within coverage", told
 
 
