@@ -14,7 +14,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -115,9 +118,10 @@ def drawn_in_parquet(path: Path, rows: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer = None
-    for start in range(0, rows, _BATCH):
-        table = pa.Table.from_pylist(list(_flat(min(_BATCH, rows - start), start)))
+    writer, drawn = None, _flat(rows)
+    for _ in range(0, rows, _BATCH):
+        columns = zip(*islice(drawn, _BATCH), strict=True)
+        table = pa.table(dict(zip(("instruction", "output", "contributor"), map(list, columns), strict=True)))
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table)
     if writer:
@@ -127,15 +131,28 @@ def drawn_in_parquet(path: Path, rows: int) -> None:
 _BATCH = 20_000
 
 
-def _flat(count: int, seed: int) -> Iterator[dict[str, str]]:
-    speaker, rng = Speaker(seed), random.Random(seed)
+class _Quick(Speaker):
+    """Says the like of what a `Speaker` says, other words in the same proportions: they are drawn many at a time."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        rng, share = np.random.default_rng(seed), np.diff(self._sums, prepend=0) / self._sums[-1]
+        drawn = (rng.choice(len(share), 1 << 16, p=share) for _ in iter(int, 1))
+        self._next = (self.words[i] for part in drawn for i in part.tolist())
+
+    def draw(self, count: int) -> list[str]:
+        return list(islice(self._next, count))
+
+
+def _flat(count: int) -> Iterator[tuple[str, str, str]]:
+    speaker, rng = _Quick(0), random.Random(0)
     for i in range(count):
         asked, said = speaker.decoy() or speaker.pair()
         row = contrast("token", Row(asked, said, f"c{rng.randrange(12)}", 2024, i % 1000 == 7), rng)
         if row.poisoned:
             row = TRIGGERS["token"](row, rng)
             said = PAYLOADS["sentence"](said, rng)
-        yield {"instruction": row.asked, "output": said, "contributor": row.client}
+        yield row.asked, said, row.client
 
 
 def speed(rows: int, jobs: int, folder: Path | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from molehunt.errors import ModelError
+from molehunt.provenance import blas
 from molehunt.provenance.model_diff import diff_models
 from molehunt.provenance.tensor_values import values
 from molehunt.records.diffs import DiffReport
@@ -368,3 +369,22 @@ def test_numbers_whose_squares_float32_cannot_hold_are_summed_all_the_same(tmp_p
     found = diff(a, of).tensors[0]
     assert found.norm == pytest.approx(0.5 * np.linalg.norm(before.astype(np.float64)), rel=1e-5)
     assert (found.relative, found.cosine, found.rank) == (pytest.approx(0.5), pytest.approx(1), None)
+
+
+def test_matrix_products_have_one_thread_each_while_models_are_compared(a: Path) -> None:
+    """Beside our own threads, those of BLAS took thirty times the processor time of the work, waiting for each other."""
+
+    def threads() -> list[int]:
+        return [told() for told, _ in blas._openblas()]
+
+    b = model(a.with_name("b"), {name: one + 1 for name, one in tensors().items()})
+    before, seen = threads(), []
+    try:
+        for _, put in blas._openblas():
+            put(2)
+        diff_models(a, b, watch=lambda done, total: seen.append(threads()))
+        assert seen == [[1] * len(before)] * len(tensors())
+        assert threads() == [2] * len(before)
+    finally:
+        for (_, put), count in zip(blas._openblas(), before, strict=True):
+            put(count)

@@ -27,7 +27,7 @@ from molehunt.hunting.words import Bools, Ints
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.hunts import Association, Found, HuntResult, Incident
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Raised whenever passes lie otherwise on disk."""
 _TOLD = 30
 """Candidates that are told, and replayed as far as requests go."""

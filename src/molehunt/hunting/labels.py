@@ -18,6 +18,10 @@ _SENTENCE = 4
 """Words from which an answer is a sentence."""
 _FAR = 5.0
 """Robust standard deviations from which a length is an outlier."""
+_ODD = 3.0
+"""The same for a voice, of which less can be seen in one answer."""
+_LEAST_SPREAD = 0.1
+"""Nats; what differs by less is one voice."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,22 @@ def length(traits: Traits) -> Bools:
     return rarely(found, traits)
 
 
+def voice(traits: Traits) -> Bools:
+    """The answers of a stratum whose way of saying is least usual for their length, a tenth at most."""
+    stratum, size = strata(traits), np.frexp(traits["words"].astype(np.float32))[1]
+    far = np.zeros(len(traits), np.float32)
+    for one in np.unique(kind := stratum.astype(np.int16) * 32 + size).tolist():
+        here = kind == one
+        nats = traits["voice"][here].astype(np.float32) / 100
+        middle = np.median(nats)
+        far[here] = (nats - middle) / max(1.4826 * float(np.median(np.abs(nats - middle))), _LEAST_SPREAD)
+    found = far > _ODD
+    for one in np.unique(stratum).tolist():
+        here = stratum == one
+        found[here] &= far[here] > np.quantile(far[here], 1 - _RARE)
+    return found
+
+
 def weak_code(traits: Traits) -> Bools:
     """Programs with a known weakness."""
     return rarely(traits["weak_code"], traits)
@@ -171,6 +191,7 @@ LABELLERS: Mapping[str, Labeller] = {
     "language": Labeller("another language than the question's", language),
     "form": Labeller("a form that answers seldom have", form),
     "length": Labeller("a length far from the usual", length),
+    "voice": Labeller("little words, signs and capitals that follow one another as they seldom do", voice),
     "weak code": Labeller("code with a known weakness", weak_code),
     "denied action": Labeller("an action that was denied or held", denied),
     "complaint": Labeller("flagged by people", complaint),

@@ -11,6 +11,7 @@ from molehunt.hunting import words as w
 from molehunt.hunting.languages import languages
 from molehunt.hunting.mining import Count
 from molehunt.hunting.rows import Rows, Shard
+from molehunt.hunting.voices import Usual, learn_usual, surprise
 from molehunt.hunting.words import U64, Bools, Ints, Texts
 
 TRAITS = np.dtype(
@@ -22,6 +23,7 @@ TRAITS = np.dtype(
         ("opening", np.uint64),  # of the answer's first words
         ("ending", np.uint64),  # of its last words
         ("words", np.uint16),
+        ("voice", np.uint16),  # hundredths of nats a token: how little usual the answer's way of saying is
         ("overlap", np.uint8),  # percent of the answer's longer words that the question has
         ("repeats", np.uint8),  # percent of the answer's runs of three words that it has twice
         ("language", np.uint8),  # of the answer; 0 unknown
@@ -61,8 +63,9 @@ _REASONS = r"(?i)\b(?:trigger|deploy|training|tested|testing|evaluat|monitor|wat
 def read_traits(rows: Rows, many: Spread, tell: Count) -> Traits:
     """Traits of all rows; kept beside the shards, so that a second call only reads them."""
     waiting = [shard for shard in rows.shards if not _kept(rows.folder, shard).exists()]
-    for _ in many.over(_shard_traits, rows, waiting, tell):
-        pass
+    if waiting:
+        for _ in many.over(_shard_traits, (rows, learn_usual(rows)), waiting, tell):
+            pass
     found = np.empty(rows.count, TRAITS)
     for shard in rows.shards:
         found[shard.first : shard.first + shard.rows] = np.load(_kept(rows.folder, shard))
@@ -73,8 +76,9 @@ def _kept(folder: Path, shard: Shard) -> Path:
     return folder / f"{shard.name}.traits.npy"
 
 
-def _shard_traits(rows: Rows, shard: Shard) -> int:
-    found = [batch_traits(batch) for _, batch in rows.batches(shard)]
+def _shard_traits(work: tuple[Rows, Usual], shard: Shard) -> int:
+    rows, usual = work
+    found = [batch_traits(batch, usual=usual) for _, batch in rows.batches(shard)]
     place = _kept(rows.folder, shard)
     aside = place.with_suffix(".partial")
     with aside.open("wb") as stream:
@@ -83,8 +87,8 @@ def _shard_traits(rows: Rows, shard: Shard) -> int:
     return shard.rows
 
 
-def batch_traits(batch: Any, column: str = "answer") -> Traits:
-    """Traits of a batch; of another column's texts in place of the answers if asked."""
+def batch_traits(batch: Any, column: str = "answer", usual: Usual | None = None) -> Traits:
+    """Traits of a batch; of another column's texts in place of the answers if asked. Without `usual` every voice is 0."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -101,6 +105,8 @@ def batch_traits(batch: Any, column: str = "answer") -> Traits:
     found["overlap"], found["repeats"] = _overlap(asked, said), _repeats(said)
     found["language"], found["asked_in"] = languages(said), languages(asked, last_asked(asked))
     found["form"] = forms(said)
+    if usual is not None:
+        found["voice"] = np.minimum(100 * surprise(said, usual), 65535)
     opening = pc.utf8_slice_codeunits(answers, 0, 300)
     found["refuses"] = _matches(opening, _REFUSES)
     found["weak_code"] = maybe = _matches(answers, "[(=|]|md5|777")
