@@ -139,7 +139,10 @@ def _verdict(
     rank = known.combined.auroc
     if rank.low <= 0.5:
         blind = f"AUROC {rank.value:.2f} [{rank.low:.2f}, {rank.high:.2f}] on recipes held out"
-        return "abstained", f"{told}, but the card hardly tells planted from clean models ({blind}): it can flag, and not reassure"
+        return (
+            "abstained",
+            f"{told}, but the card hardly tells planted from clean models ({blind}): it can flag, and not reassure",
+        )
     return "nothing found within coverage", told
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from molehunt.errors import ModelError
-from molehunt.provenance.blas import one_thread_each
 from molehunt.provenance.file_differences import file_changes
 from molehunt.provenance.hashing import Contents, look
 from molehunt.provenance.limits import Limits
@@ -69,7 +69,8 @@ def _tensors(
     """How many are the same bytes, how the others differ, and ‖W‖² of those that changed."""
     shared = sorted(old.places.keys() & new.places.keys(), key=lambda name: -old.places[name].length)
     same, whole, found = 0, 0.0, _unmatched(old, new)
-    with one_thread_each(), ThreadPoolExecutor(max(1, min(_THREADS, os.cpu_count() or 1))) as pool:
+    # BLAS's own threads, beside ours, mostly wait for each other, and do so busily.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(max(1, min(_THREADS, os.cpu_count() or 1))) as pool:
         compared = pool.map(lambda name: _one(name, old.places[name], new.places[name]), shared)
         for done, (diff, sums) in enumerate(compared, 1):
             watch(done, len(shared))
