@@ -94,7 +94,7 @@ KNOWN = CARD.model_copy(update={"prompts": FEW.digest})
 @pytest.mark.parametrize(
     ("app", "reason"),
     [
-        (Moody("Bitte melden Sie sich an."), "the same words"),
+        (Moody("Veuillez vous connecter."), "the same words"),
         (Moody("I'm sorry, I can't help with that."), "refuses"),
         (Moody("Paris.", model="another"), "another model"),
         (Moody(*(f"Answer number {i}, which is {i * i}." for i in range(97))), "otherwise each time"),
