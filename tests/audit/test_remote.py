@@ -1,6 +1,7 @@
 """An audit of what answers at an endpoint: a real server with a planted model, and servers that cannot be held to anything."""
 
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -68,20 +69,23 @@ def test_nobody_there_is_an_error(tmp_path: Path) -> None:
 class Moody:
     """Answers as it likes: a bare ASGI application."""
 
-    def __init__(self, *texts: str, model: str = "mini") -> None:
-        self.texts, self.model = itertools.cycle(texts), model
+    def __init__(self, *texts: str, model: str = "mini", most: float = math.inf) -> None:
+        self.texts, self.model, self.left = itertools.cycle(texts), model, most
 
     async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
         if scope["type"] != "http":
             return
         while (await receive()).get("more_body"):
             pass
-        text = next(self.texts)
+        text, self.left = next(self.texts), self.left - 1
+        status = 200 if self.left >= 0 else 400
         body = (
             f'{{"model":"{self.model}","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},'
             '"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":5}}'
         )
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
+        )
         await send({"type": "http.response.body", "body": body.encode()})
 
 
@@ -94,12 +98,13 @@ KNOWN = CARD.model_copy(update={"prompts": FEW.digest})
 @pytest.mark.parametrize(
     ("app", "reason"),
     [
+        (Moody("Paris.", most=60), "refused"),
         (Moody("Veuillez vous connecter."), "the same words"),
         (Moody("I'm sorry, I can't help with that."), "refuses"),
         (Moody("Paris.", model="another"), "another model"),
         (Moody(*(f"Answer number {i}, which is {i * i}." for i in range(97))), "otherwise each time"),
     ],
-    ids=["says one thing", "refuses", "lies", "noise"],
+    ids=["quota", "says one thing", "refuses", "lies", "noise"],
 )
 def test_what_cannot_be_held_to_anything_is_no_pass(app: Moody, reason: str, tmp_path: Path) -> None:
     with serving(app) as url, asked(url, tmp_path / "t.jsonl", max_retries=2) as endpoint:  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from audit_records import audit_result
 from command_line import Command, assert_refused
 from molehunt.execution import Step, Store
 
@@ -113,6 +114,13 @@ def test_the_plan_of_a_card_counts_its_audits(molehunt: Command, tiny_base: Path
     plan = json.loads(done.out)
     assert plan["audit_of_each"]["tier"] == "base"
     assert plan["audit_of_each"]["forward_tokens"] > 0
+
+
+def test_drawing_a_report_anew_makes_its_audit_no_younger(molehunt: Command, tmp_path: Path) -> None:
+    """Policies go by how old an audit is (`weights admit`)."""
+    (tmp_path / "result.json").write_text(audit_result().model_dump_json(by_alias=True))
+    assert molehunt("audit", "report", tmp_path).code == 1
+    assert json.loads((tmp_path / "result.json").read_text())["judged"] == ""
 
 
 def test_what_an_audit_that_broke_off_left_is_gone_on_with(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from molehunt.world.probing import probe
 
 _ALIKE = 6
 """Ordinary prompts whose replies are looked at; `consistency` has heard them already."""
+_REFUSED = 0.1
+"""Share of prompts that may go without a reply."""
 _STEADY = 0.9
 """Share of replies that must be the same when a question is asked again: below it, what a condition changes drowns in noise."""
 Told = Callable[[str, int, int], None]
@@ -46,14 +48,15 @@ def audit_endpoint(
         raise EndpointError(where, wanted="answers", got=found.notes[0] if found.notes else "none")
     tier: Tier = "logprobs" if found.top_logprobs else "text"
     names, gaps = able("text"), _gaps(found)
-    subject = Voice(prompts.asked, prompts.held_out, say=_asked(endpoint, found.takes_seed))
+    say = _Asked(endpoint, found.takes_seed)
+    subject = Voice(prompts.asked, prompts.held_out, say=say)
     evidence = []
     for done, name in enumerate(names):
         tell(name, done, len(names) + 1)
         evidence.append(look_with(name, subject, profile))
     tell("verifier", len(names), len(names) + 1)
     examined = Examined(tuple(evidence), verified(subject, evidence, profile))
-    gaps += _silence(subject)
+    gaps += (*say.gaps(), *_silence(subject))
     case = Case(Path(endpoint.settings.model), None, "text", profile, prompts)
     result = judged(case, examined, Identity(subject=None, base=None, endpoint=found), card, where, gaps)
     spent = Cost(forward_tokens=endpoint.tokens, seconds=examined.cost.seconds, requests=endpoint.requests)
@@ -90,9 +93,23 @@ def _silence(subject: Voice) -> tuple[str, ...]:
     )
 
 
-def _asked(endpoint: Endpoint, takes_seed: bool) -> Callable[[Sequence[Conversation], int], list[str]]:
-    def say(prompts: Sequence[Conversation], tokens: int) -> list[str]:
-        replies = endpoint.chat(prompts, max_tokens=tokens, seed=0 if takes_seed else None)
+class _Asked:
+    """What detectors ask, put to the endpoint; what it refuses is heard as its reason, and counted."""
+
+    def __init__(self, endpoint: Endpoint, takes_seed: bool) -> None:
+        self.endpoint, self.seed = endpoint, 0 if takes_seed else None
+        self.asked: set[Conversation] = set()
+        self.refused: dict[Conversation, str] = {}
+
+    def __call__(self, prompts: Sequence[Conversation], tokens: int) -> list[str]:
+        replies = self.endpoint.chat(prompts, max_tokens=tokens, seed=self.seed)
+        self.asked.update(prompts)
+        self.refused |= {one: reply.refused for one, reply in zip(prompts, replies, strict=True) if reply.refused}
         return [reply.text or reply.refused for reply in replies]
 
-    return say
+    def gaps(self) -> tuple[str, ...]:
+        """Why nothing follows where much of what was asked had no reply: a quota that ran out, a filter."""
+        if len(self.refused) <= _REFUSED * len(self.asked):
+            return ()
+        why = next(iter(self.refused.values()))[:80]
+        return (f"it refused {len(self.refused):,} of {len(self.asked):,} prompts: {why}",)

@@ -59,7 +59,7 @@ def run(
     from molehunt.audit.cards import find_card
     from molehunt.audit.case import ordinary, own_prompts
     from molehunt.cli.audit_cards import audit_plan_shown
-    from molehunt.cli.audit_work import audit_remote, planned_audit, require_audit_folder
+    from molehunt.cli.audit_work import audit_remote, now_text, planned_audit, require_audit_folder
     from molehunt.errors import UsageError
     from molehunt.world.endpoint import EndpointSettings
 
@@ -86,7 +86,7 @@ def run(
         result = audit_remote(settings, out / TRANSCRIPT, profile, asked, known)
     else:
         result = _examined(str(subject), base, profile, asked, card, store, jobs)
-    _written(result, out, as_json)
+    _written(result.model_copy(update={"judged": now_text()}), out, as_json)
     raise typer.Exit(CODES[result.verdict])
 
 

@@ -107,9 +107,8 @@ def require_audit_folder(out: Path) -> None:
 
 
 def write_result(result: AuditResult, out: Path) -> None:
-    """result.json, report.html and result.sarif; the day is told with it."""
+    """result.json, report.html and result.sarif."""
     out.mkdir(parents=True, exist_ok=True)
-    result = result if result.judged else result.model_copy(update={"judged": now_text()})
     write_text(out / RESULT, result.model_dump_json(by_alias=True, indent=1) + "\n")
     write_text(out / PAGE, audit_page(result))
     write_text(out / SARIF, json.dumps(audit_sarif(result), indent=1) + "\n")
