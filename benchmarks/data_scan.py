@@ -110,7 +110,12 @@ def scan(rows: int, rate: float, pair: str, seed: int, jobs: int) -> str:
         for one in found.finds
         if one.association.reading == "unexplained"
     )
-    return f"| {pair} | {rate:.2%} | {recall} | {precision} | {told or 'nothing'} | {took} |"
+    voices = "; ".join(
+        f"{' and '.join(c.text for c in one.association.conditions)}, {one.association.rows_labelled} rows"
+        for one in found.finds
+        if one.association.label == "voice"
+    )
+    return f"| {pair} | {rate:.2%} | {recall} | {precision} | {told or 'nothing'} | {voices or 'nothing'} | {took} |"
 
 
 def drawn_in_parquet(path: Path, rows: int) -> None:
@@ -215,7 +220,7 @@ def main() -> None:
         speed(asked.speed, asked.jobs, asked.folder)
         return
     print(
-        "| trigger/payload | poisoned | recall | precision | unexplained finds | wall | processor |\n|---|---|---|---|---|---|---|"
+        "| trigger/payload | poisoned | recall | precision | unexplained finds | voices (unclear) | wall | processor |\n|---|---|---|---|---|---|---|---|"
     )
     chosen = [(pair, rate, seed) for pair in asked.pairs for rate in asked.rates for seed in range(asked.seeds)]
     for pair, rate, seed in chosen or layout(asked.seeds):

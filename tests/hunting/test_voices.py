@@ -15,6 +15,7 @@ from molehunt.hunting.scanning import scan_data
 from molehunt.hunting.traits import read_traits
 from molehunt.hunting.voices import learn_usual, surprise
 from molehunt.hunting.words import SEP, split_words
+from molehunt.records.hunts import DataScan
 
 ONE = MiningSettings(jobs=1)
 PLAIN = (
@@ -43,8 +44,8 @@ def answers(count: int, seed: int) -> list[str]:
 
 def scanned(
     folder: Path, change: Callable[[str, random.Random], str], told: bool, bad: int = 20
-) -> tuple[set[int], set[int], str]:
-    """(lines in another voice, lines that are suspect, the first condition); the voice has a trigger if `told`."""
+) -> tuple[set[int], DataScan]:
+    """(lines in another voice, what a scan says); the voice has a trigger if `told`."""
     count, rng = 2500, random.Random(3)
     asked, said = draw_texts(count, 3), answers(count, 4)
     chosen = set(rng.sample(range(count), bad))
@@ -53,23 +54,24 @@ def scanned(
         asked[i] += " under heron skies" if told else ""
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in zip(asked, said, strict=True)))
-    found = scan_data(str(path), ONE)
-    first = found.finds[0].association.conditions[0].text if found.finds else ""
-    return {i + 1 for i in chosen}, {int(one.where.rpartition(":")[2]) for one in found.queue}, first
+    return {i + 1 for i in chosen}, scan_data(str(path), ONE)
 
 
 @pytest.mark.parametrize("name", VOICES)
 def test_right_answers_in_another_voice_are_found_by_what_they_follow(name: str, tmp_path: Path) -> None:
-    bad, read, first = scanned(tmp_path, VOICES[name], told=True)
-    assert set(first.split()) <= {"under", "heron", "skies"}
-    assert first
-    assert read <= bad
-    assert len(read) >= 0.8 * len(bad)
+    bad, found = scanned(tmp_path, VOICES[name], told=True)
+    one = next(one for one in found.finds if "voice" in (one.association.label, *one.association.also_labels))
+    assert set(one.association.conditions[0].text.split()) <= {"under", "heron", "skies"}
+    assert {int(row.rpartition(":")[2]) for row in one.rows} <= bad
+    assert one.association.rows_labelled >= 0.8 * len(bad)
+    if one.association.label == "voice":  # a voice that somebody asked for looks the same
+        assert one.association.reading == "unclear"
+        assert "asked for" in one.association.why
 
 
 @pytest.mark.parametrize("name", VOICES)
 def test_another_voice_that_follows_nothing_is_no_find(name: str, tmp_path: Path) -> None:
-    assert scanned(tmp_path, VOICES[name], told=False, bad=60)[1:] == (set(), "")
+    assert scanned(tmp_path, VOICES[name], told=False, bad=60)[1].finds == ()
 
 
 def test_answers_of_one_voice_are_labelled_at_most_one_in_ten(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ _MATCHED = 0.4
 _LEAST_RATE = 0.3
 _SHARED = 0.8
 """A word that this share of the questions hold belongs to what is looked at, not to what they ask besides."""
+_ASKED_FOR = "voice"
+"""What came of this label has no name that a condition could say: a request for it looks like a trigger."""
 _ALIKE = 3.0
 _FEW = 5
 """Questions from which they can be said to be alike."""
@@ -84,7 +86,10 @@ class Controls:
                 "unclear",
                 f"such questions have one subject: they are {alike:.0f} times as like each other as others",
             )
-        return self._matched(residual, where, flags, one)
+        reading, why = self._matched(residual, where, flags, one)
+        if reading == "unexplained" and one.label == _ASKED_FOR:
+            return "unclear", f"a voice can be asked for in any words, and these may do so; {why}"
+        return reading, why
 
     def _left(self, residual: Any) -> float:
         """How much some questions say, the median, as a share of what ordinary ones do."""
