@@ -109,7 +109,7 @@ def test_a_plan_finds_its_model_in_the_store_that_is_named(
 
 
 def test_the_plan_of_a_card_counts_its_audits(molehunt: Command, tiny_base: Path) -> None:
-    done = molehunt("audit", "calibrate", "--base", tiny_base, "--clean", 20, "--planted", 6, "--plan", "--json")
+    done = molehunt("audit", "calibrate", "--base", tiny_base, "--clean", 26, "--planted", 6, "--plan", "--json")
     assert done.code == 0, done.err
     plan = json.loads(done.out)
     assert plan["audit_of_each"]["tier"] == "base"

@@ -128,7 +128,7 @@ def calibrate(
     evidence: Annotated[Path | None, typer.Option("--evidence", help="Also write what the card is derived from.")] = None,
     take: Annotated[int | None, typer.Option("--take", min=20, help="So many of a ZOO's models, half planted, evenly by recipe.")] = None,
     base: Annotated[str | None, typer.Option("--base", help="Instead of a ZOO: make one of this model first.")] = None,
-    clean: Annotated[int, typer.Option("--clean", min=20, help="With --base: clean models.")] = 40,
+    clean: Annotated[int, typer.Option("--clean", min=26, help="With --base: clean models.")] = 40,
     planted: Annotated[int, typer.Option("--planted", min=6, help="With --base: planted models.")] = 20,
     profile: ProfileOption = "quick",
     tier: Annotated[Literal["text", "weights", "base"], typer.Option("--tier", help="What later audits will have.")] = "base",
