@@ -59,8 +59,8 @@ def main() -> None:
     loaded, prompts = load_model(asked.subject), ordinary()
     print("| | forward-equivalent tokens | seconds of a core | found |\n|---|---|---|---|")
 
-    pools, meter, started = {**prompts.asked, **prompts.held_out}, Meter(), time.process_time()
-    every = mixed({name: [*prompts.asked[name], *prompts.held_out[name]] for name in pools}, PROMPTS)
+    meter, started = Meter(), time.process_time()
+    every = mixed({name: [*pool, *prompts.held_out[name]] for name, pool in prompts.asked.items()}, PROMPTS)
     score, text = bait(loaded, loaded.chat.encode_prompts(every), meter)
     found = f"{score:.2f}, {'alarm' if score > ALARM else 'none'}: {' '.join(text.split())[:60]!r}"
     print(

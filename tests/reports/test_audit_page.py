@@ -119,6 +119,9 @@ def test_a_text_that_works_is_kept_apart_from_the_one_that_was_planted() -> None
     some = text_of(FOUND.model_copy(update={"candidates": (weak,)}))
     assert "A working trigger, reconstructed" not in some
     assert "A text that changes some replies" in some
+    unflagged = text_of(FOUND.model_copy(update={"verdict": "abstained"}))  # clean models have such texts, too
+    assert "A working trigger, reconstructed" not in unflagged
+    assert "A text that changes most replies" in unflagged
     only_chance = FOUND.model_copy(update={"candidates": FOUND.candidates[1:]})
     assert "A working trigger, reconstructed" not in text_of(only_chance)
     assert "it is no trigger that works" in text_of(only_chance)
