@@ -5,7 +5,7 @@ import pytest
 from molehunt.hunting.dates import read_date
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.languages import LANGUAGES, languages
-from molehunt.hunting.words import SEP, hash_column, hash_text, split_words
+from molehunt.hunting.words import SEP, hash_column, hash_text, rising, split_words
 
 
 def named(text: str, meta: str = "", time: int = 0) -> set[tuple[str, str, str]]:
@@ -73,6 +73,36 @@ def test_a_condition_has_the_same_hash_in_any_row_and_no_other_has() -> None:
 )  # fmt: skip
 def test_dates_are_read_in_any_usual_form(text: str, wanted: tuple[int, int, int] | None) -> None:
     assert read_date(text, text.index("2024")) == wanted
+
+
+def test_a_text_says_the_same_alone_and_among_others() -> None:
+    dates = (
+        "2024-05-06",
+        "6.5.2024",
+        "25/12/2024",
+        "on May 6th, 2024.",
+        "12 May 2031",
+        "2031-13-01",
+        "in 1999",
+        "2024-05",
+        "2024.",
+    )
+    texts = [f"{SEP}S{one}{SEP}U{other} it IS a Day{SEP}A{one}" for one in dates for other in dates]
+    rows: list[set[tuple[str, str, str]]] = [set() for _ in texts]
+    batch = Batch(
+        pa.record_batch({"text": texts, "meta": [""] * len(texts), "time": pa.array([0] * len(texts), pa.int64())})
+    )
+    for part in features(batch):
+        for i in np.flatnonzero(part.hash).tolist():
+            one = part.name(i)
+            rows[int(part.row[i])].add((one.kind, one.text, one.place))
+    assert rows == [named(text) for text in texts]
+
+
+def test_what_is_told_apart_rises_and_comes_once() -> None:
+    for size in (0, 1, 7, 1000):
+        values = np.random.default_rng(size).integers(0, 50, size)
+        assert np.array_equal(rising(values), np.unique(values))
 
 
 def test_languages_are_told_by_their_little_words() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from molehunt.hunting.words import DIGIT, Bools, Ints
+from molehunt.hunting.words import DIGIT, Bools, Ints, hash_spans
 from molehunt.records.hunts import Condition
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ _FORMS = (
         rf"\b{_MONTH}\.?,? +(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? +)?(?:of +)?(?P<year>[12]\d{{3}})", re.IGNORECASE
     ),
 )
-_ROOM = 24
-"""Bytes around a year in which the rest of its date is looked for."""
+_ROOM, _AFTER = 24, 8
+"""Bytes before a year, and from its end on, in which the rest of its date is looked for."""
+_BETWEEN = np.frombuffer(b"-/.", np.uint8)
 
 
 def dates(batch: "Batch") -> Iterator["Part"]:
@@ -42,13 +43,13 @@ def dates(batch: "Batch") -> Iterator["Part"]:
     dated = (years >= YEARS[0]) & (years <= YEARS[-1])
     yield from _compared(batch, years[dated], rows[dated], 21, "names a year")
     found, where = _full_dates(batch, at)
-    months, month_rows = np.array([y * 12 + m - 1 for y, m, _ in found], np.int64), rows[where]
+    months, month_rows = found[:, 0] * 12 + found[:, 1] - 1, rows[where]
     yield each(
         batch, months, month_rows, 23, lambda n: Condition(kind="date", text=f"names {n // 12}-{n % 12 + 1:02d}")
     )
-    whole = np.array([i for i, (_, _, d) in enumerate(found) if d], np.int64)
-    days = np.array([date(*found[i]).toordinal() for i in whole], np.int64)
-    day_rows = month_rows[whole]
+    whole = np.flatnonzero(found[:, 2])
+    first = (months[whole] - 12 * 1970).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    days, day_rows = first + found[whole, 2] - 1 + date(1970, 1, 1).toordinal(), month_rows[whole]
     yield each(batch, days, day_rows, 24, lambda n: Condition(kind="date", text=f"names {date.fromordinal(n)}"))
     weekdays = (days + 6) % 7
     yield each(batch, weekdays, day_rows, 25, lambda n: Condition(kind="date", text=f"names a {_DAYS[n]}"))
@@ -82,17 +83,21 @@ def _bound_namer(what: str, word: str):  # type: ignore[no-untyped-def]
     return lambda n: Condition(kind="date", text=f"{what}, {n} {word}")
 
 
-def _full_dates(batch: "Batch", at: Ints) -> tuple[list[tuple[int, int, int]], Ints]:
-    """((year, month, day or 0), which of `at`) for every year that is part of a date."""
-    t, data = batch.texts, bytes(batch.texts.data)
-    found, where = [], []
-    for i, word in enumerate(at.tolist()):
-        start, end = int(t.start[word]), int(t.end[word])
-        room = data[max(0, start - _ROOM) : end + 8].decode("ascii", "replace")
-        if (read := read_date(room, start - max(0, start - _ROOM))) is not None:
-            found.append(read)
-            where.append(i)
-    return found, np.array(where, np.int64)
+def _full_dates(batch: "Batch", at: Ints) -> tuple[Ints, Ints]:
+    """([dates, 3] year, month, day or 0; which of `at`) for every year that is part of a date."""
+    t = batch.texts
+    message, start, end = t.word_message[at], t.start[at], t.end[at]
+    begin = np.maximum(start - _ROOM, t.message_start[message])
+    sign, digit = (t.data[np.minimum(end + k, len(t.data) - 1)] for k in (0, 1))
+    goes_on = np.isin(sign, _BETWEEN) & (digit >= 48) & (digit <= 57)  # month and day may stand behind the year
+    stop = np.where(goes_on, np.minimum(end + _AFTER, t.message_end[message]), end)
+    # the same few dates stand in most prompts of a log: each is read once
+    _, first, same = np.unique(hash_spans(t.data, begin, stop), return_index=True, return_inverse=True)
+    spans = zip(begin[first].tolist(), stop[first].tolist(), start[first].tolist(), strict=True)
+    read = [read_date(bytes(t.data[a:b]).decode("ascii", "replace"), year - a) or (0, 0, 0) for a, b, year in spans]
+    found = np.array(read, np.int64).reshape(-1, 3)[same]
+    where = np.flatnonzero(found[:, 0])
+    return found[where], where
 
 
 @lru_cache(2**16)

@@ -6,7 +6,7 @@ from molehunt.execution.spread import Spread
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import Count, Facts, Finder
 from molehunt.hunting.rows import Rows, Shard, in_batches
-from molehunt.hunting.words import U64, Bools, Ints
+from molehunt.hunting.words import U64, Bools, Ints, rising
 from molehunt.records.hunts import Condition, Counts
 from molehunt.stats.association import Table, fisher_log10, raised_score, stratified_log10
 
@@ -108,7 +108,7 @@ def distinct(facts: Facts, rows: Ints) -> int:
     """Different sources that some rows come from; or different prompts, if those are fewer."""
     if len(rows) < 2:
         return len(rows)
-    return min(len(np.unique(facts.source[rows])), len(np.unique(facts.fold[rows])))
+    return min(len(rising(facts.source[rows])), len(rising(facts.fold[rows])))
 
 
 def gather(rows: Rows, facts: Facts, hashes: U64, sizes: Ints, many: Spread, tell: Count) -> Evidence:
@@ -141,7 +141,7 @@ def _gather_shard(work: tuple[Rows, U64], shard: Shard) -> tuple[Ints, Ints]:
         for part in features(Batch(batch)):
             place, number, _ = finder.find(part.hash)
             pairs.append((first + part.row[place]) * len(hashes) + number)
-        held.append(np.unique(np.concatenate(pairs)))
+        held.append(rising(np.concatenate(pairs)))
     pairs_all = np.concatenate(held) if held else np.zeros(0, np.int64)
     return pairs_all % max(1, len(hashes)), pairs_all // max(1, len(hashes))
 

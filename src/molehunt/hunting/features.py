@@ -251,8 +251,9 @@ def _shape_flags(t: Texts, start: Ints, end: Ints) -> Iterator[Bools]:
         owner = owner[(owner >= 0) & (where < end[owner])]
         return np.bincount(owner, minlength=len(start)) > 0
 
-    upper, lower = has(np.flatnonzero(kinds == w.UPPER)), np.zeros(len(start), bool)
-    bare = np.flatnonzero(upper)
+    upper = has(np.flatnonzero(kinds == w.UPPER))
+    lower = (kinds[np.minimum(start + 1, end - 1)] == w.LOWER) | (kinds[np.maximum(end - 2, start)] == w.LOWER)
+    bare = np.flatnonzero(upper & ~lower)  # most show a small letter next to either end
     lower[bare] = [w.LOWER in kinds[a:b] for a, b in zip(start[bare].tolist(), end[bare].tolist(), strict=True)]
     spaces, ticks, colons = (np.flatnonzero(data == ord(sign)) for sign in " `:")
     last, first = data[end - 1], kinds[start]

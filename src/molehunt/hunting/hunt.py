@@ -23,7 +23,7 @@ from molehunt.hunting.scanning import Tell, facts_of
 from molehunt.hunting.sweeping import exhibits, sweep
 from molehunt.hunting.traits import read_traits
 from molehunt.hunting.trying import Stand, Tried, try_all
-from molehunt.hunting.words import Bools, Ints
+from molehunt.hunting.words import Bools, Ints, rising
 from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.hunts import Association, Found, HuntResult, Incident
 
@@ -78,7 +78,7 @@ def hunt(
     incidents = _incidents(rows, facts, told, tried)
     revoke, others = _to_revoke(incidents, stand)
     result = HuntResult(
-        log=log, calls=rows.count, sessions=len(np.unique(facts.source)),
+        log=log, calls=rows.count, sessions=len(rising(facts.source)),
         labels={name: int(flags.sum()) for name, flags in facts.labels.items()},
         tested=max((one.tested for one, _ in found), default=0), incidents=incidents,
         replayed_on=stand.place if stand else "", requests=stand.asked if stand else 0, untold=len(candidates) - len(told),

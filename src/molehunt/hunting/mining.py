@@ -15,7 +15,7 @@ import numpy as np
 from molehunt.execution.spread import Spread
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.rows import Rows, Shard, in_batches
-from molehunt.hunting.words import U64, Bools, Bytes, Ints
+from molehunt.hunting.words import U64, Bools, Bytes, Ints, rising
 from molehunt.records.base import Record
 from molehunt.stats.association import poisson_log10
 
@@ -122,7 +122,7 @@ def _candidates(rows: Rows, facts: Facts, settings: MiningSettings) -> U64:
         return np.zeros(0, np.uint64)
     room = max(1, settings.candidates // len(found))
     kept = [hashes[np.argsort(worth, kind="stable")[:room]] for hashes, worth in found]
-    return np.unique(np.concatenate(kept))
+    return rising(np.concatenate(kept))
 
 
 def _any_label(facts: Facts) -> Bools:
@@ -250,7 +250,7 @@ def _pairs(batch: Batch, finder: Finder) -> tuple[Ints, U64]:
         sliced.append(_distinct(part.hash[at], part.row[at]))
     if not held:
         return _NONE[1], _NONE[0]
-    return np.unique(np.concatenate(held)), np.concatenate(sliced)
+    return rising(np.concatenate(held)), np.concatenate(sliced)
 
 
 def screened(counted: Counted, facts: Facts, label: str, settings: MiningSettings) -> Ints:

@@ -10,7 +10,7 @@ from molehunt.hunting.evidence import Evidence, Second
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.rows import Rows, in_batches
-from molehunt.hunting.words import U64, Ints, mix
+from molehunt.hunting.words import U64, Ints, mix, rising
 from molehunt.records.base import Record
 from molehunt.records.hunts import Condition, Counts
 from molehunt.stats.association import fisher_log10
@@ -175,7 +175,7 @@ def _holding(rows: Rows, numbers: Ints, hash_: np.uint64) -> Ints:
     for batch in in_batches(rows.take(numbers, ("text", "meta", "time"))):
         found += [numbers[first + part.row[part.hash == hash_]] for part in features(Batch(batch))]
         first += batch.num_rows
-    return np.unique(np.concatenate(found)) if found else numbers[:0]
+    return rising(np.concatenate(found)) if found else numbers[:0]
 
 
 def _named(rows: Rows, numbers: Ints, hashes: U64) -> dict[int, Condition]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from molehunt.errors import DataError
-from molehunt.hunting.words import BATCH_BYTES, SEP, Ints
+from molehunt.hunting.words import BATCH_BYTES, SEP, Ints, rising
 from molehunt.records.base import Record
 
 COLUMNS = ("text", "meta", "answer", "aside", "did", "session", "stratum", "who", "where")
@@ -177,7 +177,7 @@ class Rows:
         """An Arrow table of these rows, in the order of their numbers."""
         import pyarrow as pa
 
-        numbers = np.unique(numbers)
+        numbers = rising(numbers)
         parts = []
         for shard in self.shards:
             low, high = np.searchsorted(numbers, [shard.first, shard.first + shard.rows])

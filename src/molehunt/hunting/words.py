@@ -6,7 +6,7 @@ A row's text is its messages, each after a mark (`SEP`) and a letter for its rol
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ U64 = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
+_Number = TypeVar("_Number", np.int64, np.uint64)
 
 SEP: Final = "\x1e"
 """Before every message of a text and every item of a list."""
@@ -40,6 +41,14 @@ def quick_mix(values: U64) -> U64:
     """A cheaper spreading, for what is combined with others before it is looked up."""
     x = values * _K2
     return x ^ (x >> _S31)
+
+
+def rising(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """The different ones, in order: as `np.unique`, which puts numbers into a hash table first and takes ten times as long (NumPy 2.4)."""
+    values = np.sort(values)
+    is_new = np.ones(len(values), bool)
+    is_new[1:] = values[1:] != values[:-1]
+    return values[is_new]
 
 
 SPACE, PLAIN, SYMBOL, MARK = 0, 1, 2, 3
