@@ -60,6 +60,18 @@ def test_calls_go_to_a_table_and_come_back(tmp_path: Path) -> None:
     assert set(CALLS.names) == set(Call.model_fields)
 
 
+def test_a_log_and_a_table_are_read_in_one_order(tmp_path: Path) -> None:
+    with LogWriter(tmp_path / "log", "w0", apart=False, segment_records=500) as writer:
+        writer.append("start", {})
+        for number in range(3000):
+            writer.append("request", request(f"c{number}", f"word {number}"))
+            writer.append("answer", answer(f"c{number}", "yes"))
+    read = [[call.call_id for call in to_calls(calls(tmp_path / "log", rows=100))] for _ in range(3)]
+    assert read == [[f"c{number}" for number in range(3000)]] * 3
+    write_calls(tmp_path / "calls.parquet", calls(tmp_path / "log"))
+    assert [call.call_id for call in to_calls(calls(tmp_path / "calls.parquet", rows=100))] == read[0]
+
+
 def test_answers_that_come_much_later_find_their_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_GROUP", 1)
     with LogWriter(tmp_path, "w0", apart=False, segment_records=5) as writer:

@@ -48,7 +48,8 @@ CALLS = pa.schema(
 def calls(
     log: Path | str, since: datetime | None = None, *, rows: int = 10_000, memory: str = "1GB", threads: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """The calls of a log, in no certain order, as batches of `CALLS`.
+    """The calls of a log as batches of `CALLS`, the same at every reading: a file's in its order, a log's segments one after another,
+    calls that were answered in a much later one last.
 
     Args:
         log: the folder of a log, a URL of copied segments, or a Parquet file (or folder of such) of calls: see `write_calls`.
@@ -64,12 +65,17 @@ def calls(
         files = _own(Path(log))
         with _connected(memory, threads, scratch) as connection:
             if files:
-                queries = iter([f"SELECT * FROM read_parquet({_listed(files)})"])
+                queries, order = iter([f"SELECT * FROM read_parquet({_listed(files)})"]), ""
             else:
-                queries = _queries(connection, list(tables(log, Path(scratch))), since)
+                queries, order = (
+                    _queries(connection, list(tables(log, Path(scratch))), since),
+                    "ORDER BY started, source",
+                )
             where = f"WHERE started >= TIMESTAMPTZ '{_utc(since).isoformat()}'" if since else ""
             for query in queries:
-                reader = connection.sql(f"SELECT {', '.join(CALLS.names)} FROM ({query}) {where}").to_arrow_reader(rows)
+                reader = connection.sql(
+                    f"SELECT {', '.join(CALLS.names)} FROM ({query}) {where} {order}"
+                ).to_arrow_reader(rows)
                 for batch in reader:
                     yield batch.cast(CALLS)
 
@@ -187,7 +193,7 @@ def _utc(since: datetime) -> datetime:
 
 @contextmanager
 def _connected(memory: str, threads: int, scratch: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    config: dict[str, Any] = {"memory_limit": memory, "temp_directory": scratch, "preserve_insertion_order": "false"}
+    config: dict[str, Any] = {"memory_limit": memory, "temp_directory": scratch}
     with duckdb.connect(":memory:", config=config | ({"threads": threads} if threads else {})) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
