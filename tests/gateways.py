@@ -72,7 +72,7 @@ def gateway(folder: Path, policy: str, upstream: str, *options: str) -> Iterator
     ]
     command += ["--upstream", upstream] if upstream else []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
     ) as process:
         assert process.stdout is not None
         found: Gateway | None = None

@@ -80,15 +80,14 @@ def serve(settings: GatewaySettings, say: Callable[[str], None], tend: Callable[
     Raises:
         MolehuntError: if the address is taken, or policies, keys, audits or the model cannot be read.
     """
-    place = bound(settings.host, settings.port)
-    folder = metrics_folder()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    from molehunt.gateway import app as _imported  # noqa: F401  (before the fork, so that a new worker need not)
-
-    check(settings)
     with contextlib.ExitStack() as stack:
+        place = stack.enter_context(bound(settings.host, settings.port))
+        folder = metrics_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        stack.enter_context(place)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from molehunt.gateway import app as _imported  # noqa: F401  (before the fork, so that a new worker need not)
+
+        check(settings)
         if settings.policy is None:
             say("no --policy: every tool is denied")
         say(f"gateway at {url_of(place)}; log {settings.log}; Ctrl-C stops it")
