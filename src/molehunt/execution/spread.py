@@ -41,8 +41,8 @@ class Processes:
             return
         context = get_context("forkserver")
         with ProcessPoolExecutor(min(self.jobs, len(parts)), context, _receive, (work,)) as pool:
-            futures = [pool.submit(_done, do, part) for part in parts]
-            for done, future in enumerate(as_completed(futures), 1):
+            # nobody else holds the futures: what a part brought is let go of when it has been taken
+            for done, future in enumerate(as_completed([pool.submit(_done, do, part) for part in parts]), 1):
                 yield future.result()
                 tell(done, len(parts))
 

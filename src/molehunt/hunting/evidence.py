@@ -120,30 +120,39 @@ def gather(rows: Rows, facts: Facts, hashes: U64, sizes: Ints, many: Spread, tel
     """
     order = np.argsort(sizes, kind="stable")
     kept = np.sort(order[np.cumsum(sizes[order]) <= _PAIRS])
-    found: dict[int, list[Ints]] = {int(one): [] for one in kept}
+    ends = np.cumsum(sizes[kept])
+    begins = ends - sizes[kept]
+    held, filled = np.empty(int(sizes[kept].sum()), np.int64), begins.copy()
     for numbers, places in many.over(_gather_shard, (rows, hashes[kept]), rows.shards, tell):
-        order = np.lexsort((places, numbers))
-        numbers, places = numbers[order], places[order]
-        ends = np.searchsorted(numbers, np.arange(len(kept) + 1))
-        for i, one in enumerate(kept.tolist()):
-            if ends[i + 1] > ends[i]:
-                found[one].append(places[ends[i] : ends[i + 1]])
-    held = {one: np.sort(np.concatenate(parts)) for one, parts in found.items() if parts}
-    return Evidence(facts, held, _names(rows, hashes, held))
+        count = np.bincount(numbers, minlength=len(kept))
+        held[np.arange(len(numbers)) + np.repeat(filled - (np.cumsum(count) - count), count)] = places
+        filled += count
+    found = {}
+    for one, begin, end in zip(kept.tolist(), begins.tolist(), filled.tolist(), strict=True):
+        if end > begin:
+            held[begin:end].sort()  # shards come as they are done
+            found[one] = held[begin:end]
+    return Evidence(facts, found, _names(rows, hashes, found))
 
 
 def _gather_shard(work: tuple[Rows, U64], shard: Shard) -> tuple[Ints, Ints]:
-    """(condition, row), once for each row that has it."""
+    """(condition, row), once for each row that has it, conditions in order."""
     rows, hashes = work
-    finder, held = Finder(hashes), []
+    finder, numbers, places = Finder(hashes), [_NOTHING], [_NOTHING]
     for first, batch in rows.batches(shard, ("text", "meta", "time")):
-        pairs = [np.zeros(0, np.int64)]
+        pairs = [_NOTHING]
         for part in features(Batch(batch)):
             place, number, _ = finder.find(part.hash)
-            pairs.append((first + part.row[place]) * len(hashes) + number)
-        held.append(rising(np.concatenate(pairs)))
-    pairs_all = np.concatenate(held) if held else np.zeros(0, np.int64)
-    return pairs_all % max(1, len(hashes)), pairs_all // max(1, len(hashes))
+            pairs.append(number * len(batch) + part.row[place])
+        pairs_all = rising(np.concatenate(pairs))
+        numbers.append(pairs_all // len(batch))
+        places.append(first + pairs_all % len(batch))
+    number = np.concatenate(numbers)
+    order = np.argsort(number, kind="stable")
+    return number[order], np.concatenate(places)[order]
+
+
+_NOTHING: Ints = np.zeros(0, np.int64)
 
 
 def _names(rows: Rows, hashes: U64, held: dict[int, Ints]) -> dict[int, Condition]:
