@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
-import rfc8785
 from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
@@ -30,7 +29,6 @@ PROVIDER = "https://id.example.org"
 """Who says who somebody is, as tokens and certificates have it; it answers on the loopback like the rest."""
 _FROM_THE_BEGINNING = {"start": "2020-01-01T00:00:00Z"}
 _NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority of a test")])
-_USES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign")
 _ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_AS_DER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
 _TIMESTAMPS = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
@@ -48,9 +46,9 @@ class PrivateSigstore:
         """So long it waits before it logs a signature, by its own clock."""
         self.answers: dict[str, Callable[[Any, str], Any]] = {
             "/api/v2/signingCert": self.certify, "/api/v1/log/entries": self.enter, "/oauth/token": self.redeem,
-            "/.well-known/openid-configuration": self.discover, "/ambient": self.ambient,
+            "/.well-known/openid-configuration": self.discover, "/oauth/authorize": self.authorize, "/ambient": self.ambient,
         }  # fmt: skip
-        """What answers at a path, given the request's body and its `Authorization`."""
+        """What answers at a path, given the request's body or query and its `Authorization`; None or a reason refuses."""
         self.who = ""
         """Who sits at the browser, or runs the workflow."""
 
@@ -100,6 +98,11 @@ class PrivateSigstore:
         """Where a browser is to go, as OpenID Connect Discovery has it."""
         return {"authorization_endpoint": f"{self.url}/oauth/authorize", "token_endpoint": f"{self.url}/oauth/token"}
 
+    def authorize(self, body: Any, bearer: str) -> Any:
+        """Somebody logs in and agrees, and the browser is sent back with a code."""
+        told = {"code": "a code", "state": body["state"][0]}
+        return {"location": f"{body['redirect_uri'][0]}?{urlencode(told)}"}
+
     def redeem(self, body: Any, bearer: str) -> Any:
         """The token for a code that the browser came back with."""
         return {"access_token": self.token(self.who)} if body["code"] == ["a code"] else None
@@ -135,7 +138,7 @@ class PrivateSigstore:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now)
             .not_valid_after(now + timedelta(minutes=10))
-            .add_extension(_use("digital_signature"), critical=True)
+            .add_extension(_use(certifies=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False)
@@ -169,7 +172,7 @@ class PrivateSigstore:
             "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
             "signatures": [{"signature": signature, "verifier": verifier}],
         }
-        self.entries.append(rfc8785.dumps({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}))
+        self.entries.append(_canonical({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}))
         return self.logged(len(self.entries) - 1)
 
     def logged(self, index: int) -> Any:
@@ -186,7 +189,7 @@ class PrivateSigstore:
             "hashes": [one.hex() for one in path_to(index, self.entries)],
             "logIndex": index, "rootHash": root.hex(), "treeSize": size,
         }  # fmt: skip
-        promise = _text(self.log.sign(rfc8785.dumps(told)))
+        promise = _text(self.log.sign(_canonical(told)))
         return {"an entry": told | {"verification": {"inclusionProof": proof, "signedEntryTimestamp": promise}}}
 
 
@@ -216,7 +219,7 @@ def _cut(leaves: list[bytes]) -> int:
 def _handler(sigstore: PrivateSigstore) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(None)
+            self._answer(parse_qs(urlsplit(self.path).query))
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -225,7 +228,11 @@ def _handler(sigstore: PrivateSigstore) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: Any) -> None:
             answer = sigstore.answers[urlsplit(self.path).path](body, self.headers["Authorization"] or "")
-            self.send_response(200 if answer is not None else 400)
+            reason = answer if isinstance(answer, str) else None
+            place = answer.get("location") if isinstance(answer, dict) else None
+            self.send_response(302 if place else 200 if answer and not reason else 400, reason)
+            if place:
+                self.send_header("Location", place)
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
@@ -246,14 +253,14 @@ def _root(key: PrivateKey) -> x509.Certificate:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=3650))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_use("key_cert_sign"), critical=True)
+        .add_extension(_use(certifies=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
     return builder.sign(key.ec_key, hashes.SHA256())
 
 
-def _use(what: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{use: use == what for use in _USES}, crl_sign=False, encipher_only=False, decipher_only=False)
+def _use(certifies: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(not certifies, False, False, False, False, certifies, certifies, False, False)
 
 
 def _log(url: str, key: PrivateKey) -> dict[str, Any]:
@@ -266,6 +273,11 @@ def _log(url: str, key: PrivateKey) -> dict[str, Any]:
 def _sized(data: bytes, width: int) -> bytes:
     """As TLS has it: its length, then the bytes."""
     return len(data).to_bytes(width) + data
+
+
+def _canonical(told: dict[str, Any]) -> bytes:
+    """As RFC 8785 has it, for texts in ASCII and whole numbers."""
+    return json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _text(data: bytes) -> str:
