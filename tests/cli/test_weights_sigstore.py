@@ -10,7 +10,8 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -18,8 +19,9 @@ from urllib.request import urlopen
 import pytest
 
 from command_line import Command, Ended, assert_refused
+from molehunt.provenance.bundle import read_bundle
 from molehunt.provenance.signing import verify_folder
-from molehunt.provenance.trust import SigstoreSigner, SigstoreTrust
+from molehunt.provenance.trust import SigstoreSigner, SigstoreTrust, WrongSignatureError
 from molehunt.records.identity import root_digest
 from private_sigstore import PROVIDER, PrivateSigstore
 from signers import small_folder
@@ -172,7 +174,10 @@ def test_what_two_readers_could_read_in_two_ways_never_verifies_another_statemen
 ) -> None:
     assert sign(folder, sigstore.token(ADA)).code == 0
     place, trust = folder / "model.sig", SigstoreTrust(ADA, PROVIDER, config)
-    bundle = json.loads(place.read_text())
+    raw = place.read_bytes()
+    with pytest.raises(WrongSignatureError, match="two ways"):
+        trust.authenticate(replace(read_bundle(raw), payload=b"{}"), raw, datetime.now(UTC))
+    bundle = json.loads(raw)
     real = bundle.pop("dsseEnvelope")
     (folder / "config.json").write_text("[]")
     statement = json.loads(base64.b64decode(real["payload"]))
