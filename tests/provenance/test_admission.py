@@ -4,16 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from molehunt.errors import ModelError, NotAdmittedError, UsageError
+from molehunt.errors import ModelError, NotAdmittedError, SigningError, UsageError
 from molehunt.provenance.admission import admit, require_admitted
 from molehunt.provenance.attestation import write_attestation
 from molehunt.provenance.policy import read_policy
 from molehunt.provenance.signing import sign_folder
 from molehunt.provenance.snapshot import snapshot
-from molehunt.provenance.trust import KeySigner
+from molehunt.provenance.trust import KeySigner, SigstoreSigner
 from molehunt.records.attestations import Attestation, Material
 from molehunt.records.identity import root_digest
+from molehunt.records.registry import Admission
+from private_sigstore import PROVIDER, PrivateSigstore
 from registries import Registry
+from signers import small_folder
 
 POLICY = """
 [signature]
@@ -45,6 +48,24 @@ def test_what_is_signed_clean_and_approved_is_admitted(registry: Registry, tmp_p
     sign_folder(model, KeySigner(registry.keys["ann"]))
     policy = policy_of(tmp_path)
     assert reasons(model, policy) == ("admitted", dict.fromkeys(("signature", "scan", "ledger"), "passed"))
+
+
+def test_an_identity_may_be_asked_for_in_place_of_keys(tmp_path: Path) -> None:
+    sigstore, model = PrivateSigstore(), small_folder(tmp_path / "model")
+    with sigstore.running():
+        config = sigstore.trust_config(tmp_path / "trust.json")
+        sign_folder(model, SigstoreSigner(sigstore.token("ada@example.org"), config))
+
+    def asked(identity: str) -> Admission:
+        who = f'identity = "{identity}"\nidentity_provider = "{PROVIDER}"'
+        return admit(model, read_policy(policy_of(tmp_path, f'[signature]\n{who}\ntrust_config = "trust.json"')))
+
+    admitted, refused = asked("ada@example.org"), asked("bob@example.org")
+    assert (admitted.outcome, refused.outcome) == ("admitted", "refused")
+    assert admitted.evidence.signer == f"ada@example.org (says {PROVIDER})"
+    config.unlink()
+    with pytest.raises(SigningError, match="No such file"):
+        asked("ada@example.org")
 
 
 def test_every_reason_is_told(registry: Registry, tmp_path: Path) -> None:
@@ -174,6 +195,11 @@ def test_an_audit_may_not_be_too_old_by_another_card_or_by_nobody(registry: Regi
         ("nonsense", "TOML"),
         ("[scan]\nallowed = []", "scan.allowed"),
         ("[signature]\nkeys = []", "signature.keys"),
+        ("[signature]", "either keys, or identity"),
+        ('[signature]\nidentity = "ada@example.org"', "either keys, or identity"),
+        ('[signature]\nkeys = ["k"]\nidentity = "a"\nidentity_provider = "b"', "either keys, or identity"),
+        ('[signature]\nkeys = ["k"]\noffline = true', "either keys, or identity"),
+        ('[signature]\nidentity = "a"\nidentity_provider = "b"\noffline = true\ntrust_config = "c"', "or offline"),
         ('[scan]\nallow = ["odd"]', "odd"),
         ('[ledger]\nregistry = "r"\nstanding = "liked"', "ledger.standing"),
     ],

@@ -63,8 +63,7 @@ def sign(
     if as_json:
         print(made.model_dump_json(indent=1))
         return
-    who = made.signer.name or (f"key {made.signer.key_id[:16]}" if made.signer.key_id else made.signer.how)
-    say(f"{made.path}: {made.files} files signed by {who}, root digest {made.root_digest}")
+    say(f"{made.path}: {made.files} files signed by {made.signer.who}, root digest {made.root_digest}")
     say(f"signature: {made.signature}")
 
 
@@ -76,11 +75,14 @@ def verify(
     certificate: Annotated[
         list[Path] | None, typer.Option("--certificate", metavar="FILE", help="Authorities that signers are vouched for by; PEM.")
     ] = None,
-    sigstore: Annotated[bool, typer.Option("--sigstore", help="Signed by an identity; needs the network.")] = False,
+    sigstore: Annotated[bool, typer.Option("--sigstore", help="Signed by an identity; needs the network, or --offline.")] = False,
     identity: Annotated[str | None, typer.Option("--identity", help="With --sigstore: mail address or workflow URL.")] = None,
     provider: Annotated[
         str | None, typer.Option("--identity-provider", metavar="URL", help="With --sigstore: who says so.")
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="With --sigstore: ask nobody, and trust whom it named when it was asked last.")
+    ] = False,
     trust_config: TrustConfigOption = None,
     password_file: PasswordOption = None,
     signature: SignatureOption = None,
@@ -106,7 +108,7 @@ def verify(
 
     _refuse(bool(base or data) and not provenance, "--base and --data", "--provenance")
     folder = place_of(model, store)
-    who = (identity, provider, trust_config)
+    who = (identity, provider, trust_config, offline)
     trust = _trust(tuple(key or ()), tuple(certificate or ()), sigstore, who, password_file)
     report = verify_folder(folder, trust, signature, ignore_unsigned, _time(at))
     made = check(folder, trust, place_of(base, store) if base else None, data) if provenance else None
@@ -161,7 +163,7 @@ def _signer(
 
 def _trust(
     keys: tuple[Path, ...], certificates: tuple[Path, ...], sigstore: bool,
-    who: tuple[str | None, str | None, Path | None], password_file: Path | None,
+    who: tuple[str | None, str | None, Path | None, bool], password_file: Path | None,
 ) -> "Trust":  # fmt: skip
     from molehunt.errors import UsageError
     from molehunt.provenance.keys import load_public_key
@@ -170,16 +172,17 @@ def _trust(
     if bool(keys) + bool(certificates) + sigstore != 1:
         wanted, do = "--key FILE, --certificate FILE or --sigstore", "name one kind"
         raise UsageError("who is trusted", wanted=wanted, got="none or several", do=do)
-    _refuse(any(who) and not sigstore, "--identity, --identity-provider and --trust-config", "--sigstore")
+    _refuse(any(who) and not sigstore, "--identity, --identity-provider, --trust-config and --offline", "--sigstore")
     if keys:
         return KeyTrust(tuple(load_public_key(one, _password(password_file)) for one in keys))
     if certificates:
         return CertificateTrust(load_certificates(certificates))
-    identity, provider, trust_config = who
+    identity, provider, trust_config, offline = who
+    _refuse(offline and trust_config is not None, "--offline", "--sigstore without --trust-config, which asks nobody")
     if not identity or not provider:
         do = "--identity you@example.org --identity-provider https://accounts.google.com"
         raise UsageError("--sigstore", wanted="--identity and --identity-provider", got="one missing", do=do)
-    return SigstoreTrust(identity, provider, trust_config)
+    return SigstoreTrust(identity, provider, trust_config, offline)
 
 
 def _refuse(is_idle: bool, what: str, wanted: str) -> None:
@@ -192,9 +195,10 @@ def _refuse(is_idle: bool, what: str, wanted: str) -> None:
 def _token(variable: str | None) -> str | None:
     from molehunt.errors import UsageError
 
-    if variable is not None and not os.environ.get(variable):
+    token = os.environ.get(variable, "").strip() if variable is not None else None
+    if token == "":
         raise UsageError("--token-env", wanted="a variable with an identity token", got=f"{variable} is empty")
-    return os.environ[variable] if variable else None
+    return token
 
 
 def _password(file: Path | None) -> bytes | None:

@@ -23,7 +23,7 @@ from molehunt.provenance.policy import (
 )
 from molehunt.provenance.scanning import scan_folder
 from molehunt.provenance.signing import verify_folder
-from molehunt.provenance.trust import KeyTrust
+from molehunt.provenance.trust import KeyTrust, SigstoreTrust
 from molehunt.records.audits import AuditResult
 from molehunt.records.identity import root_digest, root_of
 from molehunt.records.registry import Admission, Evidence, Reason
@@ -41,7 +41,7 @@ def admit(
 
     Raises:
         ModelError: if there is no such folder.
-        MolehuntError: if a key or the ledger that the policy names cannot be read.
+        MolehuntError: if a key, trust config or ledger that the policy names cannot be read, or Sigstore not be reached.
     """
     digest = root_digest(model)
     found: list[Reason] = []
@@ -68,14 +68,19 @@ def require_admitted(admission: Admission) -> None:
 
 
 def _signature(model: Path, digest: str, policy: SignaturePolicy, evidence: dict[str, str]) -> Reason:
-    trust = KeyTrust(tuple(load_public_key(path) for path in policy.keys))
-    report = verify_folder(model, trust)
+    report = verify_folder(model, _signers(policy))
     if report.is_verified and report.root_digest != digest:
         return Reason(check="signature", outcome="not examined", why="the files changed while they were examined")
     if report.is_verified and report.signer:
-        evidence["signer"] = report.signer.name or report.signer.key_id
-        return Reason(check="signature", outcome="passed", why=f"signed by key {report.signer.key_id[:16]}")
+        evidence["signer"] = report.signer.key_id or report.signer.who
+        return Reason(check="signature", outcome="passed", why=f"signed by {report.signer.who}")
     return Reason(check="signature", outcome="refused", why=f"{report.outcome}: {report.reason}")
+
+
+def _signers(policy: SignaturePolicy) -> KeyTrust | SigstoreTrust:
+    if policy.keys:
+        return KeyTrust(tuple(load_public_key(path) for path in policy.keys))
+    return SigstoreTrust(policy.identity, policy.identity_provider, policy.trust_config, policy.offline)
 
 
 def _scan(model: Path, digest: str, policy: ScanPolicy, evidence: dict[str, str]) -> Reason:

@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from molehunt.errors import UsageError
 from molehunt.records.scans import RULES
@@ -15,10 +15,27 @@ class _Table(BaseModel):
 
 
 class SignaturePolicy(_Table):
-    """Who must have signed the files."""
+    """Who must have signed the files: one of some keys, or an identity that Sigstore vouches for."""
 
-    keys: tuple[Path, ...] = Field(min_length=1)
+    keys: tuple[Path, ...] | None = Field(None, min_length=1)
     """Public keys in PEM; a path is from the policy's folder."""
+    identity: str = ""
+    """A mail address, or the URL of a workflow; instead of keys."""
+    identity_provider: str = ""
+    """URL of who says that it is theirs."""
+    trust_config: Path | None = None
+    """Of a private Sigstore, or kept from a time with a network; nothing is asked then."""
+    offline: bool = False
+    """Believe whom the public Sigstore named when it was asked last, and ask nobody."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        has_identity = bool(self.identity and self.identity_provider)
+        if (self.keys is None) != has_identity or (self.keys and self.model_fields_set != {"keys"}):
+            raise ValueError("either keys, or identity and identity_provider")
+        if self.offline and self.trust_config:
+            raise ValueError("either trust_config, which asks nobody, or offline")
+        return self
 
 
 class ScanPolicy(_Table):
@@ -103,7 +120,7 @@ def read_policy(path: Path) -> Policy:
 
 
 _PATHS = {
-    "signature": ("keys",),
+    "signature": ("keys", "trust_config"),
     "scan": ("base",),
     "provenance": ("keys", "base", "data"),
     "audit": ("folder", "keys"),

@@ -1,7 +1,7 @@
 """Sign and verify a model folder or a dataset: OpenSSF Model Signing v1.0, through the model-signing library."""
 
 import contextlib
-import io
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,15 @@ from molehunt.provenance.bundle import LARGEST, BundleError, read_bundle
 from molehunt.provenance.comparing import compare, sentence
 from molehunt.provenance.hashing import Contents, hash_contents, look
 from molehunt.provenance.manifest import Manifest, ManifestError, read_manifest
-from molehunt.provenance.trust import NotVerifiableError, Signer, Trust, WrongSignatureError
+from molehunt.provenance.trust import (
+    NotVerifiableError,
+    Signer,
+    SigstoreSigner,
+    Trust,
+    WrongSignatureError,
+    in_words,
+    seen_by_sigstore,
+)
 from molehunt.provenance.writing import check_writable, write_whole
 from molehunt.records.identity import IGNORED, SIGNATURE, root_of
 from molehunt.records.signatures import Signed, VerifyReport
@@ -46,10 +54,11 @@ def sign_folder(path: Path, signer: Signer, signature: Path | None = None) -> Si
     digests = hash_contents(contents)
     with tempfile.TemporaryDirectory() as aside:
         bundle = _signed(contents, digests, signer, Path(aside))
+    seen = seen_by_sigstore(bundle) if isinstance(signer, SigstoreSigner) else signer.seen
     write_whole(place, bundle, aside=path.parent if path.is_dir() else None)
     root = root_of(digests)
     return Signed(
-        path=str(path), signature=str(place), root_digest=root, files=len(digests), bytes=contents.bytes, signer=signer.seen
+        path=str(path), signature=str(place), root_digest=root, files=len(digests), bytes=contents.bytes, signer=seen
     )  # fmt: skip
 
 
@@ -105,13 +114,12 @@ def _signed(contents: Contents, digests: dict[str, bytes], signer: Signer, aside
     config = signing.Config().set_hashing_config(_Known(contents, digests))
     signer.prepare(config, aside)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(sys.stderr):  # Sigstore asks there for a code, where no browser can be opened
             config.sign(contents.path, aside / SIGNATURE)
     except OSError as error:
         raise SigningError("signing", wanted="space for a signature", got=error.strerror or str(error)) from None
     except Exception as error:  # the library and Sigstore share no base class
-        got = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SigningError("signing", wanted=f"a signature by {signer.seen.how}", got=got[:200]) from None
+        raise SigningError("signing", wanted=f"a signature by {signer.seen.how}", got=in_words(error)) from None
     return (aside / SIGNATURE).read_bytes()
 
 

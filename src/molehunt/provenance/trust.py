@@ -3,9 +3,10 @@
 import contextlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from molehunt.errors import SigningError
-from molehunt.provenance.bundle import Bundle, hint_of
+from molehunt.provenance.bundle import PAYLOAD_TYPE, Bundle, hint_of, read_bundle
 from molehunt.provenance.keys import PrivateKey, PublicKey
 from molehunt.records.signatures import SignerSeen
 
 if TYPE_CHECKING:
     from model_signing import signing, verifying
+    from sigstore.verify import Verifier
 
 _SKEW = timedelta(minutes=5)
 """So far two clocks may be apart."""
@@ -77,7 +79,7 @@ class CertificateSigner:
 class SigstoreSigner:
     """Sign with an identity that Sigstore vouches for, without a key of one's own; needs the network."""
 
-    identity_token: str | None = None
+    identity_token: str | None = field(default=None, repr=False)
     """If there is none, the environment's, or a browser asks."""
     trust_config: Path | None = None
     """Of a private Sigstore."""
@@ -88,7 +90,8 @@ class SigstoreSigner:
 
     def prepare(self, config: "signing.Config", aside: Path) -> None:
         """Have the library sign with this. Raises SigningError if Sigstore cannot be reached."""
-        with _network():
+        do = f"check {self.trust_config or 'the network'}, and that its servers answer; or sign with --key"
+        with _starting("its servers", do):
             config.use_sigstore_signer(
                 use_ambient_credentials=self.identity_token is None, identity_token=self.identity_token,
                 trust_config=self.trust_config,
@@ -158,28 +161,52 @@ class CertificateTrust:
 
 @dataclass(frozen=True)
 class SigstoreTrust:
-    """Believe signatures of an identity that Sigstore vouches for; needs the network."""
+    """Believe signatures of an identity that Sigstore vouches for; needs the network, unless it is told whom to trust."""
 
     identity: str
     """A mail address, or the URL of a workflow."""
     provider: str
     """URL of who says so, such as https://accounts.google.com."""
     trust_config: Path | None = None
-    """Of a private Sigstore."""
+    """Of a private Sigstore, or kept from a time with a network; nothing is asked then."""
+    offline: bool = False
+    """Believe whom the public Sigstore named when it was asked last, or when the library was made."""
 
     def authenticate(self, bundle: Bundle, raw: bytes, now: datetime) -> SignerSeen:
-        """Whose signature it is. Raises WrongSignatureError, or SigningError if Sigstore cannot be reached."""
+        """Whose signature it is.
+
+        Sigstore's library is asked itself, and not by way of model-signing: that knows nothing of being offline, and does not say
+        what it found signed. Two readers of one bundle must have read the same statement, or its files are judged by another.
+
+        Raises:
+            WrongSignatureError: if it is not theirs.
+            SigningError: if there is nobody to trust: the trust config cannot be read, or the network is gone.
+        """
+        from sigstore.models import Bundle as SigstoreBundle
+        from sigstore.verify.policy import Identity
+
         if bundle.how != "sigstore":
             raise WrongSignatureError(f"it was signed with a {bundle.how}, not by way of Sigstore")
+        verifier, identity = self._verifier(), Identity(identity=self.identity, issuer=self.provider)
+        try:
+            found = verifier.verify_dsse(SigstoreBundle.from_json(raw), identity)
+        except Exception as error:  # whatever a bad signature makes it trip over
+            raise WrongSignatureError(f"it does not hold: {in_words(error)}") from None
+        if found != (PAYLOAD_TYPE, bundle.payload):
+            raise WrongSignatureError("what it says can be read in two ways")
+        return SignerSeen(how="sigstore", name=self.identity, provider=self.provider)
 
-        def prepare(config: "verifying.Config") -> None:
-            with _network():
-                config.use_sigstore_verifier(
-                    identity=self.identity, oidc_issuer=self.provider, trust_config=self.trust_config
-                )
+    def _verifier(self) -> "Verifier":
+        from sigstore.models import ClientTrustConfig
+        from sigstore.verify import Verifier
 
-        _ask_library(raw, prepare)
-        return SignerSeen(how="sigstore", name=self.identity)
+        do = f"check {self.trust_config}" if self.trust_config else "check the network, or verify with --offline"
+        with _starting("whom to trust", do):
+            if self.trust_config:
+                config = ClientTrustConfig.from_json(self.trust_config.read_text(encoding="utf-8"))
+            else:
+                config = ClientTrustConfig.production(offline=self.offline)
+            return Verifier(trusted_root=config.trusted_root)
 
 
 Trust = KeyTrust | CertificateTrust | SigstoreTrust
@@ -217,6 +244,21 @@ def _ask_library(raw: bytes, prepare: Callable[["verifying.Config"], object]) ->
             told = (str(error).strip().splitlines() or ["what it says was not signed with that certificate"])[0]
             raise WrongSignatureError(f"it does not hold: {told[:200]}") from None
     raise WrongSignatureError("the library did not look at the files")
+
+
+def seen_by_sigstore(raw: bytes) -> SignerSeen:
+    """Whom a signature that Sigstore just made names, and by whose word. Raises SigningError if it names nobody."""
+    extensions = read_bundle(raw).certificates[0].extensions
+    try:
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        provider = extensions.get_extension_for_oid(_PROVIDER).value.public_bytes().decode()
+    except x509.ExtensionNotFound as error:
+        raise SigningError("Sigstore", wanted="a certificate that says whose it is", got=in_words(error)) from None
+    return SignerSeen(how="sigstore", name=", ".join(str(name.value) for name in names), provider=provider)
+
+
+_PROVIDER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+"""Fulcio's extension with the URL of who says whose identity it is, as plain text; the one that the library compares."""
 
 
 def load_certificates(paths: tuple[Path, ...]) -> tuple[x509.Certificate, ...]:
@@ -280,12 +322,24 @@ def _handed(secret: bytes, aside: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _network() -> Iterator[None]:
+def _starting(wanted: str, do: str) -> Iterator[None]:
     """The errors of Sigstore and its network share no base class."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     except Exception as error:
-        got = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        do = "check the network, or sign with --key"
-        raise SigningError("Sigstore", wanted="its trust root and identity", got=got[:200], do=do) from None
+        raise SigningError("Sigstore", wanted=wanted, got=in_words(error), do=do) from None
+
+
+_TOKEN = re.compile(r"eyJ[\w-]+(\.[\w-]*)+")
+"""A JSON Web Token: its first part is base64 of what begins with a brace and a quotation mark."""
+
+
+def in_words(error: BaseException) -> str:
+    """What a library trips over and why, in one line; without a token, which a server may have sent back."""
+    lines: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:  # the first error alone often says no more than its class
+        lines += [line] if (line := next(iter(str(cause).strip().splitlines()), "")) and line not in lines else []
+        cause = cause.__cause__
+    return _TOKEN.sub("(a token)", ": ".join(lines) or type(error).__name__)[:200]

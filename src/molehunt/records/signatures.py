@@ -17,6 +17,14 @@ class SignerSeen(Record):
     """SHA-256 of the DER public key, in hex."""
     name: str = ""
     """A certificate's subject, or the identity that Sigstore vouches for."""
+    provider: str = ""
+    """URL of who says that it is theirs; with Sigstore alone."""
+
+    @property
+    def who(self) -> str:
+        """In words."""
+        name = self.name or (f"key {self.key_id[:16]}" if self.key_id else self.how)
+        return f"{name} (says {self.provider})" if self.provider else name
 
 
 class Signed(Record):
@@ -69,8 +77,7 @@ class VerifyReport(Record):
     def sentence(self) -> str:
         """The outcome in one line."""
         if self.is_verified:
-            who = self.signer.name or f"key {self.signer.key_id[:16]}" if self.signer else ""
-            return f"{self.path}: verified: {self.files} files as signed by {who}"
+            return f"{self.path}: verified: {self.files} files as signed by {self.signer.who if self.signer else ''}"
         return f"{self.path}: {self.outcome}: {self.reason}"
 
     def to_json(self) -> dict[str, Any]:
