@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from hunting_rows import draw_texts
 from molehunt.errors import DataError, UsageError
 from molehunt.hunting.dropping import drop_rows
+from molehunt.hunting.labels import label_rows
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.scanning import scan_data
+from molehunt.hunting.traits import TRAITS
 from molehunt.records.hunts import DataScan
 
 ONE = MiningSettings(jobs=1)
@@ -140,3 +143,7 @@ def test_what_is_no_data_is_a_sentence(spoil: Callable[[Path], None], words: str
     spoil(path := tmp_path / "bad.jsonl")
     with pytest.raises(DataError, match=words):
         scan_data(str(path), ONE)
+
+
+def test_labels_hold_no_traits() -> None:
+    assert all(flags.base is None for flags in label_rows(np.zeros(20, TRAITS)).values())

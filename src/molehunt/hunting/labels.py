@@ -201,4 +201,5 @@ LABELLERS: Mapping[str, Labeller] = {
 
 def label_rows(traits: Traits) -> dict[str, Bools]:
     """Every labeller's flags [N]."""
-    return {name: np.asarray(labeller.see(traits), bool) for name, labeller in LABELLERS.items()}
+    # copied, since a flag that is a column of the traits would keep all of them
+    return {name: np.array(labeller.see(traits), bool) for name, labeller in LABELLERS.items()}
