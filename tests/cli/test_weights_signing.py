@@ -69,6 +69,7 @@ def test_mistakes_end_as_one_sentence(molehunt: Command, tmp_path: Path) -> None
     assert_refused(molehunt("weights", "verify", folder, "--key", tmp_path / "no.pem"), "No such file")
     assert_refused(molehunt("weights", "verify", tmp_path / "a" / "b", "--key", public), "nothing there")
     assert_refused(molehunt("weights", "verify", folder, "--sigstore"), "--identity")
+    assert_refused(molehunt("weights", "verify", folder, "--key", private, "--at", "2026-01-01"), "--certificate")
     assert_refused(molehunt("weights", "verify", folder, "--key", public, "--offline"), "would do nothing")
     assert_refused(molehunt("weights", "verify", folder, "--key", public, "--at", "noon"), "--at")
 

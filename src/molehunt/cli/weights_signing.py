@@ -90,7 +90,7 @@ def verify(
         bool, typer.Option("--ignore-unsigned", help="Let unsigned documentation be; what could be loaded never may.")
     ] = False,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="Judge certificates at this time, ISO 8601, not now.")
+        str | None, typer.Option("--at", metavar="TIME", help="With --certificate: judge at this time, ISO 8601, not now.")
     ] = None,
     provenance: Annotated[bool, typer.Option("--provenance", help="Check its attestation too: how it was made.")] = False,
     base: Annotated[str | None, typer.Option("--base", help="With --provenance: the model it was made from.")] = None,
@@ -107,6 +107,7 @@ def verify(
     from molehunt.provenance.signing import verify_folder
 
     _refuse(bool(base or data) and not provenance, "--base and --data", "--provenance")
+    _refuse(at is not None and not certificate, "--at", "--certificate")
     folder = place_of(model, store)
     who = (identity, provider, trust_config, offline)
     trust = _trust(tuple(key or ()), tuple(certificate or ()), sigstore, who, password_file)
