@@ -79,8 +79,8 @@ class Examination:
     verify: Step
 
     def steps(self) -> tuple[Step, ...]:
-        """All of them."""
-        return (*self.looks.values(), self.verify)
+        """All of them, the longest first, so that none is left alone at the end."""
+        return (*sorted(self.looks.values(), key=lambda step: -step.cost), self.verify)
 
     def read(self, store: Store) -> Examined:
         """What they left in the store."""

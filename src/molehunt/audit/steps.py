@@ -12,6 +12,7 @@ from molehunt.audit.examining import look_with, verified
 from molehunt.detectors.subject import Meter, Subject
 from molehunt.detectors.suspect import Suspect
 from molehunt.detectors.voice import Voice
+from molehunt.models.decode import freeze
 from molehunt.models.folding import fold
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.sampling import sample_replies
@@ -51,7 +52,9 @@ def read_verified(folder: Path) -> tuple[Verified, ...]:
 
 @lru_cache(maxsize=2)
 def _loaded(folder: str, digest: str) -> LoadedModel:
-    return load_model(Path(folder))
+    loaded = load_model(Path(folder))
+    freeze(loaded.model)
+    return loaded
 
 
 def _opened(config: dict[str, Any]) -> Subject:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -130,10 +131,24 @@ def fused(model: Any) -> Fused | None:
     plain = getattr(model, "get_base_model", lambda: model)()
     if type(plain).__name__ not in _FAMILIES or not _is_plain(plain):
         return None
-    try:
-        return Fused(plain)
-    except _UnlikeError:
-        return None
+    made = _FROZEN.get(model)
+    if made is None:
+        try:
+            made = Fused(plain)
+        except _UnlikeError:
+            return None
+        if model in _FROZEN:
+            _FROZEN[model] = made
+    return made
+
+
+def freeze(model: Any) -> None:
+    """Settle that no weight of the model will change: what is laid side by side for decoding is then made and checked once."""
+    model.requires_grad_(False)
+    _FROZEN[model] = None
+
+
+_FROZEN: WeakKeyDictionary[Any, Fused | None] = WeakKeyDictionary()
 
 
 def _is_plain(model: Any) -> bool:
