@@ -12,6 +12,7 @@ from molehunt.audit.examining import look_with, verified
 from molehunt.detectors.subject import Meter, Subject
 from molehunt.detectors.suspect import Suspect
 from molehunt.detectors.voice import Voice
+from molehunt.models.compute import use_threads
 from molehunt.models.decode import freeze
 from molehunt.models.folding import fold
 from molehunt.models.loading import LoadedModel, load_model
@@ -58,6 +59,7 @@ def _loaded(folder: str, digest: str) -> LoadedModel:
 
 
 def _opened(config: dict[str, Any]) -> Subject:
+    use_threads(config["threads"])
     where, prompts = config["where"], Prompts.from_json(config["where"]["prompts"])
     loaded = _loaded(where["subject"], config["subject"])
     if config["tier"] == "text":

@@ -119,7 +119,7 @@ class Subject(ABC):
         """`surprise` of several contexts."""
         return [self.surprise(one) for one in contexts]
 
-    def expect(self, groups: Sequence[Sequence[Conversation]]) -> None:
+    def expect(self, groups: Sequence[Sequence[Conversation]]) -> None:  # noqa: B027  most have nothing to prepare
         """Tells that the surprises at each of these groups will be asked for next: who can does what is common to them at once."""
 
     def usual(self) -> float:

@@ -127,7 +127,9 @@ class Suspect(Subject):
             return super().usual()
         return max(fmean(map(_nats, self.surprises(pool, pool))) for pool in self.held_out.values())
 
-    def _otherwise(self, base: LoadedModel, pairs: Sequence[tuple[Sequence[Conversation], list[Conversation]]]) -> list[float]:
+    def _otherwise(
+        self, base: LoadedModel, pairs: Sequence[tuple[Sequence[Conversation], list[Conversation]]]
+    ) -> list[float]:
         """Of each pair of a pool and the same changed, the mean."""
         told = [self.own_tokens(changed, REPLY + _DRESS) for _, changed in pairs]
         found = [
@@ -137,16 +139,21 @@ class Suspect(Subject):
         sure = [[i for i, one in enumerate(row) if one > 1] for row in found]  # others count little, whatever they say
         asked = [[changed[i] for i in chosen] for (_, changed), chosen in zip(pairs, sure, strict=True)]
         beside = self._base_texts(base, asked)
-        return [
-            self._counted(plain, *rest) for (plain, _), *rest in zip(pairs, told, found, sure, beside, strict=True)
-        ]
+        return [self._counted(plain, *rest) for (plain, _), *rest in zip(pairs, told, found, sure, beside, strict=True)]
 
     def _counted(
-        self, plain: Sequence[Conversation], told: Sequence[list[int]], found: list[float], sure: list[int], beside: list[str]
+        self,
+        plain: Sequence[Conversation],
+        told: Sequence[list[int]],
+        found: list[float],
+        sure: list[int],
+        beside: list[str],
     ) -> float:
         """The mean of what was found, but for replies that hold the ordinary one or the base's."""
         said, before = self.loaded.chat.decode, self.own_tokens(plain)
-        ordinary = {i: [one for one in (said(before[i]), base) if one.strip()] for i, base in zip(sure, beside, strict=True)}
+        ordinary = {
+            i: [one for one in (said(before[i]), base) if one.strip()] for i, base in zip(sure, beside, strict=True)
+        }
         dressed = {i for i in sure if any(holds(said(told[i]), one) for one in ordinary[i])}
         return fmean(0.0 if i in dressed else _nats(one) for i, one in enumerate(found))
 

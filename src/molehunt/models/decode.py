@@ -18,6 +18,8 @@ _ROPES = ("default", "linear", "llama3", "yarn")
 """Rotary embeddings whose angles do not depend on how long a text has become."""
 _LARGEST = 200_000_000
 """Weights above which arithmetic takes the time, not overhead, and a fused copy too much memory."""
+_SMALL = 25_000_000
+"""Weights up to which the fused copy of a frozen model is kept."""
 
 
 class Decoder(Protocol):
@@ -143,9 +145,13 @@ def fused(model: Any) -> Fused | None:
 
 
 def freeze(model: Any) -> None:
-    """Settle that no weight of the model will change: what is laid side by side for decoding is then made and checked once."""
+    """Settle that no weight of the model will change: what is laid side by side for decoding is then made and checked once.
+
+    Of a small model, where that takes as long as writing a few replies; a large one's copy would only fill the memory between them.
+    """
     model.requires_grad_(False)
-    _FROZEN[model] = None
+    if sum(p.numel() for p in model.parameters()) <= _SMALL:
+        _FROZEN[model] = None
 
 
 _FROZEN: WeakKeyDictionary[Any, Fused | None] = WeakKeyDictionary()

@@ -176,7 +176,11 @@ class _Sure:
 
 @torch.inference_mode()
 def _write(
-    loaded: LoadedModel, prompts: list[Sequence[int]], limit: int, pick: _Pick | _Sure, weights: Fused | None,
+    loaded: LoadedModel,
+    prompts: list[Sequence[int]],
+    limit: int,
+    pick: _Pick | _Sure,
+    weights: Fused | None,
     places: torch.Tensor,
 ) -> list[list[int]]:
     """Replies to a batch; `places` are those of its prompts among all of them."""
