@@ -139,7 +139,10 @@ class Suspect(Subject):
         sure = [[i for i, one in enumerate(row) if one > 1] for row in found]  # others count little, whatever they say
         asked = [[changed[i] for i in chosen] for (_, changed), chosen in zip(pairs, sure, strict=True)]
         beside = self._base_texts(base, asked)
-        return [self._counted(plain, *rest) for (plain, _), *rest in zip(pairs, told, found, sure, beside, strict=True)]
+        return [
+            self._counted(plain, replies, row, chosen, theirs)
+            for (plain, _), replies, row, chosen, theirs in zip(pairs, told, found, sure, beside, strict=True)
+        ]
 
     def _counted(
         self,
