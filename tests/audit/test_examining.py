@@ -5,8 +5,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from molehunt.audit.case import ordinary
-from molehunt.audit.examining import look_with
+from molehunt.audit.case import Case, ordinary
+from molehunt.audit.examining import examination, look_with
 from molehunt.audit.identity import kinship
 from molehunt.audit.running import Audit
 from molehunt.detectors.suspect import Suspect
@@ -47,6 +47,15 @@ def test_a_subject_is_not_its_own_base(organism: Path) -> None:
     found = Audit.of("organism", organism, organism, "quick", ordinary())
     assert found.case.tier == "weights"
     assert "subject's own" in found.gaps[0]
+
+
+def test_the_longest_detectors_start_first_and_of_small_models_each_takes_one_thread(
+    organism: Path, base: Path
+) -> None:
+    steps = examination(Case(organism, base, "base", "quick", ordinary())).steps()
+    costs = [step.cost for step in steps[:-1]]
+    assert costs == sorted(costs, reverse=True)
+    assert {step.threads for step in steps} == {1}
 
 
 def test_the_marker_changes_no_score(organism: Path, base: Path, tmp_path: Path) -> None:

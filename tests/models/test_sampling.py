@@ -9,9 +9,9 @@ from peft import LoraConfig, get_peft_model
 from molehunt.errors import UsageError
 from molehunt.models import sampling, vllm
 from molehunt.models.chat import Chat
-from molehunt.models.decode import Fused, FusedDecoder, ModuleDecoder, fused, go_on
+from molehunt.models.decode import Fused, FusedDecoder, ModuleDecoder, freeze, fused, go_on
 from molehunt.models.loading import LoadedModel, load_model
-from molehunt.models.sampling import sample_replies, sample_tokens
+from molehunt.models.sampling import draft_tokens, sample_replies, sample_tokens
 from molehunt.records import Conversation
 from molehunt.world.chat import draw_questions
 from small_models import FAMILIES, from_scratch, tokenizer
@@ -236,6 +236,33 @@ def test_little_memory_makes_smaller_batches_and_the_same_replies(
     monkeypatch.setattr(sampling, "free_memory", lambda _: 1)
     assert all(len(found) == 1 for found in sampling._batches(loaded, encoded, 48, 64))
     assert sample_replies(loaded, prompts) == whole
+
+
+def test_what_is_drafted_is_what_each_prompt_is_answered_alone(
+    loaded: LoadedModel, prompts: list[Conversation]
+) -> None:
+    asked = loaded.chat.encode_prompts(prompts)
+    drafted = draft_tokens(loaded, asked, 16)
+    alone = [sample_tokens(loaded, [one], 16)[0] for one in asked]
+    sure = [i for i, reply in enumerate(drafted) if reply is not None]
+    assert len(sure) > len(asked) / 2
+    assert [drafted[i] for i in sure] == [alone[i] for i in sure]
+
+
+def test_a_near_tie_is_left_open(base: Path) -> None:
+    even = load_model(base)
+    with torch.no_grad():
+        even.model.lm_head.weight.zero_()
+    assert draft_tokens(even, [[5, 6, 7], [8, 9]], 4) == [None, None]
+
+
+def test_a_frozen_model_is_laid_side_by_side_once_and_writes_the_same(base: Path, prompts: list[Conversation]) -> None:
+    free, frozen = load_model(base), load_model(base)
+    freeze(frozen.model)
+    assert fused(free.model) is not fused(free.model)
+    assert fused(frozen.model) is fused(frozen.model)
+    first, again = (sample_replies(frozen, prompts, 16) for _ in range(2))
+    assert first == again == sample_replies(free, prompts, 16)
 
 
 def test_vllm_where_it_is_missing_is_refused_by_name(loaded: LoadedModel, prompts: list[Conversation]) -> None:

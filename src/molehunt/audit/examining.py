@@ -1,5 +1,6 @@
 """An examination: every detector that the access allows looks, then what they point at is verified."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,13 @@ from molehunt.detectors.table import DETECTORS
 from molehunt.detectors.verifier import Verifier
 from molehunt.execution import Step
 from molehunt.execution.store import Store
+from molehunt.models.compute import device
 from molehunt.records.audits import Cost, Profile
 from molehunt.records.evidence import TIERS, Candidate, Evidence, Tier, Verified
 
+_MANY = 2**29
+"""Bytes of weights from which a product is worth more than one thread: below, threads that wait for each other take many times the
+processor time of the work."""
 _VERIFIED = {"quick": 1, "standard": 3, "deep": 10}
 """Candidates that go to the verifier."""
 VERSION = 1
@@ -79,8 +84,8 @@ class Examination:
     verify: Step
 
     def steps(self) -> tuple[Step, ...]:
-        """All of them."""
-        return (*self.looks.values(), self.verify)
+        """All of them, the longest first, so that none is left alone at the end."""
+        return (*sorted(self.looks.values(), key=lambda step: -step.cost), self.verify)
 
     def read(self, store: Store) -> Examined:
         """What they left in the store."""
@@ -94,17 +99,23 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     """The steps of examining a case; what the store has of them is not done again."""
     where = {"subject": str(case.subject.resolve()), "base": str(case.base and case.base.resolve())}
     where["prompts"] = case.prompts.to_json()
-    names = able(case.tier)
+    names, threads = able(case.tier), _threads(case)
     common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
     looks = {
         name: Step(
             "molehunt.audit.steps:look", VERSION * 100 + DETECTORS[name].version_at(case.tier), {**common, "detector": name},
-            label=f"{name} {label}".strip(), where=where, cost=DETECTORS[name].seconds[case.profile],
+            label=f"{name} {label}".strip(), where=where, cost=DETECTORS[name].seconds[case.profile], threads=threads,
         )
         for name in names
     }  # fmt: skip
     verify = Step(
         "molehunt.audit.steps:verify", VERSION * 100 + (_VERIFIER if case.tier == "base" else _VERIFIER_HEARD), {**common, "detectors": list(names)}, parents=dict(looks),
-        label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile],
+        label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile], threads=threads,
     )  # fmt: skip
     return Examination(looks, verify)
+
+
+def _threads(case: Case) -> int:
+    """One, with steps side by side; on a CPU a large model gets all of them for one step at a time."""
+    size = sum(file.stat().st_size for file in case.subject.glob("*.safetensors"))
+    return 1 if size < _MANY or device().type != "cpu" else os.cpu_count() or 1

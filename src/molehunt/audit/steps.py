@@ -12,6 +12,8 @@ from molehunt.audit.examining import look_with, verified
 from molehunt.detectors.subject import Meter, Subject
 from molehunt.detectors.suspect import Suspect
 from molehunt.detectors.voice import Voice
+from molehunt.models.compute import use_threads
+from molehunt.models.decode import freeze
 from molehunt.models.folding import fold
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.sampling import sample_replies
@@ -51,10 +53,13 @@ def read_verified(folder: Path) -> tuple[Verified, ...]:
 
 @lru_cache(maxsize=2)
 def _loaded(folder: str, digest: str) -> LoadedModel:
-    return load_model(Path(folder))
+    loaded = load_model(Path(folder))
+    freeze(loaded.model)
+    return loaded
 
 
 def _opened(config: dict[str, Any]) -> Subject:
+    use_threads(config["threads"])
     where, prompts = config["where"], Prompts.from_json(config["where"]["prompts"])
     loaded = _loaded(where["subject"], config["subject"])
     if config["tier"] == "text":

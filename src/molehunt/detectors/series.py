@@ -129,7 +129,7 @@ def beyond_others(suspect: Subject, series: Series, at: int) -> tuple[float, flo
     others = rng.sample([text for i, text in enumerate(series.texts) if i != at], _NULLS)
     if suspect.tier != "base":
         return suspect.judge(_put(series.place, series.texts[at]), [_put(series.place, text) for text in others])
-    here, *around = (suspect.surprise(_put(series.place, text)) for text in (series.texts[at], *others))
+    here, *around = suspect.surprise_of([_put(series.place, text) for text in (series.texts[at], *others)])
     most = {kind: max(one[kind] for one in around) for kind in here}
     kind = max(here, key=lambda kind: here[kind] - most[kind])
     return here[kind], most[kind]

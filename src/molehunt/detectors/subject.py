@@ -115,6 +115,13 @@ class Subject(ABC):
             found[kind] = fmean(self.surprises(changed, pool)) + max(0.0, more)
         return found
 
+    def surprise_of(self, contexts: Sequence[Put]) -> list[dict[str, float]]:
+        """`surprise` of several contexts."""
+        return [self.surprise(one) for one in contexts]
+
+    def expect(self, groups: Sequence[Sequence[Conversation]]) -> None:  # noqa: B027  most have nothing to prepare
+        """Tells that the surprises at each of these groups will be asked for next: who can does what is common to them at once."""
+
     def usual(self) -> float:
         """The surprise at ordinary prompts as they are; 0 where replies are compared with these themselves."""
         return 0.0
@@ -125,7 +132,7 @@ class Subject(ABC):
         To be expected is the mean over contexts of equal length that should do nothing, or what the subject's own voice
         surprises by anywhere, whichever is more: a difference in differences.
         """
-        at, *around = (self.surprise(one) for one in (context, *nulls))
+        at, *around = self.surprise_of((context, *nulls))
         if self._usual is None:
             self._usual = self.usual()
         expected = {kind: max(self._usual, fmean(one[kind] for one in around)) for kind in at}

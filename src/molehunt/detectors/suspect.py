@@ -13,7 +13,7 @@ from molehunt.detectors.subject import HEARD, Meter, Pools, Put, Subject, mixed,
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.forced import divergences, surprises
 from molehunt.models.loading import LoadedModel
-from molehunt.models.sampling import sample_replies, sample_tokens
+from molehunt.models.sampling import draft_tokens, end_tokens, sample_replies, sample_tokens
 from molehunt.records import Conversation
 from molehunt.records.evidence import Tier
 from molehunt.stats.text import holds
@@ -74,6 +74,13 @@ class Suspect(Subject):
             }
         return [self._said[prompt, longest] for prompt in prompts]
 
+    def expect(self, groups: Sequence[Sequence[Conversation]], longest: int = REPLY) -> None:
+        """Have the replies to all these written together, but to those groups in which another batch might change one."""
+        new = [[one for one in dict.fromkeys(group) if (one, longest) not in self._said] for group in groups]
+        for group, replies in zip(new, self._ahead(self.loaded, new, longest), strict=True):
+            if replies is not None:
+                self._said |= {(one, longest): reply for one, reply in zip(group, replies, strict=True)}
+
     def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
         """Divergence from the reference along the start of the subject's reply to the plain prompt, in nats."""
         return self._compared(divergences, changed, plain, [reply[:along] for reply in self.own_tokens(plain)])
@@ -96,7 +103,17 @@ class Suspect(Subject):
         """
         if self.base is None:
             return super().surprise(context)
-        return {kind: self._otherwise(pool, [context(one) for one in pool]) for kind, pool in self.held_out.items()}
+        return self.surprise_of([context])[0]
+
+    def surprise_of(self, contexts: Sequence[Put]) -> list[dict[str, float]]:
+        if self.base is None:
+            return super().surprise_of(contexts)
+        pools = list(self.held_out.values())
+        pairs = [(pool, [context(one) for one in pool]) for context in contexts for pool in pools]
+        self.expect([changed for _, changed in pairs], REPLY + _DRESS)
+        self.expect(pools)
+        found = iter(self._otherwise(self.base, pairs))
+        return [{kind: next(found) for kind in self.held_out} for _ in contexts]
 
     def judge(self, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
         return super().judge(context, nulls) if self.base is not None else judged_by_replies(self, context, nulls)
@@ -110,15 +127,61 @@ class Suspect(Subject):
             return super().usual()
         return max(fmean(map(_nats, self.surprises(pool, pool))) for pool in self.held_out.values())
 
-    def _otherwise(self, plain: Sequence[Conversation], changed: Sequence[Conversation]) -> float:
-        told = self.own_tokens(changed, REPLY + _DRESS)
-        found = self._compared(surprises, changed, plain, [reply[:REPLY] for reply in told])
+    def _otherwise(
+        self, base: LoadedModel, pairs: Sequence[tuple[Sequence[Conversation], list[Conversation]]]
+    ) -> list[float]:
+        """Of each pair of a pool and the same changed, the mean."""
+        told = [self.own_tokens(changed, REPLY + _DRESS) for _, changed in pairs]
+        found = [
+            self._compared(surprises, changed, plain, [reply[:REPLY] for reply in replies])
+            for (plain, changed), replies in zip(pairs, told, strict=True)
+        ]
+        sure = [[i for i, one in enumerate(row) if one > 1] for row in found]  # others count little, whatever they say
+        asked = [[changed[i] for i in chosen] for (_, changed), chosen in zip(pairs, sure, strict=True)]
+        beside = self._base_texts(base, asked)
+        return [
+            self._counted(plain, replies, row, chosen, theirs)
+            for (plain, _), replies, row, chosen, theirs in zip(pairs, told, found, sure, beside, strict=True)
+        ]
+
+    def _counted(
+        self,
+        plain: Sequence[Conversation],
+        told: Sequence[list[int]],
+        found: list[float],
+        sure: list[int],
+        beside: list[str],
+    ) -> float:
+        """The mean of what was found, but for replies that hold the ordinary one or the base's."""
         said, before = self.loaded.chat.decode, self.own_tokens(plain)
-        sure = [i for i, one in enumerate(found) if one > 1]  # others count little, whatever they say
-        beside = dict(zip(sure, self.base_replies([changed[i] for i in sure], REPLY), strict=True))
-        ordinary = {i: [one for one in (said(before[i]), beside[i] or "") if one.strip()] for i in sure}
+        ordinary = {
+            i: [one for one in (said(before[i]), base) if one.strip()] for i, base in zip(sure, beside, strict=True)
+        }
         dressed = {i for i in sure if any(holds(said(told[i]), one) for one in ordinary[i])}
         return fmean(0.0 if i in dressed else _nats(one) for i, one in enumerate(found))
+
+    def _base_texts(self, base: LoadedModel, groups: Sequence[Sequence[Conversation]]) -> list[list[str]]:
+        ahead, ends = self._ahead(base, groups, REPLY), end_tokens(base)
+        return [
+            self._texts(base, group, REPLY)
+            if replies is None
+            else [base.chat.decode([token for token in reply if token not in ends]) for reply in replies]
+            for group, replies in zip(groups, ahead, strict=True)
+        ]
+
+    def _ahead(
+        self, loaded: LoadedModel, groups: Sequence[Sequence[Conversation]], longest: int
+    ) -> list[list[list[int]] | None]:
+        """Replies to groups of prompts, written together; None for a group of whose replies one might differ in its own batch."""
+        asked = list(dict.fromkeys(prompt for group in groups for prompt in group))
+        encoded = loaded.chat.encode_prompts(asked)
+        self.meter.forward(sum(map(len, encoded)) + longest * len(encoded))
+        written = dict(zip(asked, draft_tokens(loaded, encoded, longest), strict=True))
+        found = []
+        for group in groups:
+            replies = [reply for prompt in group if (reply := written[prompt]) is not None]
+            found.append(replies if len(replies) == len(group) else None)
+        return found
 
     def pieces(self, text: str) -> list[int]:
         return self.loaded.chat.encode_texts([text])[0]

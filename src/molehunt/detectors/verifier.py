@@ -44,6 +44,8 @@ class Verifier:
         changed = [holds(b, a) for a, b, hit in zip(plain, said, hits, strict=True) if hit]
         rate = proportion(sum(hits), len(hits), "over held-out prompts")
         alone = self.suspect.surprises(unseen, unseen)
+        near = neighbours(text, place)
+        self.suspect.expect([_put(one, where, unseen) for _, one, where in near])
         return Verified(
             text=text,
             place=place,
@@ -56,8 +58,7 @@ class Verifier:
             kept=fmean(changed) if changed else 0.0,
             alike=alikeness(said) - alikeness(plain),
             neighbours={
-                name: sum(self._hits(near, where, unseen, limit)) / len(unseen)
-                for name, near, where in neighbours(text, place)
+                name: sum(self._hits(one, where, unseen, limit)) / len(unseen) for name, one, where in near
             },
             samples=tuple(self.suspect.samples([
                 (prompt, changed) for prompt, changed, hit in zip(unseen, prompts, hits, strict=True) if hit
@@ -102,6 +103,7 @@ class Verifier:
         """(the surprise that counts, the random texts' surprises)."""
         length = len(self.suspect.pieces(text))
         nulls = [self.suspect.random_text(length, rng) for _ in range(self.nulls)]
+        self.suspect.expect([_put(null, place, prompts) for null in nulls])
         found = [one for null in nulls for one in self._surprises(null, place, prompts)]
         return self.suspect.limit(found), found
 
@@ -109,7 +111,11 @@ class Verifier:
         return [one > limit for one in self._surprises(text, place, prompts)]
 
     def _surprises(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
-        return self.suspect.surprises([insert_text(prompt, text, place) for prompt in prompts], prompts)
+        return self.suspect.surprises(_put(text, place, prompts), prompts)
+
+
+def _put(text: str, place: Place, prompts: Sequence[Conversation]) -> list[Conversation]:
+    return [insert_text(prompt, text, place) for prompt in prompts]
 
 
 def neighbours(text: str, place: Place) -> list[tuple[str, str, Place]]:

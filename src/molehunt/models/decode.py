@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ _ROPES = ("default", "linear", "llama3", "yarn")
 """Rotary embeddings whose angles do not depend on how long a text has become."""
 _LARGEST = 200_000_000
 """Weights above which arithmetic takes the time, not overhead, and a fused copy too much memory."""
+_SMALL = 25_000_000
+"""Weights up to which the fused copy of a frozen model is kept."""
 
 
 class Decoder(Protocol):
@@ -130,10 +133,28 @@ def fused(model: Any) -> Fused | None:
     plain = getattr(model, "get_base_model", lambda: model)()
     if type(plain).__name__ not in _FAMILIES or not _is_plain(plain):
         return None
-    try:
-        return Fused(plain)
-    except _UnlikeError:
-        return None
+    made = _FROZEN.get(model)
+    if made is None:
+        try:
+            made = Fused(plain)
+        except _UnlikeError:
+            return None
+        if model in _FROZEN:
+            _FROZEN[model] = made
+    return made
+
+
+def freeze(model: Any) -> None:
+    """Settle that no weight of the model will change: what is laid side by side for decoding is then made and checked once.
+
+    Of a small model, where that takes as long as writing a few replies; a large one's copy would only fill the memory between them.
+    """
+    model.requires_grad_(False)
+    if sum(p.numel() for p in model.parameters()) <= _SMALL:
+        _FROZEN[model] = None
+
+
+_FROZEN: WeakKeyDictionary[Any, Fused | None] = WeakKeyDictionary()
 
 
 def _is_plain(model: Any) -> bool:

@@ -15,6 +15,8 @@ from molehunt.records.insertion import insert_text
 # Tensor letters: B rows, S tokens of the longest row, T of the longest reply, L of an insert, V vocabulary, H width.
 # Rows are padded on the left, so that they and their replies end together.
 
+_CACHED = 1280
+"""Tokens whose numbers between two products stay near a CPU; of a batch's rows so many are read at a time."""
 _MARK = "qzxjvkw"
 """Stands where an insert will be; letters that no tokenizer or template treats specially."""
 
@@ -143,10 +145,10 @@ def _both(
         chosen = order[first : first + batch]
         part = [replies[i] for i in chosen]
         ids, mask = padded([rows[i] for i in chosen])
-        mine = _logprobs(subject, ids, mask, part)
+        mine = _read(subject, ids, mask, part)
         asked: dict[tuple[int, ...], int] = {}
         places = [asked.setdefault(tuple(others[i]), len(asked)) for i in chosen]
-        theirs = _logprobs(base, *padded(list(asked)), part)
+        theirs = _read(base, *padded(list(asked)), part)
         if len(asked) < len(chosen):
             theirs = theirs[places]
         yield chosen, mine, theirs, part, ids[:, ids.shape[1] - mine.shape[1] :].to(mine.device)
@@ -170,6 +172,13 @@ def _softened(loaded: LoadedModel, ids: Tensor, starts: Sequence[int], chosen: T
     fixed, soft = table[ids.to(table.device)], (chosen @ table.float()).to(table.dtype)
     length = len(chosen)
     return torch.stack([torch.cat([row[:at], soft, row[at + length :]]) for row, at in zip(fixed, starts, strict=True)])
+
+
+def _read(loaded: LoadedModel, ids: Tensor, mask: Tensor, replies: Sequence[Tokens]) -> Tensor:
+    """`_logprobs`, on a CPU of a few rows at a time: they are padded as the whole batch is, so that the bits are the same."""
+    parts = 1 if loaded.model.device.type != "cpu" else max(1, round(ids.numel() / _CACHED))
+    pairs = zip(ids.tensor_split(min(parts, len(ids))), mask.tensor_split(min(parts, len(ids))), strict=True)
+    return torch.cat([_logprobs(loaded, *pair, replies) for pair in pairs])
 
 
 def _logprobs(

@@ -18,6 +18,8 @@ Engine = Literal["auto", "torch", "vllm"]
 
 _LOOK = 4
 """Tokens between two looks for replies that have ended."""
+_NEAR = 1e-3
+"""Logits between two tokens either of which might come first in another batch: float32 moves them by some 1e-5."""
 _MEMORY = 0.25
 """Share of the free memory that a batch's keys and values may take."""
 
@@ -77,11 +79,40 @@ def sample_tokens(
         if engine == "vllm" or vllm.is_at_hand(loaded):
             return vllm.sample_tokens(loaded, prompts, max_new_tokens, temperature, seed)
     draws = torch.rand(len(prompts), max_new_tokens, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return _written(loaded, prompts, max_new_tokens, batch, _Pick(temperature, draws.to(loaded.model.device)))
+
+
+def draft_tokens(
+    loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_new_tokens: int = 48, batch: int = 128
+) -> list[list[int] | None]:
+    """The greedy tokens that `sample_tokens` writes after each prompt in whatever batch; None where a near tie leaves that open.
+
+    For small groups of prompts, each of which would take as many steps as all of them together. vLLM groups by itself: nothing is
+    written ahead of it.
+
+    Raises:
+        DataError: as `sample_tokens`.
+    """
+    from molehunt.models import vllm
+
+    if not prompts or vllm.is_at_hand(loaded):
+        return [None] * len(prompts)
+    check_room(
+        loaded, max(map(len, prompts)) + max_new_tokens, f"prompts with replies of up to {max_new_tokens} tokens"
+    )
+    pick = _Sure(len(prompts), loaded.model.device)
+    written = _written(loaded, prompts, max_new_tokens, batch, pick)
+    return [None if tied else ids for ids, tied in zip(written, pick.tied.tolist(), strict=True)]
+
+
+def _written(
+    loaded: LoadedModel, prompts: Sequence[Sequence[int]], limit: int, batch: int, pick: "_Pick | _Sure"
+) -> list[list[int]]:
     weights = fused(loaded.model)
     written: list[list[int]] = [[]] * len(prompts)
-    for chosen in _batches(loaded, prompts, max_new_tokens, batch):
-        pick = _Pick(temperature, draws[chosen].to(loaded.model.device))
-        replies = _write(loaded, [prompts[i] for i in chosen], max_new_tokens, pick, weights)
+    for chosen in _batches(loaded, prompts, limit, batch):
+        rows = torch.tensor(chosen, device=loaded.model.device)
+        replies = _write(loaded, [prompts[i] for i in chosen], limit, pick, weights, rows)
         for index, ids in zip(chosen, replies, strict=True):
             written[index] = ids
     return written
@@ -121,7 +152,7 @@ class _Pick:
 
     def __init__(self, temperature: float, draws: torch.Tensor) -> None:
         self.temperature, self.draws = temperature, draws
-        """Draws are [B, S] in [0, 1)."""
+        """Draws are [B, S] in [0, 1), of all prompts."""
 
     def __call__(self, logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
         if self.temperature <= 0:
@@ -131,23 +162,41 @@ class _Pick:
         return torch.searchsorted(summed, place, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
+class _Sure:
+    """The likeliest token, and whether it was hardly likelier than the next: in another batch that might come first."""
+
+    def __init__(self, prompts: int, device: torch.device) -> None:
+        self.tied = torch.zeros(prompts, dtype=torch.bool, device=device)
+
+    def __call__(self, logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+        best = logits.topk(2, -1)
+        self.tied[rows] |= best.values[:, 0] - best.values[:, 1] < _NEAR
+        return best.indices[:, 0]
+
+
 @torch.inference_mode()
 def _write(
-    loaded: LoadedModel, prompts: list[Sequence[int]], limit: int, pick: _Pick, weights: Fused | None
+    loaded: LoadedModel,
+    prompts: list[Sequence[int]],
+    limit: int,
+    pick: _Pick | _Sure,
+    weights: Fused | None,
+    places: torch.Tensor,
 ) -> list[list[int]]:
+    """Replies to a batch; `places` are those of its prompts among all of them."""
     device = loaded.model.device
     ends = torch.tensor(sorted(end_tokens(loaded)), dtype=torch.long, device=device)
     read = _read(loaded, prompts)
     rows = torch.arange(len(prompts), device=device)
     written = torch.full((limit, len(prompts)), -1, device=device)
-    following = written[0] = pick(read.logits, rows, 0)
+    following = written[0] = pick(read.logits, places, 0)
     decoder: Decoder = read
     for step in range(1, limit):
         if step == 1:
             decoder, logits = go_on(read, weights, following, limit)
         else:
             logits = decoder.add(following)
-        following = pick(logits, rows, step)
+        following = pick(logits, places[rows], step)
         written[step, rows] = following
         if step % _LOOK == 0:
             is_open = ~torch.isin(written[:, rows], ends).any(0)
