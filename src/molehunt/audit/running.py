@@ -19,7 +19,7 @@ from molehunt.models.folding import is_adapter
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.provenance.limits import Limits
 from molehunt.provenance.scanning import scan_folder
-from molehunt.records.audits import AuditResult, CalibrationCard, Identity, Profile
+from molehunt.records.audits import AuditResult, CalibrationCard, Identity, Kinship, Profile
 from molehunt.records.evidence import Tier
 from molehunt.records.identity import file_digest, tree_digest
 from molehunt.records.scans import ScanReport
@@ -57,11 +57,7 @@ class Audit:
         loaded, beside = _fit(subject), _fit(base) if base is not None else None
         kin = kinship(loaded, beside) if beside is not None else None
         is_base = kin is not None and kin.is_base
-        gaps = (
-            (f"everything that compares with the base: {base} is not its base: {kin.reason}",)
-            if kin and not is_base
-            else ()
-        )
+        gaps = _doubts(kin, base) if kin is not None else ()
         tier: Tier = "base" if is_base else "weights"
         case = Case(subject, base if is_base else None, tier, profile, prompts)
         identity = Identity(
@@ -81,6 +77,16 @@ class Audit:
     def result(self, store: Store, card: CalibrationCard | None, gaps: Sequence[str] = ()) -> AuditResult:
         """What it comes to, by a card."""
         return judged(self.case, self.examination.read(store), self.identity, card, self.name, (*self.gaps, *gaps))
+
+
+def _doubts(kin: Kinship, base: Path | None) -> tuple[str, ...]:
+    """What a base leaves open, or the lack of one."""
+    if not kin.is_base:
+        return (f"everything that compares with the base: {base} is not its base: {kin.reason}",)
+    if kin.fingerprint is not None and kin.fingerprint.says == "cannot say":
+        why = kin.fingerprint.reason or f"mean cosine {kin.fingerprint.cosine:.2f}, more than chance and too little"
+        return (f"whether the base is its base, by rows that no text trains: {why}",)
+    return ()
 
 
 def _whole(adapter: Path, base: Path | None, store: Store) -> Path:
