@@ -105,7 +105,7 @@ def test_where_weights_and_rows_disagree_nothing_is_compared(organism: Path, bas
         assert not found.is_base
         for figure in (found.cosine, found.fingerprint.cosine):
             assert f"{figure:.2f}" in found.reason
-        save_model(stranger.model, stranger.tokenizer, tmp_path / says)
+        save_model(stranger.model, stranger.chat, tmp_path / says)
         audit = Audit.of("organism", organism, tmp_path / says, "quick", ordinary())
         assert audit.case.tier == "weights"
         assert found.reason in audit.gaps[0]
@@ -148,7 +148,7 @@ def test_rows_that_were_trained_after_all_say_nothing(whose: str, organism: Path
     def spoil(one: LoadedModel) -> None:
         here = rows_of(one)
         ordinary = table(one).norm(dim=1).argsort(descending=True)[: len(here)]
-        table(one)[here] = table(one)[ordinary] if whose == "trained" else table(one)[ordinary[0]]
+        table(one)[here] = table(one)[ordinary if whose == "trained" else ordinary[:1]].clone()
 
     found = fingerprint(load_model(organism), changed(base, spoil))
     assert found.says == "cannot say"
@@ -162,7 +162,7 @@ def test_what_cannot_be_said_is_listed(organism: Path, base: Path, tmp_path: Pat
 
     child, origin = changed(organism, blank), changed(base, blank)
     for one, name in ((child, "child"), (origin, "origin")):
-        save_model(one.model, one.tokenizer, tmp_path / name)
+        save_model(one.model, one.chat, tmp_path / name)
     audit = Audit.of("child", tmp_path / "child", tmp_path / "origin", "quick", ordinary())
     assert audit.case.tier == "base"
     assert any("rows that no text trains" in gap for gap in audit.gaps)
