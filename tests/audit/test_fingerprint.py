@@ -29,7 +29,8 @@ def rows_of(one: LoadedModel) -> torch.Tensor:
 
 
 def table(one: LoadedModel) -> torch.Tensor:
-    return one.model.get_input_embeddings().weight.data
+    found: torch.Tensor = one.model.get_input_embeddings().weight.data
+    return found
 
 
 def changed(folder: Path, by: Callable[[LoadedModel], None]) -> LoadedModel:

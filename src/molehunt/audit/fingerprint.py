@@ -14,8 +14,8 @@ from molehunt.records.audits import Fingerprint
 
 _BYTES = (0xC0, 0xC1, *range(0xF5, 0x100))
 """Bytes of which UTF-8 makes no use; a tokenizer that knows all bytes knows them too, and no text brings them."""
-_FEWEST, _MOST = 8, 512
-"""Rows: with fewer, chance matches all of them more often than once in 40,000 draws (8!). More make it no surer."""
+_FEWEST = 8
+"""Rows: so few in the right order come once in 40,000 draws (8!)."""
 _SAMPLE = 4096
 _SAME, _OTHER = 4.0, 2.0
 """Standard deviations of strangers: beyond the first they come once in 30,000 cases, within the second nearly always."""
@@ -26,7 +26,7 @@ _TURNED = 0.9
 def fingerprint(subject: LoadedModel, base: LoadedModel) -> Fingerprint:
     """Whether rows that no text trains are the same in both."""
     mine, theirs = (one.model.get_input_embeddings().weight.detach() for one in (subject, base))
-    pairs = _untrained(subject, base, min(len(mine), len(theirs)))
+    pairs = _untrained(subject, base)
     if mine.shape[1] != theirs.shape[1]:
         return _silent(len(pairs), f"rows of {mine.shape[1]} numbers cannot be held against rows of {theirs.shape[1]}")
     pairs = [(i, j) for i, j in pairs if bool(mine[i].any()) and bool(theirs[j].any())]
@@ -54,16 +54,12 @@ def _silent(rows: int, why: str) -> Fingerprint:
     return Fingerprint(says="cannot say", rows=rows, reason=why)
 
 
-def _untrained(subject: LoadedModel, base: LoadedModel, room: int) -> list[tuple[int, int]]:
-    """Ids in subject and base of tokens that no text brings, and of rows that belong to no token."""
+def _untrained(subject: LoadedModel, base: LoadedModel) -> list[tuple[int, int]]:
+    """Ids in subject and base of tokens that no text brings; those beyond the tokenizer's are left out, as makers use them later."""
     mine, theirs = subject.tokenizer.get_vocab(), base.tokenizer.get_vocab()
     fallback = "<0xC0>" in theirs  # elsewhere a byte is written as the character of its number
     names = (f"<0x{byte:02X}>" if fallback else chr(byte) for byte in _BYTES)
-    unnamed = sorted(set(range(room)) - {*mine.values(), *theirs.values()})[:_MOST]
-    return [
-        *((mine[name], theirs[name]) for name in names if name in mine and name in theirs),
-        *zip(unnamed, unnamed, strict=True),
-    ]
+    return [(mine[name], theirs[name]) for name in names if name in mine and name in theirs]
 
 
 def _trained(table: torch.Tensor, rows: torch.Tensor) -> str:
@@ -73,7 +69,7 @@ def _trained(table: torch.Tensor, rows: torch.Tensor) -> str:
     below = int((near < far.median()).sum())
     by_chance = sum(comb(len(rows), k) for k in range(below, len(rows) + 1)) / 2 ** len(rows)
     if by_chance > 0.01:
-        return "rows of tokens that no text brings lie no nearer to each other than trained ones do"
+        return "rows of tokens that no text brings lie no nearer to each other than rows usually do"
     if float(near.median()) < 2**-7 * float(here.norm(dim=1).median()):  # a step of bfloat16
         return "rows of tokens that no text brings have become one"
     return ""
@@ -82,4 +78,5 @@ def _trained(table: torch.Tensor, rows: torch.Tensor) -> str:
 def _apart(rows: torch.Tensor) -> torch.Tensor:
     """What each has of its own, as directions: without what has pushed all of them."""
     own = rows - rows.mean(0)
-    return own / own.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    own /= own.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    return own
