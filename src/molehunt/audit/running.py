@@ -11,6 +11,7 @@ from molehunt.audit.case import Case, Prompts
 from molehunt.audit.differences import differences
 from molehunt.audit.examining import Examination, examination
 from molehunt.audit.identity import kinship
+from molehunt.audit.reference import beside_reference
 from molehunt.audit.verdict import judged
 from molehunt.errors import ModelError, TemplateError
 from molehunt.execution import Graph, Step, Store, run_graph
@@ -19,7 +20,7 @@ from molehunt.models.folding import is_adapter
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.provenance.limits import Limits
 from molehunt.provenance.scanning import scan_folder
-from molehunt.records.audits import AuditResult, CalibrationCard, Identity, Kinship, Profile
+from molehunt.records.audits import AuditResult, CalibrationCard, Cost, Identity, Kinship, Profile
 from molehunt.records.evidence import Tier
 from molehunt.records.identity import file_digest, tree_digest
 from molehunt.records.scans import ScanReport
@@ -73,6 +74,20 @@ class Audit:
     def run(self, store: Store, jobs: int, watch: Watcher | None = None) -> None:
         """Make what the store lacks of the examination. Raises MolehuntError if a detector fails."""
         run_graph(Graph(self.examination.steps()), store, jobs, watch)
+
+    def beside(self, result: AuditResult, reference: Path) -> AuditResult:
+        """The result with what an unrelated model adds, which moves no score and no verdict."""
+        known, case = _fit(reference), self.case
+        base = load_model(case.base) if case.base is not None else None
+        found = beside_reference(load_model(case.subject), base, known, case.prompts.held_out, case.profile)
+        cost = Cost(
+            forward_tokens=result.cost.forward_tokens + found.forward_tokens,
+            seconds=result.cost.seconds + found.seconds,
+        )
+        identity = result.identity.model_copy(update={"reference": known.ref()})
+        told = (*result.tested, f"{found.detector}: {found.caption}")
+        added = {"evidence": (*result.evidence, found), "cost": cost, "identity": identity, "tested": told}
+        return result.model_copy(update=added)
 
     def result(self, store: Store, card: CalibrationCard | None, gaps: Sequence[str] = ()) -> AuditResult:
         """What it comes to, by a card."""

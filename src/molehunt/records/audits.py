@@ -64,6 +64,8 @@ class Identity(Record):
     scan: ScanReport | None = None
     """Of the subject's files, before any was loaded; None behind an endpoint."""
     kinship: Kinship | None = None
+    reference: ModelRef | None = None
+    """An unrelated model that the subject was also compared with."""
     changes: tuple[Change, ...] = ()
     endpoint: EndpointProbe | None = None
 

@@ -49,6 +49,7 @@ FAMILIES: dict[Family, str] = {
 }
 CALIBRATE = "molehunt audit calibrate --base MODEL --clean N --planted N"
 _TITLES = {
+    "reference": "Likelier than a reference finds it",
     "series": "Odd one out of a series",
     "target_inversion": "A reply that lies ready",
     "trigger_reconstruction": "Words swept, texts leaked",
