@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from audit_records import audit_result
 from molehunt.audit.case import Prompts
 from molehunt.audit.reference import beside_reference
 from molehunt.audit.running import Audit
 from molehunt.detectors.subject import ordinary_prompts
-from molehunt.execution import open_store
 from molehunt.models.chat import Chat
 from molehunt.models.loading import LoadedModel, load_model, save_model
 from molehunt.records import Conversation
@@ -57,13 +57,11 @@ def test_a_reference_that_would_say_it_too_takes_it_away(subject: LoadedModel, b
     assert found.score <= 1e-4
 
 
-def test_it_moves_no_verdict(twin: Path, base: Path, tmp_path: Path) -> None:
+def test_it_moves_no_verdict(twin: Path, tmp_path: Path) -> None:
     other = stranger(tmp_path)
     save_model(other.model, other.chat, tmp_path / "other")
-    store = open_store(str(tmp_path / "store"))
     audit = Audit.of("twin", twin, None, "quick", Prompts(ASKED, ordinary_prompts(3, 11)))
-    audit.run(store, 0)
-    plain = audit.result(store, None)
+    plain = audit_result()
     beside = audit.beside(plain, tmp_path / "other")
     assert (beside.verdict, beside.score, beside.p_value) == (plain.verdict, plain.score, plain.p_value)
     assert beside.evidence[:-1] == plain.evidence
