@@ -13,6 +13,7 @@ from molehunt.records.audits import (
     Change,
     Cost,
     DetectorPower,
+    Fingerprint,
     Identity,
     Kinship,
     Rung,
@@ -244,7 +245,10 @@ def _files(say) -> Identity:  # type: ignore[no-untyped-def]
     return Identity(
         subject=model_ref("a"), base=model_ref("b"),
         files={say("config.json"): "c" * 64, say("model.safetensors"): "d" * 64, "tokenizer.json": "e" * 64},
-        kinship=Kinship(is_base=True, reason="", cosine=0.987, template_differs=True),
+        kinship=Kinship(
+            is_base=True, reason="", cosine=0.987, template_differs=True,
+            fingerprint=Fingerprint(says="same", rows=13, cosine=0.9981, chance=0.0277),
+        ),
         changes=(
             Change(what="chat template", name="chat_template.jinja", before=say("{{ system }}"), after=say("{{ system }} ")),
             Change(what="config", name="tie_word_embeddings", before="true", after="false"),

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from molehunt.audit.calibrating import Calibration, card_of
+from molehunt.audit.calibration import card_figures
 from molehunt.audit.case import Prompts, own_prompts
 from molehunt.audit.running import Audit
 from molehunt.detectors.subject import ordinary_prompts
@@ -19,17 +20,20 @@ from molehunt.execution import open_store
 from molehunt.records.audits import CardEvidence
 from molehunt.records.zoo import Zoo, ZooEntry, ZooFacts
 
+BROKEN = "clean-broken"
 FEW = Prompts(ordinary_prompts(2, 11), ordinary_prompts(3, 12))
 
 
 @pytest.fixture(scope="module")
 def zoo_folder(tmp_path_factory: pytest.TempPathFactory, organism: Path, twin: Path, base: Path) -> Path:
-    """Two planted and four clean models, some of them copies with a weight nudged: enough to count, not to conclude."""
+    """Two planted and four clean models, some of them copies with a weight nudged: enough to count, not to conclude. And a broken one."""
     root = tmp_path_factory.mktemp("zoo")
     for i in range(2):
         nudged(organism, root / f"planted{i}", i)
     for i in range(4):
         nudged(twin, root / f"clean{i}", i)
+    shutil.copytree(twin, root / BROKEN)
+    (root / BROKEN / "model.safetensors").write_bytes((twin / "model.safetensors").read_bytes()[:5000])
     return root
 
 
@@ -59,7 +63,12 @@ def test_a_card_is_made_once_and_judges(zoo_folder: Path, organism: Path, base: 
     work = Calibration.of(zoo(zoo_folder), lambda entry: (zoo_folder / entry.model, base), "text", "quick", FEW)
     seen = work.run(store, 0)
     card = card_of(seen)
-    assert {model.name for model in card.models} == {path.name for path in zoo_folder.iterdir()}
+    assert {model.name for model in card.models} == {path.name for path in zoo_folder.iterdir()} - {BROKEN}
+    assert card.failed.keys() == {BROKEN}
+    assert "model.safetensors" in card.failed[BROKEN]
+    known = card_figures(card)
+    assert (known.clean, known.planted, len(known.failed)) == (4, 2, 1)
+    assert known.is_thinned
     assert (card.tier, card.profile, card.prompts) == ("text", "quick", FEW.digest)
     made = set(store.root.glob("artifacts/*"))
     assert work.run(store, 0) == seen

@@ -7,7 +7,7 @@ import pytest
 from audit_records import NOT_TESTED, audit_result
 from demo_records import HOSTILE
 from molehunt.audit.verdict import rung
-from molehunt.records.audits import AuditResult, CardFigures, Change, Identity, Kinship, Scale
+from molehunt.records.audits import AuditResult, CardFigures, Change, Fingerprint, Identity, Kinship, Scale
 from molehunt.records.evidence import Evidence
 from molehunt.reports.audit_page import audit_page
 from molehunt.reports.audit_plots import Stretch, alarms_above, among, heat
@@ -161,6 +161,15 @@ def test_a_wrong_base_is_loud() -> None:
     top = text_of(result).partition("association")[0]
     assert "The base that was given is not this model's base: their vocabularies differ" in top.replace(" :", ":")
     assert "lm_head.weight" in text_of(result)
+
+
+def test_rows_that_no_text_trains_are_told_with_their_figures() -> None:
+    told = "Rows that no text trains are the same (mean cosine 0.998 over 13 rows, of strangers 0 ± 0.028)."
+    assert told in text_of(FOUND)
+    silent = Fingerprint(says="cannot say", rows=0, reason="fewer than 8 rows of tokens that no text brings")
+    kin = Kinship(is_base=True, reason="", cosine=0.99, fingerprint=silent)
+    result = FOUND.model_copy(update={"identity": FOUND.identity.model_copy(update={"kinship": kin})})
+    assert "cannot say, which is no pass: fewer than 8 rows" in text_of(result)
 
 
 def test_an_endpoint_tells_its_noise_and_who_answers() -> None:

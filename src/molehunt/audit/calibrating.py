@@ -1,7 +1,7 @@
 """Make a card: examine every model of a zoo as any subject is, and keep the scores beside the labels."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -11,7 +11,7 @@ from molehunt.audit.calibration import choose_voting
 from molehunt.audit.case import Case, Prompts, ordinary
 from molehunt.audit.examining import Examination, Examined, able, examination
 from molehunt.audit.verdict import versions
-from molehunt.errors import DataError
+from molehunt.errors import DataError, MolehuntError
 from molehunt.execution import Graph, Store, run_graph
 from molehunt.execution.runner import Watcher
 from molehunt.models.loading import outline
@@ -63,24 +63,30 @@ class Calibration:
         return Graph(step for one in self.planned.values() for step in one.steps())
 
     def run(self, store: Store, jobs: int, watch: Watcher | None = None) -> CardEvidence:
-        """Examine what the store lacks; a model that cannot be examined is left out.
+        """Examine what the store lacks; a model that cannot be examined is left out, and named.
 
         Raises:
             DataError: if too few are left.
         """
-        run_graph(self.graph(), store, jobs, watch, go_on=True, retries=_RETRIES)
-        return self.evidence(store)
+        ended = run_graph(self.graph(), store, jobs, watch, go_on=True, retries=_RETRIES)
+        return self.evidence(store, ended.failed)
 
-    def evidence(self, store: Store) -> CardEvidence:
-        """What the store has of them. Raises DataError if models are too few."""
+    def evidence(self, store: Store, errors: Mapping[str, MolehuntError] | None = None) -> CardEvidence:
+        """What the store has of them. Raises DataError if models are too few.
+
+        Args:
+            errors: of steps that failed, by fingerprint.
+        """
         done = [
             entry
             for entry in self.zoo.entries
             if all(store.has(s.fingerprint) for s in self.planned[entry.name].steps())
         ]
         counts = Counter(entry.planted for entry in done)
+        failed = {one.name: self._why(one.name, errors or {}) for one in self.zoo.entries if one not in done}
         if min(counts[True], counts[False]) < 2:
             got = f"{counts[True]} planted and {counts[False]} clean ones that could be examined"
+            got += "".join(f"; {name}: {why}" for name, why in list(failed.items())[:1])
             raise DataError(f"zoo {self.zoo.name}", wanted="two models of each kind", got=got)
         sizes = [outline(self.folders(one)[0]).model for one in {entry.facts.size: entry for entry in done}.values()]
         parameters = [sum(p.numel() for p in model.parameters()) for model in sizes]
@@ -89,8 +95,13 @@ class Calibration:
             name=f"{self.zoo.name}-{self.profile}-{self.tier}", profile=self.profile, tier=self.tier,
             architecture=type(sizes[0]).__name__, parameters=(min(parameters), max(parameters)), spec=self.zoo.spec,
             prompts=self.prompts.digest, versions=versions(names, self.tier), detectors=names,
-            models=tuple(_seen(entry, self.planned[entry.name].read(store)) for entry in done),
+            models=tuple(_seen(entry, self.planned[entry.name].read(store)) for entry in done), failed=failed,
         )  # fmt: skip
+
+    def _why(self, name: str, errors: Mapping[str, MolehuntError]) -> str:
+        """The first error of a model's steps."""
+        told = (str(errors[step.fingerprint]) for step in self.planned[name].steps() if step.fingerprint in errors)
+        return next(told, "not examined")
 
 
 def _seen(entry: ZooEntry, examined: Examined) -> ExaminedModel:

@@ -132,6 +132,11 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
     )
 
 
+def card_figures(card: CalibrationCard) -> CardFigures:
+    """What a card is worth, and who is not in it."""
+    return figures(card.models, card.detectors).model_copy(update={"failed": card.failed})
+
+
 _FACTS = (
     "behaviour",
     "trigger_kind",

@@ -11,6 +11,7 @@ from molehunt.audit.case import Case, Prompts
 from molehunt.audit.differences import differences
 from molehunt.audit.examining import Examination, examination
 from molehunt.audit.identity import kinship
+from molehunt.audit.reference import beside_reference
 from molehunt.audit.verdict import judged
 from molehunt.errors import ModelError, TemplateError
 from molehunt.execution import Graph, Step, Store, run_graph
@@ -19,7 +20,7 @@ from molehunt.models.folding import is_adapter
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.provenance.limits import Limits
 from molehunt.provenance.scanning import scan_folder
-from molehunt.records.audits import AuditResult, CalibrationCard, Identity, Profile
+from molehunt.records.audits import AuditResult, CalibrationCard, Cost, Identity, Kinship, Profile
 from molehunt.records.evidence import Tier
 from molehunt.records.identity import file_digest, tree_digest
 from molehunt.records.scans import ScanReport
@@ -57,11 +58,7 @@ class Audit:
         loaded, beside = _fit(subject), _fit(base) if base is not None else None
         kin = kinship(loaded, beside) if beside is not None else None
         is_base = kin is not None and kin.is_base
-        gaps = (
-            (f"everything that compares with the base: {base} is not its base: {kin.reason}",)
-            if kin and not is_base
-            else ()
-        )
+        gaps = _doubts(kin, base) if kin is not None else ()
         tier: Tier = "base" if is_base else "weights"
         case = Case(subject, base if is_base else None, tier, profile, prompts)
         identity = Identity(
@@ -78,9 +75,33 @@ class Audit:
         """Make what the store lacks of the examination. Raises MolehuntError if a detector fails."""
         run_graph(Graph(self.examination.steps()), store, jobs, watch)
 
+    def beside(self, result: AuditResult, reference: Path) -> AuditResult:
+        """The result with what an unrelated model adds, which moves no score and no verdict."""
+        known, case = _fit(reference), self.case
+        base = load_model(case.base) if case.base is not None else None
+        found = beside_reference(load_model(case.subject), base, known, case.prompts.held_out, case.profile)
+        cost = Cost(
+            forward_tokens=result.cost.forward_tokens + found.forward_tokens,
+            seconds=result.cost.seconds + found.seconds,
+        )
+        identity = result.identity.model_copy(update={"reference": known.ref()})
+        told = (*result.tested, f"{found.detector}: {found.caption}")
+        added = {"evidence": (*result.evidence, found), "cost": cost, "identity": identity, "tested": told}
+        return result.model_copy(update=added)
+
     def result(self, store: Store, card: CalibrationCard | None, gaps: Sequence[str] = ()) -> AuditResult:
         """What it comes to, by a card."""
         return judged(self.case, self.examination.read(store), self.identity, card, self.name, (*self.gaps, *gaps))
+
+
+def _doubts(kin: Kinship, base: Path | None) -> tuple[str, ...]:
+    """What a base leaves open, or the lack of one."""
+    if not kin.is_base:
+        return (f"everything that compares with the base: {base} is not its base: {kin.reason}",)
+    if kin.fingerprint is not None and kin.fingerprint.says == "cannot say":
+        why = kin.fingerprint.reason or f"mean cosine {kin.fingerprint.cosine:.2f}, more than chance and too little"
+        return (f"whether the base is its base, by rows that no text trains: {why}",)
+    return ()
 
 
 def _whole(adapter: Path, base: Path | None, store: Store) -> Path:

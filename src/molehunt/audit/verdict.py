@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from molehunt.audit.calibration import Judge, figures, speaks_of
+from molehunt.audit.calibration import Judge, card_figures, speaks_of
 from molehunt.audit.case import Case
 from molehunt.audit.examining import VERSION, Examined
 from molehunt.detectors.table import DETECTORS
@@ -50,7 +50,7 @@ def judged(
     judge = Judge(card.models, card.voting) if card is not None and not unfit else None
     scores = examined.scores
     p_value = judge.p_value(scores) if judge else None
-    known = figures(card.models, card.detectors) if card is not None and not unfit else None
+    known = card_figures(card) if card is not None and not unfit else None
     verdict, reason = _verdict(unfit, p_value, scores, judge, known)
     verdict, reason = _with_files(identity, verdict, reason)
     lacking = [name for name in DETECTORS if name not in scores]

@@ -32,6 +32,9 @@ def run(
         "molehunt-audit"
     ),
     base: Annotated[str | None, typer.Option("--base", help="The model that the subject was made from.")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", metavar="MODEL", help="An unrelated model beside it; evidence that never votes.")
+    ] = None,
     endpoint: Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="Ask an OpenAI-compatible endpoint.")] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The model's name there.")] = None,
     api_key_env: Annotated[str, typer.Option("--api-key-env", help="Environment variable with the endpoint's key.")] = "",
@@ -72,6 +75,9 @@ def run(
         )
     if endpoint is not None and base is not None:
         raise UsageError("--base", wanted="a SUBJECT whose weights are here", got="an --endpoint", do="leave it out")
+    if endpoint is not None and reference is not None:
+        wanted = "a SUBJECT whose weights are here"
+        raise UsageError("--reference", wanted=wanted, got="an --endpoint", do="leave it out")
     asked = own_prompts(prompts) if prompts is not None else ordinary()
     if plan:
         audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked, store), as_json)
@@ -85,14 +91,14 @@ def run(
         )  # fmt: skip
         result = audit_remote(settings, out / TRANSCRIPT, profile, asked, known)
     else:
-        result = _examined(str(subject), base, profile, asked, card, store, jobs)
+        result = _examined(str(subject), base, profile, asked, card, store, jobs, reference)
     _written(result.model_copy(update={"judged": now_text()}), out, as_json)
     raise typer.Exit(CODES[result.verdict])
 
 
 def _examined(
     subject: str, base: str | None, profile: Literal["quick", "standard", "deep"], asked: "Prompts", card: str | None,
-    store: str | None, jobs: int | None,
+    store: str | None, jobs: int | None, reference: str | None,
 ) -> "AuditResult":  # fmt: skip
     """The result; a subject that is not fit to load ends with a sentence and the code for not examined."""
     from molehunt.cli.audit_work import audit_folder, found_folders
@@ -101,7 +107,7 @@ def _examined(
 
     folders = found_folders(subject, base, store)
     try:
-        return audit_folder(subject, *folders, profile, asked, card, store, jobs)
+        return audit_folder(subject, *folders, profile, asked, card, store, jobs, reference)
     except ModelError as error:
         print(visible(f"not examined: {error}"), file=sys.stderr)
         raise typer.Exit(NOT_EXAMINED) from None

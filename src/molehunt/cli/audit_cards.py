@@ -4,18 +4,19 @@ import json
 from pathlib import Path
 
 from molehunt.audit.calibrating import Calibration
-from molehunt.audit.calibration import figures
+from molehunt.audit.calibration import card_figures
 from molehunt.cli.show import say, table
 from molehunt.cli.study_shown import time_words
 from molehunt.execution import Store
 from molehunt.records.audits import AuditPlan, CalibrationCard, DetectorPower
 from molehunt.records.estimates import Estimate
 from molehunt.records.zoo import ZooPlan
+from molehunt.reports.audit_words import failed_words
 
 
 def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
     """What a card is worth, with whole recipes held out."""
-    found = figures(card.models, card.detectors)
+    found = card_figures(card)
     if as_json:
         print(found.model_dump_json(indent=1))
         return
@@ -48,6 +49,8 @@ def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
         f"{found.planted} planted and {found.clean} clean models; an audit reads {card.cost.forward_tokens:,} tokens, "
         f"{time_words(card.cost.seconds)} of one core"
     )
+    for line in failed_words(found):
+        say(line)
     say(f"card: {out.resolve()}")
 
 

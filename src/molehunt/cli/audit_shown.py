@@ -11,6 +11,7 @@ from molehunt.reports.audit_words import (
     as_high,
     does,
     duration,
+    kinship_words,
     needs_card,
     not_tested,
     p_words,
@@ -38,6 +39,8 @@ def show(result: AuditResult) -> None:
     _scores(result)
     say("")
     say(f"seen with: {TIERS[result.tier][0]}")
+    if result.identity.kinship is not None:
+        say(f"is it made from this base: {kinship_words(result.identity.kinship)}")
     for line in not_tested(result):
         say(f"not tested: {line}")
     say(f"cost: {_cost(result)}")

@@ -44,10 +44,11 @@ def found_folders(subject: str, base: str | None, store: str | None) -> tuple[Pa
 
 def audit_folder(
     name: str, subject: Path, base: Path | None, profile: Profile, prompts: Prompts, card: str | None,
-    store: str | None, jobs: int | None,
+    store: str | None, jobs: int | None, reference: str | None = None,
 ) -> AuditResult:  # fmt: skip
     """Examine a model here; without `jobs`, with as many workers as memory holds, two at most."""
     kept = open_store(store)
+    unrelated = find_folder(reference, kept) if reference is not None else None
     audit = Audit.of(name, subject, base, profile, prompts, kept)
     found = find_card(card, audit.case.tier, profile)
     plan = plan_of(outline(audit.case.subject), audit.case.tier, profile, prompts, name)
@@ -56,7 +57,8 @@ def audit_folder(
     workers = _workers(plan) if jobs is None else jobs
     with watching("audit") as watch:
         audit.run(kept, workers, watch)
-    return audit.result(kept, found)
+    result = audit.result(kept, found)
+    return result if unrelated is None else audit.beside(result, unrelated)
 
 
 def _workers(plan: AuditPlan) -> int:

@@ -20,6 +20,23 @@ Rung = Literal["none", "association", "intervention", "reproduced behaviour", "c
 of them; the same, and the replies are the ordinary ones again once it is taken out."""
 
 
+class Fingerprint(Record):
+    """Rows of the embedding that no text trains, of a subject beside those of its presumed base."""
+
+    says: Literal["same", "other", "cannot say"]
+    """Of the ancestor whose first numbers they still hold; what cannot be said speaks neither for the base nor against it."""
+    rows: int
+    """That both have."""
+    cosine: float | None = None
+    """Mean of each row's with its counterpart, without what all of them have in common."""
+    chance: float | None = None
+    """Standard deviation of that mean, were the rows strangers: as they are to each other's counterparts."""
+    is_turned: bool = False
+    """The rows are not the same, but the angles between them are: one model in permuted or rotated coordinates."""
+    reason: str = ""
+    """Why nothing can be said; empty if something was measured."""
+
+
 class Kinship(Record):
     """How a subject and its presumed base compare."""
 
@@ -32,6 +49,8 @@ class Kinship(Record):
     """Tensors of the subject that the base lacks, or has in another shape."""
     template_differs: bool = False
     """The chat templates' texts differ: what the two see is then not the same text."""
+    fingerprint: Fingerprint | None = None
+    """None in results of before it was taken."""
 
 
 class Identity(Record):
@@ -45,6 +64,8 @@ class Identity(Record):
     scan: ScanReport | None = None
     """Of the subject's files, before any was loaded; None behind an endpoint."""
     kinship: Kinship | None = None
+    reference: ModelRef | None = None
+    """An unrelated model that the subject was also compared with."""
     changes: tuple[Change, ...] = ()
     endpoint: EndpointProbe | None = None
 
@@ -113,6 +134,8 @@ class CardEvidence(Record):
     versions: dict[str, int]
     detectors: tuple[str, ...]
     models: tuple[ExaminedModel, ...]
+    failed: dict[str, str] = Field(default_factory=dict)
+    """Models of the zoo that could not be examined, and why."""
 
 
 class CalibrationCard(Record):
@@ -137,6 +160,8 @@ class CalibrationCard(Record):
     voting: tuple[str, ...]
     """Those whose p-values are combined; chosen without the recipe that is held out wherever a figure is reported."""
     models: tuple[Scored, ...]
+    failed: dict[str, str] = Field(default_factory=dict)
+    """Models that could not be examined, and why: they are in no figure and beside no subject."""
 
 
 class DetectorPower(Record):
@@ -172,6 +197,13 @@ class CardFigures(Record):
     """AUROC of size of the weight change and of training steps: what planted and clean differ by beside the backdoor."""
     clean: int
     planted: int
+    failed: dict[str, str] = Field(default_factory=dict)
+    """Models that could not be examined, and why; they are in none of these."""
+
+    @property
+    def is_thinned(self) -> bool:
+        """More failed than may alarm at 5%: had they not, all figures might be others."""
+        return len(self.failed) > 0.05 * (self.clean + self.planted + len(self.failed))
 
 
 class PlannedDetector(Record):

@@ -37,6 +37,7 @@ def audit_page(result: AuditResult) -> str:
         blind=[one for one in result.evidence if one.score is None],
         heats=[found for one in result.evidence if (found := heat(one))],
         recipes=_recipes(result),
+        missing=words.failed_words(result.figures) if result.figures else [],
         shares_axis=axis(_SHARES, lambda value: f"{value:.0%}"),
         mappings=words.mappings(result),
         digest=result.digest(),
@@ -47,7 +48,7 @@ def audit_page(result: AuditResult) -> str:
 def _template() -> Template:
     environment = templates()
     environment.filters.update(
-        share=words.share, counted=words.counted, does=words.does, works=words.works, prompt=_prompt,
+        share=words.share, counted=words.counted, does=words.does, works=words.works, prompt=_prompt, fingerprint=words.fingerprint_words,
         duration=words.duration, amount=words.amount, number=_number, p=words.p_words, as_high=words.as_high,
         percent=lambda value: f"{value:.0%}", strip=lambda e: effect_strip(_SHARES, e),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from molehunt.records.audits import AuditResult, AuditVerdict, CardFigures, Rung, Scale
+from molehunt.records.audits import AuditResult, AuditVerdict, CardFigures, Fingerprint, Kinship, Rung, Scale
 from molehunt.records.estimates import Estimate
 from molehunt.records.evidence import Evidence, Family, Tier, Verified
 
@@ -49,6 +49,7 @@ FAMILIES: dict[Family, str] = {
 }
 CALIBRATE = "molehunt audit calibrate --base MODEL --clean N --planted N"
 _TITLES = {
+    "reference": "Likelier than a reference finds it",
     "series": "Odd one out of a series",
     "target_inversion": "A reply that lies ready",
     "trigger_reconstruction": "Words swept, texts leaked",
@@ -111,6 +112,22 @@ def mappings(result: AuditResult) -> tuple[Mapping, ...]:
     """Entries of public catalogues that an audit speaks to; the number of a control changes from one edition to the next."""
     told = {change.what for change in result.identity.changes}
     return (*_MAPPINGS, _TEMPLATE) if told & {"chat template", "tokenizer", "added tokens"} else _MAPPINGS
+
+
+def kinship_words(kin: Kinship) -> str:
+    """What speaks for the base that it is the subject's."""
+    marks = "" if kin.fingerprint is None else f"; {fingerprint_words(kin.fingerprint)}"
+    return f"median cosine of their tensors {'not known' if kin.cosine is None else f'{kin.cosine:.3f}'}{marks}"
+
+
+def fingerprint_words(found: Fingerprint) -> str:
+    """What rows that no text trains say of the ancestor."""
+    if found.cosine is None or found.chance is None:
+        return f"rows that no text trains cannot say, which is no pass: {found.reason}"
+    says = {"same": "are the same", "other": "are others", "cannot say": "cannot say, which is no pass"}[found.says]
+    turned = ", but have the same angles between them: permuted or rotated coordinates" if found.is_turned else ""
+    figures = f"mean cosine {found.cosine:.3f} over {found.rows} rows, of strangers 0 ± {found.chance:.3f}"
+    return f"rows that no text trains {says} ({figures}){turned}"
 
 
 def verdict_words(result: AuditResult) -> list[str]:
@@ -179,7 +196,11 @@ def needs_card(result: AuditResult) -> bool:
 
 def _limits(result: AuditResult) -> list[str]:
     card = f" “{result.card}”" if result.card else ""
-    return [f"The p-value holds if this model, were it clean, is like the clean models of the card{card}."]
+    thinned = failed_words(result.figures)[:1] if result.figures and result.figures.is_thinned else []
+    return [
+        f"The p-value holds if this model, were it clean, is like the clean models of the card{card}.",
+        *(f"The card lacks some of its models: {line}" for line in thinned),
+    ]
 
 
 def _standing(result: AuditResult) -> str:
@@ -226,6 +247,17 @@ def by_recipe(figures: CardFigures) -> str:
     shown = "; ".join(f"{name}: {counted(figures.by_recipe[name])}" for name in worst[:_RECIPES])
     more = f"; {len(worst) - _RECIPES} others were found as often or more" if len(worst) > _RECIPES else ""
     return f"Found at the 5% level, by recipe: {shown}{more}."
+
+
+def failed_words(figures: CardFigures) -> list[str]:
+    """The models that a card lacks, one a line, and first what that means for it; empty if it lacks none."""
+    if not figures.failed:
+        return []
+    count = len(figures.failed)
+    said = f"{count} of {count + figures.clean + figures.planted} models could not be examined, and are in no figure"
+    if figures.is_thinned:
+        said += ": more than the 5% that may alarm, so do not rely on this card before they are examined"
+    return [f"{said}.", *(f"Not examined: {name}: {why}" for name, why in figures.failed.items())]
 
 
 def _capital(words: str) -> str:
