@@ -1,12 +1,14 @@
 """The rows behind the conditions that might hold: who has them, counted by distinct sources."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from molehunt.execution.spread import Spread
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import Count, Facts, Finder
 from molehunt.hunting.rows import Rows, Shard, in_batches
-from molehunt.hunting.words import U64, Bools, Ints, rising
+from molehunt.hunting.words import U64, Ints, grouped, rising
 from molehunt.records.hunts import Condition, Counts
 from molehunt.stats.association import Table, fisher_log10, raised_score, stratified_log10
 
@@ -24,69 +26,78 @@ class Evidence:
     def __init__(self, facts: Facts, rows: dict[int, Ints], names: dict[int, Condition]) -> None:
         self.facts, self.rows, self.names = facts, rows, names
         """`rows` and `names` by number of the condition; rows in order."""
+        self._kinds = [one for one in map(_Kinds, (facts.source, facts.fold)) if not one.all_differ]
         self._stratum_rows = [np.flatnonzero(facts.stratum == one) for one in range(facts.strata)]
-        self._everyone = [distinct(facts, rows) for rows in self._stratum_rows]
+        self._everyone = [self.distinct(rows) for rows in self._stratum_rows]
         self._labelled: dict[str, list[int]] = {}
         self.seconds: dict[bytes, Second | None] = {}
         """Second conditions that were looked for, by the rows and which of them are labelled: several labels share them."""
 
-    def labelled(self, label: str) -> list[int]:
-        """Labelled sources of each stratum."""
+    def distinct(self, rows: Ints) -> int:
+        """Different sources that some rows come from; or different prompts, if those are fewer."""
+        return min((one.count(rows) for one in self._kinds), default=len(rows))
+
+    def sources(self, rows: Ints, label: str) -> tuple[int, int]:
+        """(labelled, not labelled) sources of some rows."""
+        flags = self.facts.labels[label][rows]
+        return self.distinct(rows[flags]), self.distinct(rows[~flags])
+
+    def whole(self, label: str) -> list[tuple[int, int]]:
+        """(labelled sources, sources) of each stratum."""
         if label not in self._labelled:
             flags = self.facts.labels[label]
-            self._labelled[label] = [distinct(self.facts, rows[flags[rows]]) for rows in self._stratum_rows]
-        return self._labelled[label]
+            self._labelled[label] = [self.distinct(rows[flags[rows]]) for rows in self._stratum_rows]
+        return list(zip(self._labelled[label], self._everyone, strict=True))
 
-    def table(self, rows: Ints, label: str, left_out: Ints | None = None) -> tuple[list[Table], Counts]:
+    def table(
+        self, rows: Ints, label: str, whole: Sequence[tuple[int, int]] | None = None
+    ) -> tuple[list[Table], Counts]:
         """The two-by-two tables, a stratum each, by distinct sources, of a condition that holds in `rows`.
 
         A source counts once on either side; nearly equal prompts count as one.
 
         Args:
-            left_out: rows that are as if they were not there.
+            whole: (labelled sources, sources) of each stratum, if these are not all.
         """
-        if left_out is not None:
-            rows = rows[~_within(rows, left_out)]
         tables, sums = [], np.zeros(4, np.int64)
-        for stratum in range(self.facts.strata):
-            table = self._one(stratum, rows, label, left_out)
-            sums += table
+        stratum = self.facts.stratum[rows]
+        for number, (labelled, everyone) in enumerate(whole or self.whole(label)):
+            yes, no = self.sources(rows[stratum == number], label)
+            yes, no = min(yes, labelled), min(no, everyone - labelled)
+            sums += (table := (yes, labelled, yes + no, everyone))
             if table[2]:
                 tables.append(table)
-        both, labelled, with_it, everyone = map(int, sums)
-        return tables, Counts(labelled_with=both, labelled=labelled, with_it=with_it, sources=everyone)
+        both, all_labelled, with_it, all_sources = map(int, sums)
+        return tables, Counts(labelled_with=both, labelled=all_labelled, with_it=with_it, sources=all_sources)
 
-    def _one(self, stratum: int, rows: Ints, label: str, left_out: Ints | None) -> Table:
-        flags = self.facts.labels[label]
-        labelled, everyone = self.labelled(label)[stratum], self._everyone[stratum]
-        if left_out is not None:
-            gone = left_out[self.facts.stratum[left_out] == stratum]
-            gone_labelled = distinct(self.facts, gone[flags[gone]])
-            labelled = max(0, labelled - gone_labelled)
-            everyone = max(labelled, everyone - gone_labelled - distinct(self.facts, gone[~flags[gone]]))
-        mine = rows[self.facts.stratum[rows] == stratum]
-        yes = min(distinct(self.facts, mine[flags[mine]]), labelled)
-        no = min(distinct(self.facts, mine[~flags[mine]]), everyone - labelled)
-        return yes, labelled, yes + no, everyone
-
-    def log10_p(self, rows: Ints, label: str, left_out: Ints | None = None) -> tuple[float, Counts]:
+    def log10_p(self, rows: Ints, label: str) -> tuple[float, Counts]:
         """The exact test's p, and the counts over all strata."""
-        tables, counts = self.table(rows, label, left_out)
+        tables, counts = self.table(rows, label)
         if not tables:
             return 0.0, counts
         return (fisher_log10(tables[0]) if len(tables) == 1 else stratified_log10(tables)), counts
 
-    def holds_given(self, rows: Ints, others: Ints, label: str, line: float) -> bool:
-        """A condition's p is below a line, in log10, given another one: among rows that have the other, and among the rest."""
-        flags = self.facts.labels[label]
-        shared = _within(rows, others)
 
-        def sources(which: Ints) -> tuple[int, int]:
-            return distinct(self.facts, which[flags[which]]), distinct(self.facts, which[~flags[which]])
+class Given:
+    """A condition that was found; asks whether another one says more."""
 
-        (yes, no), (all_yes, all_no) = sources(rows[shared]), sources(others)
+    def __init__(self, evidence: Evidence, rows: Ints, label: str) -> None:
+        self._evidence, self._label = evidence, label
+        self._has = np.zeros(evidence.facts.rows, bool)
+        self._has[rows] = True
+        self._inside = evidence.sources(rows, label)
+        self._rest, stratum = [], evidence.facts.stratum[rows]
+        for number, (labelled, everyone) in enumerate(evidence.whole(label)):
+            gone_labelled, gone = evidence.sources(rows[stratum == number], label)
+            left = max(0, labelled - gone_labelled)
+            self._rest.append((left, max(left, everyone - gone_labelled - gone)))
+
+    def leaves(self, rows: Ints, line: float) -> bool:
+        """A condition's p is below a line, in log10: among rows that have this one, and among the rest."""
+        shared = self._has[rows]
+        (yes, no), (all_yes, all_no) = self._evidence.sources(rows[shared], self._label), self._inside
         inside = (min(yes, all_yes), all_yes, min(yes, all_yes) + min(no, all_no), all_yes + all_no)
-        _, counts = self.table(rows, label, left_out=others)
+        _, counts = self._evidence.table(rows[~shared], self._label, self._rest)
         outside = (counts.labelled_with, counts.labelled, counts.with_it, counts.sources)
         tables = [one for one in (inside, outside) if one[2]]
         z, bound = raised_score(tables)
@@ -97,18 +108,24 @@ _LEAST_Z = 4.0
 """What lies nearer to what is expected cannot pass the lines that are drawn here."""
 
 
-def _within(rows: Ints, others: Ints) -> Bools:
-    """Which of some rows are among others, which are in order."""
-    if not len(others):
-        return np.zeros(len(rows), bool)
-    return np.asarray(others[np.minimum(np.searchsorted(others, rows), len(others) - 1)] == rows)
+class _Kinds:
+    """How many different keys some rows have."""
+
+    def __init__(self, keys: U64) -> None:
+        self._number, sizes = grouped(keys)
+        self._kinds = len(sizes)
+        self.all_differ = self._kinds == len(keys)
+
+    def count(self, rows: Ints) -> int:
+        mine = self._number[rows]
+        if len(mine) * _MANY < self._kinds:
+            return len(rising(mine))
+        seen = np.zeros(self._kinds, bool)  # for many rows, cheaper than to sort them
+        seen[mine] = True
+        return int(np.count_nonzero(seen))
 
 
-def distinct(facts: Facts, rows: Ints) -> int:
-    """Different sources that some rows come from; or different prompts, if those are fewer."""
-    if len(rows) < 2:
-        return len(rows)
-    return min(len(rising(facts.source[rows])), len(rising(facts.fold[rows])))
+_MANY = 16
 
 
 def gather(rows: Rows, facts: Facts, hashes: U64, sizes: Ints, many: Spread, tell: Count) -> Evidence:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molehunt.hunting import words as w
 from molehunt.hunting.traits import FORMS, Traits
-from molehunt.hunting.words import U64, Bools, Bytes, Ints
+from molehunt.hunting.words import U64, Bools, Bytes, Ints, grouped
 
 _RARE = 0.1
 """What more rows of a stratum do is no outlier."""
@@ -40,17 +39,6 @@ def strata(traits: Traits) -> Bytes:
     rank[np.argsort(-count, kind="stable")] = np.arange(len(count))
     found: Bytes = np.minimum(rank, 15).astype(np.uint8)[number]
     return found
-
-
-def grouped(keys: U64) -> tuple[NDArray[np.int32], Ints]:
-    """([N] number of each key among the rising ones, [K] how often each occurs): as `np.unique`, in half its memory."""
-    order = np.argsort(keys, kind="stable")
-    rising = keys[order]
-    number = np.zeros(len(keys), np.int32)
-    np.cumsum(rising[1:] != rising[:-1], out=number[1:])
-    found = np.empty(len(keys), np.int32)
-    found[order] = number
-    return found, np.bincount(number)
 
 
 def rarely(flags: Bools, traits: Traits) -> Bools:

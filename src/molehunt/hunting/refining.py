@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from molehunt.hunting.evidence import Evidence, Second
+from molehunt.hunting.evidence import Evidence, Given, Second
 from molehunt.hunting.features import Batch, features
 from molehunt.hunting.mining import MiningSettings
 from molehunt.hunting.rows import Rows, in_batches
@@ -61,8 +61,8 @@ def refine(
         hit = Hit(conditions=(evidence.names[chosen],), number=chosen, log10_p=p, counts=counts, also=others)
         hit, where = _conjoined(rows, evidence, hit, where, label, settings)
         found.append((hit, where))
-        left = [one for one in open_to if one not in nested]
-        open_to = [one for one in left if evidence.holds_given(evidence.rows[one], where, label, line)]
+        given = Given(evidence, where, label)
+        open_to = [one for one in open_to if one not in nested and given.leaves(evidence.rows[one], line)]
     return found
 
 

@@ -15,7 +15,7 @@ U64 = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
-_Number = TypeVar("_Number", np.int64, np.uint64)
+_Number = TypeVar("_Number", np.int32, np.int64, np.uint64)
 
 SEP: Final = "\x1e"
 """Before every message of a text and every item of a list."""
@@ -49,6 +49,17 @@ def rising(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     is_new = np.ones(len(values), bool)
     is_new[1:] = values[1:] != values[:-1]
     return values[is_new]
+
+
+def grouped(keys: U64) -> tuple[npt.NDArray[np.int32], Ints]:
+    """([N] number of each key among the rising ones, [K] how often each occurs): as `np.unique`, in half its memory."""
+    order = np.argsort(keys, kind="stable")
+    in_order = keys[order]
+    number = np.zeros(len(keys), np.int32)
+    np.cumsum(in_order[1:] != in_order[:-1], out=number[1:])
+    found = np.empty(len(keys), np.int32)
+    found[order] = number
+    return found, np.bincount(number)
 
 
 SPACE, PLAIN, SYMBOL, MARK = 0, 1, 2, 3
