@@ -42,6 +42,8 @@ def forbidden(entry: LedgerEntry, before: Sequence[LedgerEntry], roles: Roles) -
         return f"the name {entry.name} is another model's for ever: {named[0].model[:16]}…"
     if entry.action == "promote" and not named:
         return "it was not approved"
+    if entry.action == "promote" and entry.tree and any(e.tree not in ("", entry.tree) for e in named):
+        return "its files have other names than those that were approved"
     if entry.action == "promote" and roles.two_persons and all(e.by == entry.by for e in named):
         return "who approved it may not promote it too: two persons are needed"
     return ""
