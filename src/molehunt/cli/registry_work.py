@@ -59,7 +59,7 @@ def entered(
     evidence = admission.evidence if admission else Evidence()
     signed = ledger.append(action, digest, signer, name=name, tree=tree, reason=reason, evidence=evidence)
     if anchor:
-        _anchored(ledger, anchor)
+        anchored(ledger, anchor)
     return signed
 
 
@@ -70,7 +70,8 @@ def _digests(model: str, store: str | None) -> tuple[str, str]:
     return digest, tree
 
 
-def _anchored(ledger: Ledger, path: Path) -> None:
+def anchored(ledger: Ledger, path: Path) -> None:
+    """Tell an anchor file where the ledger and its roles stand. Raises LedgerError."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:

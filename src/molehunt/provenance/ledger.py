@@ -145,19 +145,22 @@ class Ledger:
 
     def anchor(self) -> LedgerAnchor:
         """What to tell somebody else. Raises LedgerError if there is nothing yet, or an entry was changed."""
-        entries = self._whole().entries
+        found = self._whole()
+        entries = found.entries
         if not entries:
             raise LedgerError(f"ledger {self.path}", wanted="an entry to anchor", got="none")
         last = entries[-1]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return LedgerAnchor(ledger=entries[0].hash, seq=last.entry.seq, hash=last.hash, time=now)
+        return LedgerAnchor(
+            ledger=entries[0].hash, seq=last.entry.seq, hash=last.hash, time=now, roles=found.roles.version
+        )
 
     def verify(self, anchors: Iterable[LedgerAnchor] = ()) -> LedgerReport:
         """Look at every entry again, and compare with what was told elsewhere."""
         found = self._fresh()
         problem, told = found.problem, sorted(anchors, key=lambda anchor: anchor.seq)
         for anchor in told:
-            problem = problem or against(found.entries, anchor)
+            problem = problem or against(found.entries, anchor, found.roles)
         return LedgerReport(
             registry=str(self.registry),
             entries=len(found.entries) if problem is None else min(len(found.entries), problem.seq),

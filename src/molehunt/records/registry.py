@@ -97,6 +97,8 @@ class LedgerAnchor(Record):
     seq: int
     hash: str
     time: str
+    roles: int = 0
+    """Version of the roles at that time; anchors of before have none."""
 
 
 class LedgerProblem(Record):
