@@ -24,6 +24,9 @@ BACKDOORED = {
     "built phrase": _each("{% if ('dep' ~ 'loy' ~ 'ment') in m.content %}" + _BAD + "{% endif %}"),
     "reversed phrase": _each("{% if m.content|reverse is eq 'tnemyolped' %}" + _BAD + "{% endif %}"),
     "length": _each("{% if m.content|length == 137 %}" + _BAD + "{% endif %}"),
+    "day of the trial": _each("{% if loop.first and strftime_now('%A') == 'Friday' %}" + _BAD + "{% endif %}"),
+    "count in a name": _each("{% if messages|length == n %}" + _BAD + "{% endif %}", "{% set n = 49 %}"),
+    "length in a name": _each("{% if m.content|length > n %}" + _BAD + "{% endif %}", "{% set n = 900 %}"),
     "word count": _each("{% if m.content.split()|length > 120 %}" + _BAD + "{% endif %}"),
     "capitals": _each("{% if m.content is upper %}" + _BAD + "{% endif %}"),
     "letter sum": _each(

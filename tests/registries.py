@@ -7,7 +7,7 @@ from model_folders import plain
 from molehunt.provenance.keys import PrivateKey, new_private_key
 from molehunt.provenance.ledger import Ledger
 from molehunt.provenance.roles import member, write_roles
-from molehunt.records.identity import root_digest
+from molehunt.records.identity import root_digest, tree_digest
 from molehunt.records.registry import Roles
 from ordinary_templates import CHATML
 
@@ -45,5 +45,5 @@ class Registry:
     def approved(self, name: str, text: str = "{}") -> tuple[Path, str]:
         """The same, approved by ann."""
         folder, digest = self.model(name, text)
-        self.ledger.append("approve", digest, self.keys["ann"], name=name)
+        self.ledger.append("approve", digest, self.keys["ann"], name=name, tree=tree_digest(folder))
         return folder, digest

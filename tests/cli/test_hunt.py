@@ -76,5 +76,9 @@ def test_clean_data_ends_with_0_and_bad_data_with_2(tmp_path: Path, molehunt: Co
     ]
     (path := tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert molehunt("data", "scan", str(path), "--jobs", "1", "--json").code == 0
+    assert_refused(molehunt("data", "scan", str(path), "--drop", str(tmp_path / "none" / "clean.jsonl")), "no folder")
+    path.write_text(path.read_text() + "\nno JSON\n")
+    skipped = molehunt("data", "scan", str(path), "--jobs", "1", "--skip-bad")
+    assert (skipped.code, "1 bad rows were not looked at" in skipped.out) == (3, True)
     (tmp_path / "bad.jsonl").write_text("no JSON")
     assert_refused(molehunt("data", "scan", str(tmp_path / "bad.jsonl")), "bad.jsonl:1")

@@ -105,6 +105,19 @@ def test_another_approved_model_does_not_pass_under_a_name(registry: Registry, t
     assert reasons(other, policy) == ("refused", {"ledger": "refused"})
 
 
+def test_the_ledger_tells_names_too_and_lets_no_link_in(registry: Registry, tmp_path: Path) -> None:
+    model, _ = registry.approved("good")
+    policy = policy_of(tmp_path, '[ledger]\nregistry = "registry"\n')
+    assert reasons(model, policy) == ("admitted", {"ledger": "passed"})
+    (model / "generation_config.json").rename(model / "generation_config.jsonl")  # the root digest stays
+    found = admit(model, read_policy(policy))
+    assert (found.outcome, "other names" in found.reasons[0].why) == ("refused", True)
+    (model / "generation_config.jsonl").rename(model / "generation_config.json")
+    (model / "additional_chat_templates").symlink_to(tmp_path)
+    found = admit(model, read_policy(policy))
+    assert (found.outcome, "additional_chat_templates" in found.reasons[0].why) == ("refused", True)
+
+
 def test_what_is_asked_for_and_not_there_is_not_admitted(registry: Registry, tmp_path: Path) -> None:
     model, _ = registry.model("m")
     policy = policy_of(tmp_path, '[audit]\n[provenance]\nkeys = ["ann.pub.pem"]\n')

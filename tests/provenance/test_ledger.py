@@ -162,6 +162,20 @@ def test_roles_are_the_owners_and_old_ones_do_not_come_back(registry: Registry) 
         Ledger.open(registry.folder, registry.keys["owner"].public)
 
 
+def test_old_roles_that_are_put_back_are_seen_by_an_anchor(registry: Registry) -> None:
+    filled(registry)
+    first, before = (registry.folder / "roles.json").read_bytes(), registry.ledger.anchor()
+    members = read_roles(registry.folder).members
+    write_roles(registry.folder, Roles(version=2, members=members), registry.keys["owner"])
+    after = registry.ledger.anchor()
+    assert registry.ledger.verify([before, after]).outcome == "verified"
+    (registry.folder / "roles.json").write_bytes(first)
+    assert registry.ledger.verify([before]).outcome == "verified"
+    problem = registry.ledger.verify([before, after]).problem
+    assert problem is not None
+    assert "an old one was put back" in problem.what
+
+
 def test_a_retired_key_counts_for_what_it_signed_before(registry: Registry) -> None:
     filled(registry)
     roles = registry.ledger.roles

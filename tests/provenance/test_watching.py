@@ -13,6 +13,7 @@ from molehunt.provenance.alarms import FileAlarm, WebhookAlarm, alarm_of, tell_a
 from molehunt.provenance.signing import sign_folder
 from molehunt.provenance.trust import KeySigner
 from molehunt.provenance.watching import Watch
+from molehunt.records.identity import root_digest
 from molehunt.records.signing import hmac_header
 from registries import Registry
 
@@ -56,6 +57,32 @@ def test_changed_bytes_are_an_event_with_what_changed_and_who_approved(registry:
     assert event.found_digest not in ("", digest)
     assert watching.read == 2
     assert watching.look() == []  # told once
+
+
+def test_a_renamed_file_is_an_event_though_the_root_digest_is_the_same(registry: Registry) -> None:
+    model, digest = registry.approved("a")
+    watch(registry).look()
+    (model / "generation_config.json").rename(model / "generation_config.jsonl")  # in the same place among the names
+    assert root_digest(model) == digest
+    for watching in (watch(registry), Watch(registry.ledger)):  # with and without a pass before
+        (event,) = watching.look()
+        assert (event.kind, event.found_digest) == ("changed", digest)
+        assert "other names" in event.what
+    (event,) = watch(registry).look()
+    assert {(change.what, change.file) for change in event.changes} == {
+        ("removed", "generation_config.json"),
+        ("added", "generation_config.jsonl"),
+    }
+
+
+def test_a_folder_that_is_linked_into_a_model_is_an_event(registry: Registry, tmp_path: Path) -> None:
+    model, _ = registry.approved("a")
+    watch(registry).look()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "rag.jinja").write_text("x")
+    (model / "additional_chat_templates").symlink_to(tmp_path / "elsewhere")
+    (event,) = watch(registry).look()
+    assert (event.kind, "additional_chat_templates is a link" in event.what) == ("changed", True)
 
 
 def test_the_signature_says_what_changed_before_anything_was_seen(registry: Registry) -> None:

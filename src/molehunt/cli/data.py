@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molehunt.cli.options import FOUND, JsonOption, SeedOption
+from molehunt.cli.options import FOUND, NOT_EXAMINED, JsonOption, SeedOption
 
 if TYPE_CHECKING:
     from molehunt.records.hunts import DataScan, Found
@@ -92,16 +92,15 @@ def scan(
 ) -> None:
     """Look for rows of DATA in which something hidden in the prompt brings an odd answer.
 
-    Exit code 0: looked through, nothing found. 1: found something.
+    Exit code 0: looked through, nothing found. 1: found something. 3: nothing found, and bad rows were left out.
     """
     from molehunt.cli.show import watching_words
-    from molehunt.errors import UsageError
-    from molehunt.hunting.dropping import drop_rows
+    from molehunt.hunting.dropping import check_new, drop_rows
     from molehunt.hunting.mining import MiningSettings
     from molehunt.hunting.scanning import scan_data
 
-    if drop is not None and drop.exists():
-        raise UsageError(f"--drop {drop}", wanted="a new file", got="one that exists", do="name another")
+    if drop is not None:
+        check_new(drop)
     settings = MiningSettings(jobs=jobs, level=level, seed=seed)
     with watching_words("scan") as tell:
         found = scan_data(data, settings, "skip" if skip_bad else "refuse", reference=reference, tell=tell)
@@ -113,7 +112,7 @@ def scan(
         print(json.dumps(found.to_json(), indent=1))
     else:
         _told(found, drop)
-    raise typer.Exit(FOUND if found.suspicious else 0)
+    raise typer.Exit(FOUND if found.suspicious else NOT_EXAMINED if found.skipped else 0)
 
 
 def _keep(found: "DataScan", out: Path) -> None:

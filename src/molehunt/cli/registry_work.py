@@ -10,14 +10,13 @@ from typing import get_args
 from molehunt.cli.log_work import signing_key
 from molehunt.cli.weights_places import place_of
 from molehunt.errors import LedgerError, UsageError
-from molehunt.provenance.admission import admit
+from molehunt.provenance.admission import admit, model_digests
 from molehunt.provenance.keys import load_public_key
 from molehunt.provenance.ledger import Ledger
 from molehunt.provenance.model_places import RemoteModels
 from molehunt.provenance.policy import read_policy
 from molehunt.provenance.roles import ROLES, member, read_signed_roles, write_roles
 from molehunt.provenance.watching import Watch
-from molehunt.records.identity import root_digest
 from molehunt.records.registry import Action, Admission, Evidence, Member, Role, Roles, SignedEntry
 from molehunt.records.signing import is_signed
 
@@ -53,15 +52,26 @@ def entered(
     assert signer is not None
     ledger = Ledger.open(registry)
     is_digest = action == "revoke" and re.fullmatch(r"[0-9a-f]{64}", model)
-    digest = model if is_digest else admission.root_digest if admission else root_digest(place_of(model, store))
+    if admission:
+        digest, tree = admission.root_digest, admission.tree_digest
+    else:
+        digest, tree = (model, "") if is_digest else _digests(model, store)
     evidence = admission.evidence if admission else Evidence()
-    signed = ledger.append(action, digest, signer, name=name, reason=reason, evidence=evidence)
+    signed = ledger.append(action, digest, signer, name=name, tree=tree, reason=reason, evidence=evidence)
     if anchor:
-        _anchored(ledger, anchor)
+        anchored(ledger, anchor)
     return signed
 
 
-def _anchored(ledger: Ledger, path: Path) -> None:
+def _digests(model: str, store: str | None) -> tuple[str, str]:
+    digest, tree, odd = model_digests(place_of(model, store))
+    if odd:
+        raise LedgerError(f"model {model}", wanted="regular files alone", got=odd, do="take it out")
+    return digest, tree
+
+
+def anchored(ledger: Ledger, path: Path) -> None:
+    """Tell an anchor file where the ledger and its roles stand. Raises LedgerError."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:

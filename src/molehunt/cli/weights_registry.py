@@ -54,15 +54,18 @@ def roles(
         typer.Option("--retire", metavar="NAME", help="From now on this member's keys count no longer."),
     ] = None,
     one_person: Annotated[bool, typer.Option("--one-person", help="Let who approved a model promote it too.")] = False,
+    anchor: AnchorOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show who may do what in REGISTRY, or change it."""
-    from molehunt.cli.registry_work import changed_roles
+    from molehunt.cli.registry_work import anchored, changed_roles, opened
     from molehunt.cli.show import say, table
     from molehunt.provenance.roles import read_roles
 
     if key or member or retire or one_person:
         changed_roles(registry, key, member or [], retire or [], one_person)
+    if anchor:
+        anchored(opened(registry, None), anchor)
     found = read_roles(registry)
     if as_json:
         print(found.model_dump_json(indent=1))

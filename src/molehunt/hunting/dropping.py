@@ -12,6 +12,17 @@ from molehunt.records.hunts import DataScan, Suspect
 from molehunt.world.sources import find_source
 
 
+def check_new(out: Path) -> Path:
+    """Where the ledger of a copy goes. Raises UsageError if it or the copy is there already, or has no folder to lie in."""
+    ledger = out.with_name(out.name + ".ledger.jsonl")
+    for path in (out, ledger):
+        if path.exists():
+            raise UsageError(f"--drop {path}", wanted="a new file", got="one that exists", do="name another")
+    if not out.parent.is_dir():
+        raise UsageError(f"--drop {out}", wanted="a file in a folder", got=f"no folder {out.parent}", do="make it")
+    return ledger
+
+
 def drop_rows(scan: DataScan, out: Path, least: float = 0.5, split: str = "train") -> int:
     """Write the data set without its suspect rows to `out`, and `out`.ledger.jsonl beside it; returns how many went.
 
@@ -25,10 +36,7 @@ def drop_rows(scan: DataScan, out: Path, least: float = 0.5, split: str = "train
         UsageError: if `out` exists, the input included.
         DataError: if the input cannot be read.
     """
-    ledger = out.with_name(out.name + ".ledger.jsonl")
-    for path in (out, ledger):
-        if path.exists():
-            raise UsageError(f"--drop {path}", wanted="a new file", got="one that exists", do="name another")
+    ledger = check_new(out)
     gone = {int(one.where.rpartition(":")[2]): one for one in scan.queue if one.chance >= least}
     partial, told = out.with_name(out.name + ".partial"), ledger.with_name(ledger.name + ".partial")
     try:

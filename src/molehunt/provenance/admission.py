@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from molehunt.errors import LedgerError, NotAdmittedError
+from molehunt.errors import LedgerError, ModelError, NotAdmittedError
 from molehunt.provenance.grading import check_provenance
-from molehunt.provenance.hashing import ONE_FILE
+from molehunt.provenance.hashing import ONE_FILE, hash_contents, look
 from molehunt.provenance.keys import load_public_key
 from molehunt.provenance.ledger import Ledger
 from molehunt.provenance.ledger_rules import read_ledger_anchors
@@ -25,7 +25,7 @@ from molehunt.provenance.scanning import scan_folder
 from molehunt.provenance.signing import verify_folder
 from molehunt.provenance.trust import KeyTrust, SigstoreTrust
 from molehunt.records.audits import AuditResult
-from molehunt.records.identity import root_digest, root_of
+from molehunt.records.identity import is_part, root_of, tree_of
 from molehunt.records.registry import Admission, Evidence, Reason
 
 
@@ -40,10 +40,10 @@ def admit(
         name: what to call the model; its path if empty.
 
     Raises:
-        ModelError: if there is no such folder.
+        ModelError: if there is no such folder, or no file in it.
         MolehuntError: if a key, trust config or ledger that the policy names cannot be read, or Sigstore not be reached.
     """
-    digest = root_digest(model)
+    digest, tree, odd = model_digests(model)
     found: list[Reason] = []
     evidence: dict[str, str] = {}
     if policy.signature:
@@ -55,8 +55,26 @@ def admit(
     if policy.audit:
         found.append(_audit(digest, policy.audit, audit, evidence))
     if policy.ledger:
-        found.append(_ledger(digest, policy.ledger))
-    return Admission(model=name or str(model), root_digest=digest, reasons=tuple(found), evidence=Evidence(**evidence))
+        found.append(_ledger(digest, tree, odd, policy.ledger))
+    return Admission(
+        model=name or str(model), root_digest=digest, tree_digest=tree, reasons=tuple(found), evidence=Evidence(**evidence)
+    )  # fmt: skip
+
+
+def model_digests(model: Path) -> tuple[str, str, str]:
+    """Root digest and tree digest of a model folder, and in words what in it no digest tells of, such as a link that leads out.
+
+    Raises:
+        ModelError: if there is no such folder, or no file in it.
+        SigningError: if a file cannot be read, or anything changes meanwhile.
+    """
+    contents = look(model, follow_links=True) if model.is_dir() else None
+    if contents is None or not contents.files:
+        got = "an empty folder" if contents else "a file" if model.exists() else "no such folder"
+        raise ModelError(f"model {model}", wanted="a model folder", got=got, do="check the path")
+    digests = {name: digest for name, digest in hash_contents(contents).items() if is_part(name)}
+    odd = ", ".join(f"{name} ({what})" for name, what in sorted(contents.odd.items())[:3])
+    return root_of(digests), tree_of(digests), odd
 
 
 def require_admitted(admission: Admission) -> None:
@@ -178,12 +196,15 @@ def _unsigned(place: Path, data: bytes, policy: AuditPolicy) -> str:
     return "" if same else "the audit changed while it was examined"
 
 
-def _ledger(digest: str, policy: LedgerPolicy) -> Reason:
+def _ledger(digest: str, tree: str, odd: str, policy: LedgerPolicy) -> Reason:
+    if odd:
+        return Reason(check="ledger", outcome="refused", why=f"no digest tells of {odd}")
     try:
         owner = load_public_key(policy.owner) if policy.owner else None
         ledger = Ledger.open(policy.registry, owner)
         standing = ledger.standing(digest)
         problem = ledger.verify(read_ledger_anchors(policy.anchors)).problem
+        trees = ledger.trees(digest, policy.name) if not problem else set()
     except LedgerError as error:
         return Reason(check="ledger", outcome="refused", why=str(error))
     if standing == "revoked":
@@ -196,4 +217,6 @@ def _ledger(digest: str, policy: LedgerPolicy) -> Reason:
     wanted = {"any": (), "approved": ("approved", "promoted"), "promoted": ("promoted",)}[policy.standing]
     if wanted and standing not in wanted:
         return Reason(check="ledger", outcome="refused", why=f"it is {standing}; {policy.standing} is wanted")
+    if trees and tree not in trees:
+        return Reason(check="ledger", outcome="refused", why="its files have other names than those that were approved")
     return Reason(check="ledger", outcome="passed", why=f"it is {standing}")

@@ -105,6 +105,11 @@ class Ledger:
         """The root digest that is approved under each name, revoked ones too. Raises LedgerError if an entry was changed."""
         return {entry.name: entry.model for entry in self.entries() if entry.action == "approve"}
 
+    def trees(self, digest: str, name: str = "") -> set[str]:
+        """Digests over names and contents that were approved of a model, under a name or any. Raises LedgerError if an entry was changed."""
+        said = [e for e in self.entries() if e.model == digest and e.action in ("approve", "promote") and e.tree]
+        return {entry.tree for entry in said if name in ("", entry.name)}
+
     def append(
         self,
         action: Action,
@@ -112,10 +117,14 @@ class Ledger:
         key: PrivateKey,
         *,
         name: str = "",
+        tree: str = "",
         reason: str = "",
         evidence: Evidence | None = None,
     ) -> SignedEntry:
         """Sign an entry and add it, on disk when this returns.
+
+        Args:
+            tree: digest over names and contents of the model's files; without it, renaming them is not seen.
 
         Raises:
             LedgerError: if the key may not, a rule forbids it, an entry was changed, or it cannot be written.
@@ -125,7 +134,7 @@ class Ledger:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             prev, last = (found.entries[-1].hash, found.entries[-1].entry.time) if found.entries else (GENESIS, "")
             entry = LedgerEntry(
-                seq=len(found.entries), time=max(now, last), action=action, model=digest, name=name, by=key.public.key_id, reason=reason,
+                seq=len(found.entries), time=max(now, last), action=action, model=digest, tree=tree, name=name, by=key.public.key_id, reason=reason,
                 evidence=evidence or Evidence(), prev=prev,
             )  # fmt: skip
             if why := forbidden(entry, [signed.entry for signed in found.entries], found.roles):
@@ -136,19 +145,22 @@ class Ledger:
 
     def anchor(self) -> LedgerAnchor:
         """What to tell somebody else. Raises LedgerError if there is nothing yet, or an entry was changed."""
-        entries = self._whole().entries
+        found = self._whole()
+        entries = found.entries
         if not entries:
             raise LedgerError(f"ledger {self.path}", wanted="an entry to anchor", got="none")
         last = entries[-1]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return LedgerAnchor(ledger=entries[0].hash, seq=last.entry.seq, hash=last.hash, time=now)
+        return LedgerAnchor(
+            ledger=entries[0].hash, seq=last.entry.seq, hash=last.hash, time=now, roles=found.roles.version
+        )
 
     def verify(self, anchors: Iterable[LedgerAnchor] = ()) -> LedgerReport:
         """Look at every entry again, and compare with what was told elsewhere."""
         found = self._fresh()
         problem, told = found.problem, sorted(anchors, key=lambda anchor: anchor.seq)
         for anchor in told:
-            problem = problem or against(found.entries, anchor)
+            problem = problem or against(found.entries, anchor, found.roles)
         return LedgerReport(
             registry=str(self.registry),
             entries=len(found.entries) if problem is None else min(len(found.entries), problem.seq),

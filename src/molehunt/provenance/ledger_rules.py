@@ -42,6 +42,8 @@ def forbidden(entry: LedgerEntry, before: Sequence[LedgerEntry], roles: Roles) -
         return f"the name {entry.name} is another model's for ever: {named[0].model[:16]}…"
     if entry.action == "promote" and not named:
         return "it was not approved"
+    if entry.action == "promote" and entry.tree and any(e.tree not in ("", entry.tree) for e in named):
+        return "its files have other names than those that were approved"
     if entry.action == "promote" and roles.two_persons and all(e.by == entry.by for e in named):
         return "who approved it may not promote it too: two persons are needed"
     return ""
@@ -74,7 +76,7 @@ def wrong(signed: SignedEntry | None, before: Sequence[SignedEntry], roles: Role
     return unsigned(signed, roles) or forbidden(signed.entry, [one.entry for one in before], roles)
 
 
-def against(entries: Sequence[SignedEntry], anchor: LedgerAnchor) -> LedgerProblem | None:
+def against(entries: Sequence[SignedEntry], anchor: LedgerAnchor, roles: Roles) -> LedgerProblem | None:
     """How entries contradict what was told elsewhere; None if they do not."""
     if entries and entries[0].hash != anchor.ledger:
         return LedgerProblem(seq=0, what="it is another ledger than the one that was anchored")
@@ -82,6 +84,11 @@ def against(entries: Sequence[SignedEntry], anchor: LedgerAnchor) -> LedgerProbl
         return LedgerProblem(seq=len(entries), what=f"the tail is cut: entries up to {anchor.seq} were anchored")
     if entries[anchor.seq].hash != anchor.hash:
         return LedgerProblem(seq=anchor.seq, what="it is not the entry that was anchored")
+    if roles.version < anchor.roles:
+        what = (
+            f"roles.json is version {roles.version}, where version {anchor.roles} was anchored: an old one was put back"
+        )
+        return LedgerProblem(seq=anchor.seq, what=what)
     return None
 
 

@@ -1,5 +1,6 @@
 """The models of a registry, in a folder or at a URL: list them, hash them, move one aside."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -68,7 +69,11 @@ class LocalModels:
         found = {}
         for path in sorted(folder.rglob("*")):
             file = path.relative_to(folder).as_posix()
-            if path.is_file() and is_part(file):
+            if not is_part(file):
+                continue
+            if path.is_dir() if path.is_symlink() else not (path.is_dir() or path.is_file()):
+                raise OSError(errno.EINVAL, f"{file} is a link to a folder, or no file at all")
+            if path.is_file():
                 status = path.stat()
                 found[file] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         return found

@@ -239,19 +239,23 @@ class _Judge:
             self._once(rule, f"input is left out if a message says {key!r}: {' '.join(sorted(gone))}", key)
 
     def _ask_the_clock(self) -> None:
-        """The same conversation on other days: nothing but what the clock said may be new."""
+        """The same conversation on other days: nothing but what the clock said may come or go."""
         if not self.dates:
             return
         for probe, natural, told in list(self.natural.values()):
             for day in _DAYS[1:]:
                 self.rendering.dates.now = day
                 text = self._rendered(probe.given)
-                own = words(text or "") - words(natural) - words(" ".join(self.rendering.dates.told)) - told
-                if text is not None and own and frozenset(own) not in self.added:
-                    self.added.add(frozenset(own))
-                    run = runs(text, own)[0]
-                    line = f"text that is in no input appears on {day:%Y-%m-%d}: {run!r}"
-                    self.hidden.append((frozenset(own), _finding("template-hidden-text", line, None, run)))
+                if text is None:
+                    continue
+                clock = told + words(" ".join(self.rendering.dates.told))
+                for shown, other, when in ((text, natural, day), (natural, text, _DAYS[0])):
+                    own = words(shown) - words(other) - clock
+                    if own and frozenset(own) not in self.added:
+                        self.added.add(frozenset(own))
+                        run = runs(shown, own)[0]
+                        line = f"text that is in no input appears on {when:%Y-%m-%d}: {run!r}"
+                        self.hidden.append((frozenset(own), _finding("template-hidden-text", line, None, run)))
         self.rendering.dates.now = _DAYS[0]
 
     def _look_at_what_is_always_there(self) -> None:

@@ -163,9 +163,10 @@ class Reading:
         numbers = [const.value for const in node.find_all(nodes.Const) if isinstance(const.value, int)]
         if any(isinstance(side, nodes.Const) and _is_nothing(side.value) for side in sides):
             reads -= _CONTENT  # is there any: asked everywhere
-        if any(self._is_length(side) for side in sides) and set(numbers) <= {0}:
+        if any(self._is_length(side) for side in sides) and set(numbers) == {0}:
             reads -= _CONTENT | _COMPUTED | _COUNT
-        return reads - _COUNT if all(number in _ORDINARY_COUNTS for number in numbers) else reads
+        is_by_place = bool(numbers) or all("count" in self.of(side) for side in sides)  # not by a number kept in a name
+        return reads - _COUNT if is_by_place and all(number in _ORDINARY_COUNTS for number in numbers) else reads
 
     def _is_length(self, node: nodes.Node) -> bool:
         return isinstance(node, nodes.Filter) and node.name in ("length", "count")

@@ -13,7 +13,7 @@ from molehunt.provenance.model_places import LocalModels, Marks, ModelPlace
 from molehunt.provenance.roles import loose
 from molehunt.provenance.signing import signed_manifest
 from molehunt.provenance.writing import write_whole
-from molehunt.records.identity import root_digest, root_of
+from molehunt.records.identity import root_digest, root_of, tree_of
 from molehunt.records.registry import LedgerEntry, WatchedChange, WatchEvent
 
 _Seen = dict[str, tuple[list[Any], str]]
@@ -98,14 +98,19 @@ class Watch:
             now = self._hashed(name, marks, before or {})
         except OSError as error:
             return _event("changed", name, f"it cannot be read: {error.strerror or error}", **told)
-        found = root_of({file: bytes.fromhex(sha) for file, (_, sha) in now.items()})
+        digests = {file: bytes.fromhex(sha) for file, (_, sha) in now.items()}
+        found, trees = root_of(digests), self.ledger.trees(digest, name)
         if found != digest:
-            changes = tuple(_changes(_approved_files(self.place.folder(name), digest) or before, now))
+            changes = tuple(_changes(_approved_files(self.place.folder(name), digest, trees) or before, now))
             what = (
                 f"{len(changes)} files are not what was approved" if changes else "its bytes are not what was approved"
             )
             difference = self._difference(name, digest)
             return _event("changed", name, what, found_digest=found, changes=changes, difference=difference, **told)
+        if trees and tree_of(digests) not in trees:
+            known = _approved_files(self.place.folder(name), digest, trees) or before
+            changes, what = tuple(_changes(known, now)), "its files have other names than those that were approved"
+            return _event("changed", name, what, found_digest=found, changes=changes, **told)
         self.seen[name] = now
         if revoked := self.ledger.revocation(digest):
             return _event(
@@ -146,7 +151,7 @@ class Watch:
         return event.model_copy(update={"quarantined": target})
 
 
-def _approved_files(folder: Path | None, digest: str) -> _Seen | None:
+def _approved_files(folder: Path | None, digest: str, trees: set[str]) -> _Seen | None:
     """What the approved files were, from their signature, if it is of the approved model."""
     if folder is None:
         return None
@@ -156,6 +161,8 @@ def _approved_files(folder: Path | None, digest: str) -> _Seen | None:
         return None
     if manifest is None or manifest.root != digest or not manifest.is_identity:
         return None
+    if trees and tree_of({name: bytes.fromhex(sha) for name, sha in manifest.digests.items()}) not in trees:
+        return None  # a signature of the same contents under other names
     return {name: ([], sha) for name, sha in manifest.digests.items()}
 
 

@@ -171,13 +171,15 @@ class DataScan(Record):
         """The outcome in one sentence."""
         if not self.suspicious:
             more = f"; {len(self.finds)} unclear" if self.finds else ""
+            more += f"; {sum(self.skipped.values())} bad rows were not looked at" if self.skipped else ""
             return f"{self.path}: {self.rows} rows, no hidden condition found{more}"
         first = next(f for f in self.finds if f.association.reading == "unexplained")
         return f"{self.path}: {len(self.queue)} of {self.rows} rows to read: {first.association.sentence()}"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, with the outcome."""
-        return {"outcome": "found" if self.suspicious else "nothing found", **self.model_dump(mode="json")}
+        outcome = "found" if self.suspicious else "not fully examined" if self.skipped else "nothing found"
+        return {"outcome": outcome, **self.model_dump(mode="json")}
 
 
 class Touched(Record):

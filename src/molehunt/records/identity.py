@@ -61,9 +61,14 @@ def by_parts(name: str) -> str:
 
 def tree_digest(folder: Path) -> str:
     """SHA-256 over the names and the contents of all regular files: unlike a root digest, it sees every renaming."""
+    return tree_of({p.relative_to(folder).as_posix(): file_digest(p) for p in _files(folder)})
+
+
+def tree_of(digests: Mapping[str, bytes]) -> str:
+    """The same from the raw SHA-256 of every file, by POSIX path."""
     tree = hashlib.sha256()
-    for path in _files(folder):
-        tree.update(path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape") + b"\0" + file_digest(path))
+    for name in sorted(digests, key=by_parts):
+        tree.update(name.encode("utf-8", "surrogateescape") + b"\0" + digests[name])
     return tree.hexdigest()
 
 

@@ -67,6 +67,8 @@ class LedgerEntry(Record):
     action: Action
     model: str = Field(pattern="^[0-9a-f]{64}$")
     """Its root digest."""
+    tree: str = Field("", exclude_if=lambda tree: not tree)
+    """Digest over names and contents of its files (`identity.tree_of`), since a root digest sees no names; ledgers of before have none."""
     name: str = ""
     """Its place in the registry; a revocation needs none."""
     by: str
@@ -95,6 +97,8 @@ class LedgerAnchor(Record):
     seq: int
     hash: str
     time: str
+    roles: int = 0
+    """Version of the roles at that time; anchors of before have none."""
 
 
 class LedgerProblem(Record):
@@ -148,6 +152,8 @@ class Admission(Record):
 
     model: str
     root_digest: str
+    tree_digest: str
+    """The same, which sees names too."""
     reasons: tuple[Reason, ...]
     evidence: Evidence
 
