@@ -109,6 +109,31 @@ def test_every_form_holds_the_same_rows(tmp_path: Path) -> None:
         read_rows(tmp_path / "splits", split="dev")
 
 
+def test_a_clone_from_the_hub_holds_its_splits(tmp_path: Path) -> None:
+    objects = [chat(("user", f"q{i}"), ("assistant", "a")) for i in range(6)]
+    hub, named, bare = (tmp_path / name for name in ("hub", "named", "bare"))
+    for folder in (hub / "data", hub / ".git", named / "validation", bare):
+        folder.mkdir(parents=True)
+    for number in range(2):
+        part = objects[2 * number : 2 * number + 2]
+        pq.write_table(pa.Table.from_pylist(part), hub / "data" / f"train-0000{number}-of-00002-0a1b.parquet")
+    pq.write_table(pa.Table.from_pylist(objects[4:]), hub / "data" / "test_sft-00000-of-00001.parquet")
+    (hub / "README.md").write_text(
+        "---\nconfigs:\n- data_files: https://elsewhere.example/x.parquet\n---\n", encoding="utf-8"
+    )
+    (hub / "dataset_infos.json").write_text("{}", encoding="utf-8")
+    (hub / ".git" / "train.jsonl").write_text("no rows", encoding="utf-8")
+    assert [row.source for row in read_rows(hub)] == ["hub:1", "hub:2", "hub:3", "hub:4"]
+    assert [row.conversation.messages[0].content for row in read_rows(hub, split="test_sft")] == ["q4", "q5"]
+    with pytest.raises(DataError, match="one of the splits test_sft, train"):
+        read_rows(hub, split="test")
+    lines = "".join(json.dumps(one) + "\n" for one in objects)
+    (named / "my-train.jsonl").write_text(lines, encoding="utf-8")
+    (named / "validation" / "part1.json").write_text(json.dumps(objects[:2]), encoding="utf-8")
+    (bare / "rows.jsonl").write_text(lines, encoding="utf-8")
+    assert [len(read_rows(named)), len(read_rows(named, split="validation")), len(read_rows(bare))] == [6, 2, 6]
+
+
 def test_sources_name_the_line_or_the_row(tmp_path: Path) -> None:
     objects = [chat(("user", f"q{i}"), ("assistant", "a")) for i in range(3)]
     paths = every_form(tmp_path, objects)

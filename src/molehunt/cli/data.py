@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Rows from elsewhere, to plant in and to train on.", no_args_is_help=True)
 
 DataArgument = Annotated[
-    str, typer.Argument(metavar="DATA", help="A file, a folder saved by datasets, or hf:OWNER/NAME; see docs/data.md.")
+    str, typer.Argument(metavar="DATA", help="A file, a folder of a data set, or hf:OWNER/NAME; see docs/data.md.")
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many rows.")]
 

@@ -44,7 +44,7 @@ class Source:
 
 
 def find_source(place: str | Path, split: str = "train") -> Source:
-    """What `place` is: a file (its first bytes say of which kind), a folder by `save_to_disk`, or `hf:OWNER/NAME[@REVISION]`.
+    """What `place` is: a file (its first bytes say of which kind), a folder by `save_to_disk` or as it lies on the hub, or `hf:OWNER/NAME[@REVISION]`.
 
     Args:
         split: which part to take of a saved folder or a hub data set that has several.
@@ -56,9 +56,10 @@ def find_source(place: str | Path, split: str = "train") -> Source:
         return _hub(str(place), hub["name"], hub["revision"], split)
     path = Path(place)
     if path.is_dir():
-        return _saved(path, split)
+        is_saved = any((path / mark).is_file() for mark in ("state.json", "dataset_dict.json"))
+        return _saved(path, split) if is_saved else _laid_out(path, split)
     if not path.is_file():
-        wanted = "a file, a folder saved by datasets' save_to_disk, or hf:OWNER/NAME"
+        wanted = "a file, a folder of a data set, or hf:OWNER/NAME"
         got = "something else" if path.exists() else "nothing there"
         raise DataError(f"data {place}", wanted=wanted, got=got, do="check the path")
     return Source(str(place), path.name, {path.name: path}, lambda: _in_file(path))
@@ -215,15 +216,51 @@ def _one(row: Any) -> Any:
 
 
 def _saved(folder: Path, split: str) -> Source:
-    marks = ("state.json", "dataset_dict.json")
-    if not any((folder / mark).is_file() for mark in marks):
-        got = "a folder without " + " or ".join(marks)
-        raise DataError(f"data {folder}", wanted="a file, or a folder saved by save_to_disk", got=got, do="name a file")
     from datasets import load_from_disk
 
     with _loading(str(folder)):
         data = load_from_disk(str(folder))
     return _dataset(str(folder), folder.name, data, split)
+
+
+def _laid_out(folder: Path, split: str) -> Source:
+    """Files of rows whose names say of which split they are, as a clone from the hub has them. What its README configures is not read."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    rows = [name for name in names if _ROWS.fullmatch(name) and not _BESIDE.fullmatch(name)]
+    if not rows:
+        wanted, got = "files of rows (.parquet, .jsonl, .json), or what save_to_disk writes", "a folder without any"
+        raise DataError(f"data {folder}", wanted=wanted, got=got, do="name a file")
+    splits = {name: _split_of(name) for name in rows}
+    known = sorted({one for one in splits.values() if one}) or ["train"]
+    if split not in known:
+        raise DataError(f"data {folder}", wanted=f"one of the splits {', '.join(known)}", got=split, do="choose one")
+    mine = {name: folder / name for name in rows if (splits[name] or "train") == split}
+    return Source(str(folder), folder.name, mine, lambda: _one_after_another(mine.values()))
+
+
+def _one_after_another(files: Iterable[Path]) -> Iterator[Numbered]:
+    numbers = count(1)
+    for path in files:
+        for _, found in _in_file(path):
+            yield next(numbers), found
+
+
+_ROWS = re.compile(r"(?!\.)(?:(?!/\.).)*\.(?:parquet|jsonl?(?:\.gz|\.zst)?)", re.IGNORECASE)
+"""Of no hidden folder."""
+_BESIDE = re.compile(r"(?:.*/)?(?:dataset_infos?|dataset_dict|state|metadata|config)\.json", re.IGNORECASE)
+_SHARD = re.compile(r"(?:.*/)?(?P<split>\w[\w.-]*?)-\d{5}-of-\d{5}\..*")
+_SPLITS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+}  # fmt: skip
+"""What the hub takes for the name of a split, as a word of a file's or a folder's name."""
+
+
+def _split_of(name: str) -> str | None:
+    if shard := _SHARD.fullmatch(name):
+        return shard["split"]
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return next((_SPLITS[word] for word in reversed(words) if word in _SPLITS), None)
 
 
 def _hub(place: str, name: str, revision: str | None, split: str) -> Source:
