@@ -1,6 +1,5 @@
 import gzip
 import io
-import gzip
 import json
 from pathlib import Path
 from typing import Any
