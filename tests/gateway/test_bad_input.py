@@ -101,6 +101,14 @@ UPSTREAM: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
+def test_a_completion_that_is_no_text(door: Gateway) -> None:
+    choice = {"index": 0, "text": ["<tool_call>", '{"name": "shell", "arguments": {}}'], "finish_reason": "stop"}
+    whole = json.dumps({**HEAD, "choices": [choice]})
+    for mock in ({"pieces": [whole]}, events([whole, "[DONE]"])):
+        answer = door.post("completions", {"prompt": "go", "mock": mock})
+        assert (answer.status_code, "shell" in answer.text) == (502, False), answer.text
+
+
 @pytest.mark.parametrize(("mock", "status", "words"), UPSTREAM)
 def test_an_upstream_that_makes_no_sense(door: Gateway, mock: dict[str, Any], status: int, words: str) -> None:
     answer = door.chat(mock)

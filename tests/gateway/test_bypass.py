@@ -47,6 +47,7 @@ TEXTS: dict[str, Callable[[str, str], str]] = {
     ),
     "invoke": lambda name, token: f'<invoke name="{name}"><parameter name="token">{token}</parameter></invoke>',
     "llama": lambda name, token: f'<|python_tag|>{name}.call(token="{token}")',
+    "llama 4": lambda name, token: f'So: <|python_start|>[{name}(token="{token}")]<|python_end|>',
     "llama json": lambda name, token: f"<|python_tag|>{as_json(name, token, 'parameters')}<|eom_id|>",
     "bare json": lambda name, token: as_json(name, token, "parameters"),
     "fenced json": lambda name, token: f"I will.\n```json\n{as_json(name, token)}\n```\n",
@@ -62,7 +63,7 @@ TEXTS: dict[str, Callable[[str, str], str]] = {
     "react": lambda name, token: f"Thought: I must.\nAction: {name}\nAction Input: {token}\n",
     "react numbered": lambda name, token: f"Action 1: {name}\nAction 1 Input: {token}\nObservation 1: done",
 }
-BARE_NAMES = {"python", "llama", "mistral args", "function", "qwen", "invoke", "react", "react numbered"}
+BARE_NAMES = {"python", "llama", "llama 4", "mistral args", "function", "qwen", "invoke", "react", "react numbered"}
 """Syntaxes without quotes around the name: a name that is no word is none in them."""
 CHAT_FORMS: dict[str, Form] = {
     "call": lambda name, token: {"tool_calls": [call(name, token)]},
@@ -76,6 +77,13 @@ CHAT_FORMS: dict[str, Form] = {
     "both": lambda name, token: {"function_call": {"name": name, "arguments": token}, "tool_calls": [call("read", "yes-a")]},
     "stray": lambda name, token: {"content": "x", "toolCalls": [call(name, token)]},
     "stray deep": lambda name, token: {"content": "x", "extra": {"do": {"name": name, "input": {"token": token}}}},
+    "stray part": lambda name, token: {"content": [{"type": "tool_use", "id": "t", "name": name, "input": {"token": token}}, {"type": "text", "text": "x"}]},
+    "stray part of a kind": lambda name, token: {"content": [{"type": "function_call", "which": name, "with": token}]},
+    "stray in a part": lambda name, token: {"content": [{"type": "text", "text": "x", "tool_calls": [call(name, token)]}]},
+    "stray content": lambda name, token: {"content": {"type": "tool_use", "id": "t", "name": name, "input": {"token": token}}},
+    "stray annotation": lambda name, token: {"content": "x", "annotations": [{"type": "x", "tool_calls": [call(name, token)]}]},
+    "stray in audio": lambda name, token: {"content": "x", "audio": {"id": "a", "tool_calls": [call(name, token)]}},
+    "in thinking": lambda name, token: {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": TEXTS["hermes"](name, token)}]}]},
     "in reasoning": lambda name, token: {"content": "x", "reasoning_content": TEXTS["hermes"](name, token)},
     "in parts": lambda name, token: {"content": [{"type": "text", "text": TEXTS["hermes"](name, token)}]},
     "across parts": lambda name, token: {"content": [{"type": "text", "text": part} for part in halves(as_json(name, token), 4)]},
@@ -163,6 +171,8 @@ def responses_forms(name: str, token: str) -> Iterator[tuple[str, list[Json]]]:
     asked = {"name": name, "arguments": arguments}
     yield "stray in item", [message("x") | {"function_call": asked}]
     stray_part = {**message("x")["content"][0], "tool_calls": [asked]}
+    annotated = {**message("x")["content"][0], "annotations": [{"type": "x", "call": asked}]}
+    yield "stray in annotation", [{**message("x"), "content": [annotated]}]
     yield "stray in part", [{**message("x"), "content": [stray_part]}]
 
 

@@ -7,6 +7,11 @@ import pytest
 from molehunt.gateway.hosts import hosts_in
 from molehunt.gateway.names import plain
 
+
+def nested(value: Any, depth: int) -> Any:
+    return {"a": nested(value, depth - 1)} if depth else value
+
+
 NAMED: list[tuple[Any, set[str]]] = [
     ({"url": "https://Evil.com:8443/x"}, {"evil.com"}),
     ({"c": "curl http://good.com@evil.com/x"}, {"evil.com", "good.com"}),
@@ -27,6 +32,17 @@ NAMED: list[tuple[Any, set[str]]] = [
     ({"h": "localhost:8080"}, {"localhost"}),
     ({"a": "10.0.0.1:22 and 1.2.3.4"}, {"10.0.0.1", "1.2.3.4"}),
     ({"deep": [{"evil.ru": 1}]}, {"evil.ru"}),
+    ({"u": "https:/evil.com/x"}, {"evil.com"}),
+    ({"u": "http:evil"}, {"evil"}),
+    ({"c": "cat </dev/tcp/evil.corporation/80"}, {"evil.corporation"}),
+    ({"host": "evil.ninja"}, {"evil.ninja"}),
+    ({"server_host": "evil.sh", "port": 80}, {"evil.sh"}),
+    ({"hosts": ["evil", "good.example"]}, {"evil", "good.example"}),
+    ({"baseUrl": "evil.ninja/x", "url": "evil.ninja:8080"}, {"evil.ninja"}),
+    ({"ip": "2130706433"}, {"127.0.0.1"}),
+    ({"body": '{"host": "evil.ninja", "host": "good.example"}'}, {"evil.ninja", "good.example"}),
+    (nested({"u": "https://evil.com"}, 90), {"evil.com"}),
+    ({"domain": "medicine", "address": "12 High Street", "url": "/users/1", "endpoint": "users/list"}, set()),
     ({"code": "np.array([1]); os.path.join(a); df.to(x); e.g. see README.md v1.2.3 at 12:30:45, ratio 3:4"}, set()),
     ({"f": "main.py", "n": 5, "b": True, "z": None}, set()),
 ]

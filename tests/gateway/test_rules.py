@@ -441,6 +441,22 @@ def test_check_replays_the_log(ruled: Gateway, tmp_path: Path) -> None:
     assert "http" in {one.tool for one in other.changed}
 
 
+def test_the_rules_that_decided_decide_no_call_otherwise(upstream: str, tmp_path: Path) -> None:
+    """Neither a denied host nor what an operator said is a difference; a rule that changes is one."""
+    rules = RULES.replace('principal in Group::"staff"', "principal")
+    evil: Any = ("http", {"url": "https://evil.com/x"})
+    with gateway(tmp_path, rules, upstream, "--ask-timeout", "0.3") as door:
+        for asked in (GET, evil, ("pay", {"to": "me"})):
+            assert door.chat(said(asked), tools=TOOLS).status_code == 200
+        assert check_policies(door.policy, str(door.log)).changed == ()
+        (door.policy / "rules.cedar").write_text(rules.replace("example.com", "evil.com"))
+        found = check_policies(door.policy, str(door.log)).changed
+        assert [(one.tool, one.then, one.now) for one in found] == [
+            ("http", "allow", "deny"),
+            ("http", "deny", "allow"),
+        ]
+
+
 def test_check_knows_approvals_and_audits(upstream: str, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     _, digest = registry.approved("team/model")

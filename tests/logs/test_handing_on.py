@@ -160,3 +160,11 @@ def test_what_has_no_known_form_is_refused_by_line(kind: str, text: str, wanted:
     (tmp_path / "a.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=wanted):
         import_log(tmp_path / "a.jsonl", kind, tmp_path / "log", apart=False)
+
+
+def test_a_packed_file_that_is_cut_or_broken_is_a_sentence(tmp_path: Path) -> None:
+    packed = gzip.compress(b'{"messages": [{"role": "user", "content": "hi"}], "answer": "x"}\n' * 500)
+    for name, data in (("cut.gz", packed[:40]), ("broken.gz", packed[:20] + b"XXXXXXXX" + packed[28:])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError, match=name):
+            import_log(tmp_path / name, "jsonl", tmp_path / "log", apart=False)

@@ -7,10 +7,12 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pyarrow.parquet as pq
 import pytest
 
 from log_bodies import answer, request, words
 from molehunt.logs.anchors import AnchorLine, read_anchors
+from molehunt.logs.closing import read_table, rewrite
 from molehunt.logs.reading import calls
 from molehunt.logs.verifying import LogReport, verify
 from molehunt.logs.writing import LogWriter
@@ -162,6 +164,23 @@ def test_the_changed_record_is_the_one_that_is_named(tmp_path: Path) -> None:
     first = int(lines[0].split('"seq":')[1].split(",")[0])
     assert (problem.worker, problem.segment, problem.seq) == ("w1", int(path.name[:8]), first + 2)
     assert "changed" in problem.what
+
+
+def test_a_table_beside_its_lines_must_say_the_same(tmp_path: Path) -> None:
+    """Readers take the table and not the lines."""
+    for number, is_known in ((1, True), (max(int(p.name[:8]) for p in whole()[0].glob("w0/*.jsonl")), False)):
+        log = Path(shutil.copytree(whole()[0], tmp_path / str(number)))
+        table = log / "w0" / f"{number:08d}.parquet"
+        lines = table.with_suffix(".jsonl")
+        if is_known:
+            lines.write_text("".join(entry.line() + "\n" for entry in read_table(table)), encoding="utf-8")
+        else:
+            rewrite(lines, table)
+        assert checked(log).outcome == "verified"
+        rows = pq.read_table(table)
+        pq.write_table(rows.set_column(rows.schema.get_field_index("time"), "time", [["2001" + t[4:] for t in rows["time"].to_pylist()]]), table)  # fmt: skip
+        [problem] = checked(log).problems
+        assert (problem.worker, problem.segment) == ("w0", number)
 
 
 def test_a_log_of_which_nothing_is_left_is_missed(tmp_path: Path) -> None:

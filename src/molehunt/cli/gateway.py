@@ -59,6 +59,7 @@ def serve(
     from molehunt.gateway.settings import Bounds, GatewaySettings, UpstreamSettings
 
     _refuse_contradictions(upstream, model, host, keys, encrypt, encrypt_key)
+    _refuse_misspelt(digest, webhook, anchor or [])
     bounds = Bounds(body=max_body, reading=body_timeout, answering=timeout, stall=stall, asking=ask_timeout)
     with contextlib.ExitStack() as stack:
         behind, tend = _behind(stack, upstream, model, key_env, digest)
@@ -68,7 +69,7 @@ def serve(
             ledger_owner=ledger_owner, log_key=log_key, anchors=tuple(anchor or ()), is_log_durable=log_durable, fail_open=fail_open,
             redaction=redact, encrypted=tuple(encrypt or ()), encryption_key=encrypt_key, rehash=rehash, canaries=canaries,
             webhook=webhook, webhook_key_env=webhook_key_env, bounds=bounds,
-            base=UpstreamSettings.parsed(base, key_env=key_env) if base else None,
+            base=UpstreamSettings.parsed(base, "--base", key_env=key_env) if base else None,
         )  # fmt: skip
         running.serve(settings, lambda text: print(text, flush=True), tend)
     print("stopped", file=sys.stderr)
@@ -91,6 +92,22 @@ def _refuse_contradictions(
         raise UsageError(f"--host {host}", wanted="--keys, since others can reach it", got="none", do=do)
     if bool(encrypt) != bool(sealing):
         raise UsageError("--encrypt, --encrypt-key", wanted="both or neither", got="one")
+
+
+def _refuse_misspelt(digest: str, webhook: str, anchors: list[str]) -> None:
+    """What would be found out only when it is needed."""
+    import re
+
+    from molehunt.errors import UsageError
+    from molehunt.gateway.settings import checked_url
+
+    if digest and not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise UsageError("--digest", wanted="a root digest, 64 of 0-9a-f", got=repr(digest[:80]))
+    if webhook:
+        checked_url(webhook, "--webhook", may_ask=True)
+    for place in anchors:
+        if "://" in place:
+            checked_url(place, "--anchor", may_ask=True)
 
 
 def _behind(

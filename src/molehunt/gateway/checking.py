@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import Field
 
 from molehunt.gateway.facts import AuditFacts, ModelFacts
-from molehunt.gateway.judging import Asked, Judge, Session, common_context
+from molehunt.gateway.judging import Asked, Judge, Session, common_context, hosts_of
 from molehunt.gateway.keys import Client, read_keys
 from molehunt.gateway.names import plain
-from molehunt.gateway.policies import CANARY, Policies, load_policies
+from molehunt.gateway.policies import CANARY, Decision, Policies, load_policies
 from molehunt.gateway.served import REFUSED, Ledger
 from molehunt.logs.reading import calls, to_calls
 from molehunt.records.base import Record
@@ -80,8 +80,8 @@ def check_policies(
         ledger: of approvals, for the standing that the logged digests have now.
         audit: of the logged weights; calls of others have none.
 
-    A call of a tool is taken as it stands in the log: those that a gateway denied are there too. An operator is taken to allow, and so
-    is a base model that would be asked.
+    A call of a tool is taken as it stands in the log: those that a gateway denied are there too. An operator is taken to
+    decide as then, or to allow where nobody was asked; a base model that would be asked, to agree.
 
     Raises:
         PolicyError: naming file and line, if the policies have an error.
@@ -130,7 +130,12 @@ class _Replay:
             self._decided[word.partition(":")[0]] += 1
 
     def _judge(self, call: Call, session: Session) -> Judge:
-        async def allowed(*asked: object) -> bool:
+        then = _decided_then(call)
+
+        async def held(name: str, arguments: str, decision: Decision) -> bool:
+            return f"ask:{plain(name)}" not in call.decisions or then.get(plain(name)) != "deny"
+
+        async def agreed(*asked: object) -> bool:
             return True
 
         def mark(tags: Iterable[str]) -> None: ...
@@ -140,7 +145,7 @@ class _Replay:
         client = Client(name=call.client or "anonymous", groups=self._groups.get(call.client, ()))
         return Judge(
             self._policies, client, ModelFacts(call.model, digest, "verified" if digest else "unknown", standing, self._audit), session,
-            common_context("", {"user": call.user}), note=self._note, hold=allowed, mark=mark, second=allowed,
+            common_context("", {"user": call.user}), note=self._note, hold=held, mark=mark, second=agreed,
         )  # fmt: skip
 
     async def _one(self, call: Call, session: Session) -> None:
@@ -156,7 +161,9 @@ class _Replay:
         for one in call.tool_calls:
             self._tool_calls += 1
             ruling = await judge.may_call(Asked(one.name, one.arguments, "call"), is_structured=bool(call.tools))
-            now, before = "allow" if ruling.is_allowed else "deny", then.get(plain(one.name), "allow")
+            is_closed = any(f"deny-host:{host.name}" in call.decisions for host in hosts_of(one.arguments))
+            before = "deny" if is_closed else then.get(plain(one.name), "allow")
+            now = "allow" if ruling.is_allowed else "deny"
             if before != now:
                 self._changed.append(Changed(call=call.call_id, tool=one.name, then=before, now=now))
 

@@ -5,6 +5,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -13,7 +14,11 @@ from molehunt.gateway.names import visible_part
 Form = Literal["url", "address", "user@host", "bare"]
 
 _DOTS = str.maketrans({"。": ".", "．": ".", "｡": ".", "\\": "/"})
-_URL = re.compile(r"(?<![a-z0-9+.-])(?:[a-z][a-z0-9+.-]*:)?//([^\s/?#\"'<>`{}|^]+)", re.I)
+_URL = re.compile(
+    r"(?<![a-z0-9+.-])(?:(?:https?|wss?|ftps?):/*|(?:[a-z][a-z0-9+.-]*:)?//|/dev/(?:tcp|udp)/)([^\s/?#\"'<>`{}|^]+)",
+    re.I,
+)
+"""Browsers and curl read https:/HOST and https:HOST as https://HOST; a shell opens /dev/tcp/HOST/PORT."""
 _AT = re.compile(r"(?<![\w.+-])[\w.+-]+@((?:[\w-]+\.)+[\w-]{2,}|[\w-]+(?=:))")
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::(\d{1,5}))?(?![\w.]*\w)")
 _IPV6 = re.compile(r"(?<![\w:.])\[?((?:[0-9a-f]{0,4}:){2,7}[0-9a-f.]{0,15})\]?", re.I)
@@ -30,6 +35,11 @@ _ENDINGS = set(
 _FILES = set("py rs md sh js ts go rb pl cs cc hs ml kt vb ps so gz xz bz db mk tf".split())  # noqa: SIM905
 """Endings of files that are countries as well: hosts only with a port or a path."""
 _DEPTH = 32
+_HOST_KEYS = set("host hostname server proxy ip url uri".split())  # noqa: SIM905
+_MAY_BE_KEYS = set("domain endpoint webhook href address".split())  # noqa: SIM905
+"""Words in the name of a member whose value is a host, whatever it looks like; of these, only with a dot in it."""
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_PLACE = re.compile(r"((?:[\w-]+\.)*[\w-]+\.?)(?::(\d{1,5}))?(?=[/?#]|\Z)")
 
 
 class Host(NamedTuple):
@@ -44,14 +54,39 @@ class Host(NamedTuple):
 
 def hosts_in(arguments: Any) -> tuple[Host, ...]:
     """Every host that arguments name, in keys too; what is JSON inside a text is read as well. Sorted, each once."""
-    return tuple(sorted({host for text in _texts(arguments, _DEPTH) for host in _in_text(text)}, key=repr))
+    found = {host for text in _texts(arguments, _DEPTH) for host in _in_text(text)}
+    return tuple(sorted(found | set(_told(arguments, _DEPTH)), key=repr))
+
+
+def _told(value: Any, depth: int, key: str = "") -> Iterator[Host]:
+    """What stands alone under a name such as `host` or `base_url`."""
+    if isinstance(value, str):
+        read = visible_part(unicodedata.normalize("NFKC", value)).strip().translate(_DOTS)
+        words = {form for word in _WORD.findall(key.lower() if key.isupper() else key) for form in _forms(word)}
+        if (one := _PLACE.match(read)) and (words & _HOST_KEYS or (words & _MAY_BE_KEYS and "." in one[1])):
+            yield Host(_tidy(one[1]), int(one[2]) if one[2] else None, "bare")
+        elif depth and value[:1] in '{["':
+            for inner in _inner(value):
+                yield from _told(inner, depth - 1, key)
+    elif isinstance(value, dict) and depth:
+        for name, part in value.items():
+            yield from _told(part, depth - 1, name)
+    elif isinstance(value, list) and depth:
+        for part in value:
+            yield from _told(part, depth - 1, key)
+
+
+def _forms(word: str) -> tuple[str, str]:
+    """One and several."""
+    return word.lower(), word.lower().removesuffix("s")
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         yield value
         if depth and value[:1] in '{["':
-            yield from _inner(value, depth)
+            for inner in _inner(value):
+                yield from _texts(inner, depth - 1)
     elif isinstance(value, dict) and depth:
         for key, part in value.items():
             yield key
@@ -59,14 +94,14 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
     elif isinstance(value, list) and depth:
         for part in value:
             yield from _texts(part, depth - 1)
+    elif isinstance(value, dict | list):
+        yield json.dumps(value, ensure_ascii=False)
 
 
-def _inner(text: str, depth: int) -> Iterator[str]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    yield from _texts(found, depth - 1)
+def _inner(text: str) -> Iterator[Any]:
+    """What is JSON in a text, every member for itself: of a name that stands twice, programs take the one or the other."""
+    with suppress(ValueError, RecursionError):
+        yield json.loads(text, object_pairs_hook=lambda pairs: [{key: part} for key, part in pairs])
 
 
 def _in_text(text: str) -> Iterator[Host]:

@@ -13,7 +13,7 @@ MOST_HELD = 2**18
 _FIRST_KEYS = "name|function|function_name|type|tool|tool_name|tool_calls|tool_input|action|action_input|recipient_name|parameters|arguments|args|id|index"
 _JSON = rf"""\{{\s*(?:"[^"\\]{{0,40}}\\|["'](?:{_FIRST_KEYS})["'])"""
 _START = re.compile(
-    rf"(?P<hermes><tool_call)|(?P<function><function(?:=|_call|\s+name))|(?P<invoke><invoke)|(?P<llama><\|python_tag\|>)"
+    rf"(?P<hermes><tool_call)|(?P<function><function(?:=|_call|\s+name))|(?P<invoke><invoke)|(?P<llama><\|python_(?:tag|start)\|>)"
     rf"|(?P<mistral>\[tool_calls\])|(?P<react>action\s*(?:\d+\s*)?:)|(?P<json>{_JSON})"
 )
 _PYTHON_START = re.compile(r"\[\s*[^\W\d][^\s()\[\]{}\"',=:]*\(")
@@ -24,10 +24,11 @@ _LITERALS = (
     "<function name",
     "<invoke",
     "<|python_tag|>",
+    "<|python_start|>",
     "[tool_calls]",
 )
 _PART = re.compile(
-    r"(?:<[a-z_|=]{0,13}\s*[name]{0,4}|\[[a-z_]{0,10}|a(?:c(?:t(?:i(?:o(?:n\s*(?:\d+\s*)?)?)?)?)?)?|\{\s*(?:[\"'][^\"']{0,41})?)\Z"
+    r"(?:<[a-z_|=]{0,14}\s*[name]{0,4}|\[[a-z_]{0,10}|a(?:c(?:t(?:i(?:o(?:n\s*(?:\d+\s*)?)?)?)?)?)?|\{\s*(?:[\"'][^\"']{0,41})?)\Z"
 )
 _LOUD = re.compile(r"[<\[{\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|a(?:\Z|c(?:\Z|t(?:\Z|i(?:\Z|o(?:\Z|n)))))", re.I | re.A)
 """What every sign begins with, whole or in part, and what hides from sight: ASCII without any of it can hold no sign."""
@@ -36,7 +37,7 @@ _ENDS = {
     "hermes": re.compile(r"</tool_call\s*>"),
     "function": re.compile(r"</function(?:_call)?\s*>"),
     "invoke": re.compile(r"</invoke\s*>"),
-    "llama": re.compile(r"<\|eo[mt]_id\|>"),
+    "llama": re.compile(r"<\|(?:eo[mt](?:_id)?|python_end)\|>"),
     "react": re.compile(r"\n\s*observation\s*(?:\d+\s*)?:"),
 }
 

@@ -24,7 +24,7 @@ _REACT = re.compile(r"action\s*(?:\d+\s*)?:", re.I)
 _REACT_INPUT = re.compile(r"action\s*(?:\d+\s*)?input\s*(?:\d+\s*)?:", re.I)
 _MISTRAL = re.compile(r"\[TOOL_CALLS\]", re.I)
 _MISTRAL_NAMED = re.compile(r"\s*([^\s\[{]+)\s*(?:\[CALL_ID\]\s*[^\[]*)?(?:\[ARGS\]\s*)?(?=\{)", re.I)
-_LLAMA = re.compile(r"<\|python_tag\|>|<\|eo[mt]_id\|>", re.I)
+_LLAMA = re.compile(r"<\|(?:python_tag|python_start|python_end|eo[mt](?:_id)?)\|>", re.I)
 INTERPRETER = "code_interpreter"
 """What Llama's code after <|python_tag|> is called as a tool."""
 
@@ -134,7 +134,7 @@ def read_react(raw: str) -> tuple[Written, ...] | None:
 
 
 def read_python(raw: str, is_tagged: bool = False) -> tuple[Written, ...] | None:
-    """Llama's [f(a=1), g()] and, after <|python_tag|>, JSON, f.call(a=1) or code; None without a call, () if it cannot be read."""
+    """Llama's [f(a=1), g()] and, after <|python_tag|> or <|python_start|>, JSON, f.call(a=1) or code; None without a call, () if it cannot be read."""
     code = _LLAMA.sub("", visible_part(raw.replace("\n", "\u2028")).replace("\u2028", "\n")).strip()
     if is_tagged and (listed := read_json(code)):
         return listed

@@ -165,10 +165,7 @@ class Judge:
 
     def _arguments(self, call: Asked) -> dict[str, Any]:
         """Parsed, if they are JSON in which no name stands twice: `context.arguments` is there only then."""
-        try:
-            value = parse_json(call.arguments, _DEPTH, is_unique=True) if call.arguments.strip() else {}
-        except ValueError:
-            value = None
+        value = _parsed(call.arguments)
         hosts = hosts_in(call.arguments if value is None else value)
         found = {"arguments_text": cedar_value(call.arguments), "is_json": value is not None, "form": call.form}
         found |= {"hosts": sorted({host.name for host in hosts}), "hosts_": hosts}
@@ -183,6 +180,20 @@ def common_context(endpoint: str, body: Mapping[str, Any]) -> dict[str, Any]:
         "endpoint": endpoint, "stream": body.get("stream") is True, "sampling": sampling,
         "user": cedar_value(user) if isinstance(user, str) else "",
     }  # fmt: skip
+
+
+def _parsed(arguments: str) -> Any:
+    """None if they cannot be read in one way alone."""
+    try:
+        return parse_json(arguments, _DEPTH, is_unique=True) if arguments.strip() else {}
+    except ValueError:
+        return None
+
+
+def hosts_of(arguments: str) -> tuple[Host, ...]:
+    """The hosts that a call's arguments name, JSON or not."""
+    value = _parsed(arguments)
+    return hosts_in(arguments if value is None else value)
 
 
 def _addresses(definition: Mapping[str, Any]) -> dict[str, Any]:

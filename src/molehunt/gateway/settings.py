@@ -5,10 +5,27 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from molehunt.errors import UsageError
 from molehunt.records.base import Record
+
+
+def checked_url(url: str, option: str, may_ask: bool = False) -> str:
+    """The URL as it is. Raises UsageError if it is none that can be asked.
+
+    Args:
+        may_ask: it may have a query.
+    """
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or none of TCP
+        is_url = False
+    if not is_url or parts.username or (parts.query and not may_ask):
+        wanted = f"http(s)://host/path, without user{'' if may_ask else ', key or query'}"
+        raise UsageError(option, wanted=wanted, got=repr(url[:80]))
+    return url
 
 
 class UpstreamSettings(Record):
@@ -27,20 +44,13 @@ class UpstreamSettings(Record):
     audit: Path | None = None
     """`result.json` of an audit of these weights."""
 
-    @field_validator("url")
     @classmethod
-    def _is_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-            raise UsageError("--upstream", wanted="http(s)://host/path, without user, key or query", got=url[:80])
-        return url.rstrip("/")
-
-    @classmethod
-    def parsed(cls, text: str, **more: object) -> Self:
-        """From URL, or MODEL=URL. Raises UsageError if it is neither."""
+    def parsed(cls, text: str, option: str = "--upstream", **more: object) -> Self:
+        """From URL, or MODEL=URL. Raises UsageError if it is neither, naming the option."""
         name, is_named, url = text.partition("=")
         is_named_url = bool(is_named) and "://" not in name
-        return cls.model_validate({"model": name if is_named_url else "", "url": url if is_named_url else text, **more})
+        url = checked_url(url if is_named_url else text, option).rstrip("/")
+        return cls.model_validate({"model": name if is_named_url else "", "url": url, **more})
 
 
 class Bounds(Record):

@@ -5,6 +5,7 @@ Everything read here is untrusted: what has no form that is known is refused, na
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ def _pairs(kind: str, where: str, value: object) -> Iterator[Pair]:
         raise DataError(where, wanted="a JSON object", got=type(value).__name__)
     try:
         yield from FORMS[kind](value)
-    except (TypeError, KeyError, AttributeError, IndexError) as error:
+    except (TypeError, KeyError, AttributeError, IndexError, ValueError, OverflowError) as error:
         raise DataError(where, wanted=f"a call in the form of {kind}", got=f"{type(error).__name__}: {error}") from None
 
 
@@ -74,8 +75,9 @@ def _values(path: Path) -> Iterator[tuple[str, object]]:
                     found = _parsed(f"{path.name}:{number}", line)
                     rows = found if isinstance(found, list) else [found]
                     yield from ((f"{path.name}:{number}", row) for row in rows)
-    except OSError as error:
-        raise DataError(f"file {path}", wanted="a file that can be read", got=error.strerror or str(error)) from None
+    except (OSError, EOFError, zlib.error) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"file {path}", wanted="a file that can be read", got=got) from None
 
 
 def _document(path: Path, text: bytes) -> Iterator[tuple[str, object]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from molehunt.errors import LogError
 from molehunt.logs.anchors import AnchorLine
 from molehunt.logs.chain import Entry, genesis, parse
-from molehunt.logs.closing import file_sha256, read_rows, read_table
+from molehunt.logs.closing import file_sha256, read_lines, read_rows, read_table
 from molehunt.logs.columns import entry_of, row_of
 from molehunt.logs.segments import Head, Segment, head_digest, segments, workers
 from molehunt.records.base import Record
@@ -133,7 +134,7 @@ def _problem(folder: Path, chain: _Chain) -> LogProblem | None:
 
 def _follow(folder: Path, chain: _Chain) -> None:
     there = folder.is_dir()
-    closed = [segment for segment in segments(folder) if not segment.lines.exists()] if there else []
+    tables = [(one, one.lines.exists()) for one in segments(folder) if one.table.exists()] if there else []
     found = list(segments(folder)) if there else []  # after that, so that the records of their closing are among these
     for segment in found:
         if segment.number != chain.segment:
@@ -148,8 +149,10 @@ def _follow(folder: Path, chain: _Chain) -> None:
     if cut := [seq for seq in chain.anchors if seq >= chain.seq]:
         line = chain.anchors[max(cut)]
         raise _Broken(line.segment, chain.seq, f"the tail is cut: records up to {line.seq} were anchored")
-    for segment in closed:
-        if segment.table.exists():
+    for segment, has_lines in tables:
+        if has_lines and segment.number not in chain.closed:
+            _same_rows(segment)
+        elif segment.table.exists():
             _same_file(segment, chain)
 
 
@@ -239,6 +242,13 @@ def _begins(segment: Segment, entry: Entry, chain: _Chain) -> None:
 
 def _notice(segment: Segment, entry: Entry, chain: _Chain) -> None:
     """What the log says of itself."""
+    try:
+        _note_own(segment, entry, chain)
+    except (KeyError, TypeError, ValueError):
+        raise _Broken(segment.number, entry.seq, "no writer of logs writes such a record") from None
+
+
+def _note_own(segment: Segment, entry: Entry, chain: _Chain) -> None:
     if entry.event == "closed":
         body = entry.attributes()
         chain.closed[int(body["segment"])] = str(body["sha256"])
@@ -262,6 +272,19 @@ def _pruned(segment: Segment, head: Head, chain: _Chain) -> None:
         raise _Broken(segment.number, chain.seq, "its tombstone is not signed by any key that was named")
     chain.seq, chain.prev, chain.pruned = head.first_seq + head.count, head.last_hash, chain.pruned + 1
     chain.anchored = max([chain.anchored, *(seq for seq in chain.anchors if seq < chain.seq)])
+
+
+def _same_rows(segment: Segment) -> None:
+    """A table beside its lines, which is what readers take: a segment that is being closed, or one that somebody put there."""
+    try:
+        for line, row in zip_longest(read_lines(segment.lines), read_rows(segment.table)):
+            if line is None or row is None or row != row_of(line):
+                seq = line.seq if line else row["seq"]
+                raise _Broken(segment.number, seq, "its columns are not what its line says")
+    except FileNotFoundError:
+        return  # closed behind our back
+    except LogError as error:
+        raise _Broken(segment.number, None, f"cannot be read: {error.got}") from None
 
 
 def _same_file(segment: Segment, chain: _Chain) -> None:

@@ -190,14 +190,20 @@ def scalars(found: Mapping[str, Any]) -> Json:
 def _is_stray(key: str, part: Any, judge: Judge) -> bool:
     if part is None or isinstance(part, bool | int | float):
         return False
-    is_named = isinstance(part, dict | list) and any(word in plain(key) for word in ("tool", "function", "call"))
-    if (is_named and part) or _asks(part):
+    is_named = isinstance(part, dict | list) and is_named_call(key)
+    if (is_named and part) or asks_for_tools(part):
         judge.unreadable(f"{key}: {part}", f"member:{plain(key)[:40]}")
         return True
     return False
 
 
-def _asks(part: Any) -> bool:
+def is_named_call(name: str) -> bool:
+    """Whether a member or a kind of part is called as calls are."""
+    return any(word in plain(name) for word in ("tool", "function", "call"))
+
+
+def asks_for_tools(part: Any) -> bool:
+    """Whether any object in a JSON value names a tool and has arguments for it."""
     try:
         return bool(calls_in(part))
     except RecursionError:

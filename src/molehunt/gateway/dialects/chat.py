@@ -1,7 +1,6 @@
 """/v1/chat/completions: messages, choices, tool_calls and the older function_call."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from molehunt.gateway.dialects.base import (
     Joined,
@@ -23,6 +22,7 @@ from molehunt.gateway.dialects.chat_calls import (
     TOP,
     finish_of,
     judged_calls,
+    judged_content,
     structured,
     with_notices,
 )
@@ -73,7 +73,7 @@ class Chat:
         message = without_strays(as_object(choice.get("message"), "a message"), MESSAGE, judge)
         for key in TEXTS:
             if message.get(key):
-                message[key] = await _whole_content(message[key], Joined(judge))
+                message[key] = await judged_content(message[key], judge, Joined(judge).judged)
         message, notices = await judged_calls(message, judge)
         if notices:
             message["content"] = with_notices(message.get("content"), notices)
@@ -93,15 +93,3 @@ class Chat:
     def stream(self, judge: Judge) -> ChatStream:
         """A filter of chunks."""
         return ChatStream(self.logged, judge)
-
-
-async def _whole_content(content: Any, texts: Joined) -> Any:
-    """A text, or a list of parts, which are one text: clients join them."""
-    if isinstance(content, str):
-        return await texts.judged(content)
-    if isinstance(content, list):
-        return [await _whole_content(part, texts) for part in content]
-    if isinstance(content, dict):
-        keys = ("text", *TEXTS)
-        return {key: await _whole_content(part, texts) if key in keys else part for key, part in content.items()}
-    return content

@@ -1,9 +1,9 @@
 """What a message of a chat may hold, and the calls in it: judged, and made anew."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from molehunt.gateway.dialects.base import Json, as_word
+from molehunt.gateway.dialects.base import Json, as_word, asks_for_tools, is_named_call, without_strays
 from molehunt.gateway.judging import Asked, Judge, as_text
 
 TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -12,7 +12,9 @@ TOP = ("id", "object", "created", "model", "choices", "usage", "system_fingerpri
 CHOICE = ("index", "finish_reason", "logprobs")
 SAID = ("message", "delta")
 """Where a choice speaks: each is made anew, and the one that is out of place is dropped."""
-MESSAGE = ("role", *TEXTS, "tool_calls", "function_call", "audio", "annotations", "name")
+MESSAGE = ("role", *TEXTS, "tool_calls", "function_call")
+SPOKEN = ("text", "thinking", *TEXTS)
+"""Members of a part of a content that hold text."""
 _CALL = ("name", "arguments", "input")
 
 
@@ -61,6 +63,27 @@ def _with_own_id(call: Json, taken: set[str]) -> Json:
     while name in taken:
         name, number = f"{own}-{number}", number + 1
     return {**call, "id": name} if name != call.get("id") else call
+
+
+async def judged_content(content: Any, judge: Judge, say: Callable[[str], Awaitable[str]]) -> Any:
+    """A content, a text or parts, without calls that are denied in its texts, and without parts that are calls themselves.
+
+    Args:
+        say: what of the next piece of text may pass; parts are one text, since clients join them.
+    """
+    if isinstance(content, str):
+        return await say(content)
+    if isinstance(content, list):
+        found = [await judged_content(part, judge, say) for part in content]
+        return [part for part in found if part is not None]
+    if not isinstance(content, dict):
+        return content
+    rest = {key: part for key, part in content.items() if key not in SPOKEN}
+    if asks_for_tools(rest) or is_named_call(as_word(content.get("type"))):
+        judge.unreadable(str(content), f"part:{as_word(content.get('type'))[:40]}")
+        return None
+    known = without_strays(content, SPOKEN, judge)
+    return {key: await judged_content(part, judge, say) if key in SPOKEN else part for key, part in known.items()}
 
 
 def with_notices(content: Any, notices: list[str]) -> Any:

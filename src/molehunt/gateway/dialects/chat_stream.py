@@ -14,7 +14,16 @@ from molehunt.gateway.dialects.base import (
     usage_of,
     without_strays,
 )
-from molehunt.gateway.dialects.chat_calls import CHOICE, MESSAGE, SAID, TEXTS, TOP, finish_of, judged_calls
+from molehunt.gateway.dialects.chat_calls import (
+    CHOICE,
+    MESSAGE,
+    SAID,
+    TEXTS,
+    TOP,
+    finish_of,
+    judged_calls,
+    judged_content,
+)
 from molehunt.gateway.judging import Judge
 
 _KNOWN, _PLAIN, _NEEDED = (
@@ -22,17 +31,6 @@ _KNOWN, _PLAIN, _NEEDED = (
     frozenset(("delta", *CHOICE)),
     frozenset(("index", "delta", "finish_reason")),
 )
-
-
-async def _content(content: Any, gate: TextGate) -> Any:
-    """What of it may pass now; parts are one text."""
-    if isinstance(content, str):
-        return await gate.feed(content)
-    if isinstance(content, list):
-        return [await _content(part, gate) for part in content]
-    if isinstance(content, dict):
-        return {key: await _content(part, gate) if key in ("text", *TEXTS) else part for key, part in content.items()}
-    return content
 
 
 class _Choice:
@@ -59,7 +57,7 @@ class _Choice:
             if isinstance(out.get(key), str) and out[key]:
                 out[key] = await self.gate(key).feed(out[key])
             elif isinstance(out.get(key), list | dict):
-                out[key] = await _content(out[key], self.gate(key))
+                out[key] = await judged_content(out[key], self.judge, self.gate(key).feed)
         self._gather(out.pop("tool_calls", None), out.pop("function_call", None))
         return {key: part for key, part in out.items() if part != "" or delta.get(key) == ""}
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from molehunt.gateway.dialects.base import (
+    Garbage,
     Json,
     Logged,
     Out,
@@ -23,6 +24,14 @@ from molehunt.logs.messages import text_message
 
 _TOP = ("id", "object", "created", "model", "choices", "usage", "system_fingerprint")
 _CHOICE = ("index", "text", "finish_reason", "logprobs")
+
+
+def _text_of(choice: Json) -> str | None:
+    """The text of a choice, None without one. Raises Garbage for what is none: nobody can judge what clients make of it."""
+    text = choice.get("text")
+    if text is not None and not isinstance(text, str):
+        raise Garbage("'text' is no text")
+    return text
 
 
 class Completions:
@@ -58,8 +67,8 @@ class Completions:
         return {**found, "choices": [await self._choice(choice, judge) for choice in choices]}
 
     async def _choice(self, choice: Json, judge: Judge) -> Json:
-        text = choice.get("text")
-        if not isinstance(text, str):
+        text = _text_of(choice)
+        if text is None:
             return without_strays(choice, _CHOICE, judge)
         passed = await judged_text(text, judge)
         return without_strays({**choice, "text": passed}, _CHOICE if passed == text else _CHOICE[:3], judge)
@@ -104,7 +113,7 @@ class CompletionStream:
     async def _choice(self, chunk: Json, choice: Json) -> list[Out]:
         index = place_of(choice, "index")
         gate = self._gates.get(index) or self._gates.setdefault(index, TextGate(self._judge))
-        text = as_word(choice.get("text"))
+        text = _text_of(choice) or ""
         passed = await gate.feed(text)
         if isinstance(choice.get("finish_reason"), str):
             self._finishes[index] = choice["finish_reason"]

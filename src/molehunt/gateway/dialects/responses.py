@@ -102,7 +102,9 @@ async def judged_item(item: Json, judge: Judge, texts: Joined | None = None) -> 
     kind = as_word(item.get("type"))
     if kind in HARMLESS:
         spoken = {
-            key: await _content(item[key], texts or Joined(judge)) for key in ("content", "summary") if key in item
+            key: await _content(item[key], texts or Joined(judge), judge)
+            for key in ("content", "summary")
+            if key in item
         }
         return scalars(item) | spoken
     ruling = await judge.may_call(item_call(item))
@@ -123,17 +125,17 @@ def notice_item(name: str, notice: str) -> Json:
     }
 
 
-async def _content(parts: Any, texts: Joined) -> Any:
+async def _content(parts: Any, texts: Joined, judge: Judge) -> Any:
     if isinstance(parts, str):
         return await texts.judged(parts)
     if not isinstance(parts, list):
         return parts
-    return [await _part(part, texts) for part in parts if isinstance(part, dict)]
+    return [await _part(part, texts, judge) for part in parts if isinstance(part, dict)]
 
 
-async def _part(part: Json, texts: Joined) -> Json:
+async def _part(part: Json, texts: Joined, judge: Judge) -> Json:
     """Log-probabilities go: they name tokens, also of calls that are denied."""
-    kept = {"annotations": part["annotations"]} if "annotations" in part else {}
+    kept = without_strays({"annotations": part["annotations"]}, (), judge) if "annotations" in part else {}
     said = {key: await texts.judged(part[key]) for key in ("text", "refusal") if isinstance(part.get(key), str)}
     return scalars(part) | kept | said
 

@@ -119,11 +119,13 @@ class ResponseStream:
                     {**data, "part": self._part(place, as_object(data.get("part"), "'part'"), kind.endswith("done"))}
                 )
             ]
-        return [self._out(data)] if kind == "response.output_text.annotation.added" else []
+        if kind == "response.output_text.annotation.added":
+            return [self._out(without_strays(data, [key for key in data if key != "annotation"], self._judge))]
+        return []
 
     def _part(self, place: Place, part: Json, is_done: bool) -> Json:
         text = self._gate(place).released if is_done else ""
-        kept = {"annotations": part["annotations"]} if "annotations" in part else {}
+        kept = without_strays({"annotations": part["annotations"]}, (), self._judge) if "annotations" in part else {}
         return {key: text if key in ("text", "refusal") else value for key, value in scalars(part).items()} | kept
 
     def _gate(self, place: Place) -> TextGate:
