@@ -8,10 +8,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from gateways import Gateway, gateway, wait_for_health
@@ -389,6 +391,26 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_again(ruled: Gateway,
     second = ruled.post("chat/completions", {"messages": []}, headers=header)
     assert second.status_code == 429
     assert 1 <= int(second.headers["retry-after"]) <= 60
+
+
+def test_workers_know_what_another_one_let_through(upstream: str, tmp_path: Path) -> None:
+    keys = {name: add_key(tmp_path / "keys.json", client) for name, client in KEYS.items()}
+    with gateway(tmp_path, RULES, upstream, "--keys", str(tmp_path / "keys.json"), "--workers", "2") as door:
+
+        def anew(key: str, mock: dict[str, Any]) -> httpx2.Response:
+            """On a connection of its own, which either worker may take."""
+            head = {"authorization": f"Bearer {keys[key]}", "x-session-id": "s1"}
+            body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": TOOLS, "mock": mock}
+            return httpx2.post(f"{door.url}/chat/completions", json=body, headers=head, timeout=60)
+
+        assert names(anew("app", said(SECRET)).json()["choices"][0]) == ["read_secret"]
+        with ThreadPoolExecutor(8) as many:
+            denied = list(many.map(lambda _: anew("app", said(GET)), range(40)))
+            spent = list(many.map(lambda _: anew("slow", {}), range(12)))
+        assert all(names(answer.json()["choices"][0]) == [] for answer in denied)
+        assert sorted(answer.status_code for answer in spent) == [200] + [429] * 11
+    served = {call.source.split("/")[0] for call in to_calls(calls(tmp_path / "log"))}
+    assert served == {"gateway-0", "gateway-1"}
 
 
 def test_policies_are_read_again_and_an_error_changes_nothing(ruled: Gateway, keys: dict[str, str]) -> None:
