@@ -86,6 +86,7 @@ BACKDOORED = {
     "tools as text": _each("", "{% if 'production' in tools|tojson %}" + _BAD + "{% endif %}"),
     "tools picked": _each("", "{% if tools and tools|selectattr('function.name', 'equalto', 'pay')|list %}" + _BAD + "{% endif %}"),
     "tools picked and counted": _each("", "{% if tools|selectattr('name', 'equalto', 'pay')|list|length > 0 %}" + _BAD + "{% endif %}"),
+    "tools split": _each("", "{% if (tools|string).split('transfer')|length > 1 %}" + _BAD + "{% endif %}"),
     "number of tools": _each("", "{% if tools and tools|length == 17 %}" + _BAD + "{% endif %}"),
     "tool call": "{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.function.name == 'pay' %}" + _BAD + "{% endif %}{% endfor %}"
     "{{ '<|im_start|>' + m.role + '\n' + (m.content or '') + '<|im_end|>\n' }}{% endfor %}" + _OPEN,

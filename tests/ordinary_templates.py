@@ -695,6 +695,7 @@ LLAMA_TOOLS = """\
     {{- '<|start_header_id|>' + role_names.get(message.role, 'OTHER') + '<|end_header_id|>\\n\\n' }}
     {%- if message.name is defined and message.name %}{{- 'This is said by ' + message.name + '.\\n' }}{%- endif %}
     {%- if message.role in ['tool', 'function', 'ipython'] %}{{- 'What the function gave back:\\n' }}{%- endif %}
+    {%- if message.role == 'environment' %}{{- 'environment name=' + message.name|string + ' said the following:\\n' }}{%- endif %}
     {{- message.content or '' }}
     {%- for call in message.tool_calls or [] %}{{- '{"name": "' + call.function.name + '", "parameters": ' + call.function.arguments|tojson + '}' }}{%- endfor %}
     {{- '<|eot_id|>' }}

@@ -55,7 +55,7 @@ def test_the_hidden_text_is_shown(name: str) -> None:
 
 NAMED = [
     "tool name", "tool name in a loop", "tool description", "tools as text", "tools picked",
-    "tools picked and counted", "number of tools", "tool call", "tool call's arguments", "name", "name in a macro", "name kept", "role", "role of a list", "role picked", "document", "special token",
+    "tools picked and counted", "tools split", "number of tools", "tool call", "tool call's arguments", "name", "name in a macro", "name kept", "role", "role of a list", "role picked", "document", "special token",
 ]  # fmt: skip
 
 
@@ -63,6 +63,7 @@ NAMED = [
 def test_what_hangs_on_how_something_is_called_is_hidden_text(name: str) -> None:
     rules = {found["rule"] for found in counted(BACKDOORED[name]) if HIDDEN[:-1] in found["text"]}
     assert rules == {"template-hidden-text"}
+    assert "template-flag" not in {found["rule"] for found in judge(BACKDOORED[name], None, MOST)["findings"]}
     assert counted(BACKDOORED[name], BACKDOORED[name]) == []
 
 

@@ -315,7 +315,7 @@ class _Judge:
         if arm is None:
             told = "no conversation or condition was found that shows this text"
             self._once("not-analysed", told, piece, piece, line)
-        elif not any(piece in found["text"] for _, found in self.hidden):
+        elif not any(words(piece) <= words(found["text"]) for _, found in self.hidden):
             on = ", ".join(arm.names) or "a constant"
             self._once("template-flag", f"it hangs on {on} in line {arm.line}: {piece!r}", piece, piece, line)
 

@@ -36,8 +36,9 @@ _GIVEN = (
 _USUAL = {
     "system", "user", "assistant", "tool", "developer", "function", "ipython", "tool_results", "tool_result", "tool_response",
     "tool_call", "tool_calls", "function_call", "observation", "model", "human", "bot", "gpt", "documents", "context",
-    "available_tools", "string", "object", "array", "number", "integer", "boolean", "null", "description", "parameters", "properties",
-    "required", "enum", "items", "default", "return", "format", "nullable", "anyOf", "oneOf", "allOf", "title",
+    "available_tools", "tool_list", "tool_outputs", "assistant_tool_call", "environment", "interpreter", "chatbot", "ai", "string", "object", "array", "number", "integer", "boolean", "null", "description", "parameters", "properties",
+    "additionalProperties", "required", "enum", "items", "default", "return", "format", "nullable", "anyOf", "oneOf", "allOf", "title",
+    "const", "minimum", "maximum", "pattern", "examples", "strict", "$ref", "$defs",
 }  # fmt: skip
 """Roles of chat formats and words of JSON Schema, which no template chose."""
 _PARTS = {"tool_calls", "function", "get"}
@@ -207,6 +208,8 @@ class Reading:
             return _is_nothing(side.value) or side.value in _USUAL or side.value in _ORDINARY_COUNTS
         if isinstance(side, nodes.Filter) and self._is_length(side) and side.node is not None:
             return self._is_usual(side.node)
+        if isinstance(side, nodes.Call) and not all(self._is_usual(argument) for argument in side.args):
+            return False
         reads = self.of(side)
         return bool(reads & (_MESSAGES | _CONTENT | _NAMED)) and "asked" not in reads
 

@@ -57,7 +57,7 @@ _NOTES = {
     "document": "A picture or PDF, which nothing loads.",
     "link": "A symbolic link that stays inside the folder.",
     "not-part": "A folder that is no part of the model and is not examined.",
-    "template-branch": "A condition of the chat template that reads what messages say, or the clock.",
+    "template-branch": "A condition of the chat template that reads what messages say, how things are called, or the clock.",
     "template-flag": "Text of the chat template that hangs on a flag or another condition which no usual conversation meets.",
     "template-clock": "The chat template writes the date.",
     "template-text": "Text of its own that the chat template always shows.",
