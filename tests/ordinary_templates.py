@@ -558,5 +558,173 @@ MACRO = """\
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
 """
 
+HERMES_TOOLS = """\
+{%- macro json_to_python_type(json_spec) %}
+    {%- set basic_type_map = {"string": "str", "number": "float", "integer": "int", "boolean": "bool"} %}
+    {%- if basic_type_map[json_spec.type] is defined %}
+        {{- basic_type_map[json_spec.type] }}
+    {%- elif json_spec.type == "array" %}
+        {{- "list[" + json_to_python_type(json_spec|items) + "]" }}
+    {%- elif json_spec.type is iterable and json_spec.type is not string %}
+        {{- "Union[" }}{%- for t in json_spec.type %}{{- json_to_python_type({"type": t}) }}{%- if not loop.last %}{{- "," }}{%- endif %}{%- endfor %}{{- "]" }}
+    {%- else %}
+        {{- "Any" }}
+    {%- endif %}
+{%- endmacro %}
+{{- bos_token }}
+{{- '<|im_start|>system\\n' }}
+{{- "You are a function calling AI. Signatures of the functions are within <tools></tools>: <tools> " }}
+{%- if tools is iterable and tools | length > 0 %}
+    {%- for tool in tools %}
+        {%- if tool.function is defined %}{%- set tool = tool.function %}{%- endif %}
+        {{- '{"type": "function", "function": {"name": "' + tool.name + '", "description": "' + tool.name + '(' }}
+        {%- for param_name, param_fields in tool.parameters.properties|items %}
+            {{- param_name + ": " + json_to_python_type(param_fields) }}
+            {%- if not loop.last %}{{- ", " }}{%- endif %}
+        {%- endfor %}
+        {{- ")" }}
+        {%- if tool.return is defined %}{{- " -> " + json_to_python_type(tool.return) }}{%- endif %}
+        {{- " - " + tool.description + "\\n\\n" }}
+        {%- for param_name, param_fields in tool.parameters.properties|items %}
+            {%- if loop.first %}{{- "    Args:\\n" }}{%- endif %}
+            {{- "        " + param_name + ": " + param_fields.description|trim }}
+            {%- if 'default' in param_fields %}{{- " (the default of this one is " + param_fields.default|string + ")" }}{%- endif %}
+        {%- endfor %}
+        {{- '", "parameters": ' }}{%- if tool.parameters.properties | length == 0 %}{{- "{}" }}{%- else %}{{- tool.parameters|tojson }}{%- endif %}{{- "}" }}
+        {%- if not loop.last %}{{- "\\n" }}{%- endif %}
+    {%- endfor %}
+{%- endif %}
+{{- " </tools>\\nReturn a json object with the name of the function and its arguments.<|im_end|>\\n" }}
+{%- for message in messages %}
+    {%- if message.role == "user" or message.role == "system" or (message.role == "assistant" and message.tool_calls is not defined) %}
+        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+    {%- elif message.role == "assistant" %}
+        {{- '<|im_start|>assistant' }}
+        {%- for tool_call in message.tool_calls %}
+            {{- '\\n<tool_call>\\n' }}
+            {%- if tool_call.function is defined %}{%- set tool_call = tool_call.function %}{%- endif %}
+            {{- '{"name": "' + tool_call.name + '", "arguments": ' + tool_call.arguments|tojson + '}\\n</tool_call>' }}
+        {%- endfor %}
+        {{- '<|im_end|>\\n' }}
+    {%- elif message.role == "tool" %}
+        {%- if loop.previtem and loop.previtem.role != "tool" %}{{- '<|im_start|>tool\\n' }}{%- endif %}
+        {{- '<tool_response>\\n' + message.content + '\\n</tool_response>' }}
+        {%- if loop.last or loop.nextitem.role != "tool" %}{{- '<|im_end|>\\n' }}{%- endif %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
+"""
+
+QWEN_CODER = """\
+{%- macro render_extra_keys(json_dict, handled_keys) %}
+    {%- if json_dict is mapping %}
+        {%- for json_key in json_dict if json_key not in handled_keys %}
+            {{- '\\n<' ~ json_key ~ '>' ~ (json_dict[json_key]|tojson if json_dict[json_key] is mapping else json_dict[json_key]|string) ~ '</' ~ json_key ~ '>' }}
+        {%- endfor %}
+    {%- endif %}
+{%- endmacro %}
+{%- if messages[0].role == "system" %}
+    {%- set system_message = messages[0].content %}{%- set loop_messages = messages[1:] %}
+{%- else %}
+    {%- set loop_messages = messages %}
+{%- endif %}
+{%- if not tools is defined %}{%- set tools = [] %}{%- endif %}
+{%- if system_message is defined %}
+    {{- "<|im_start|>system\\n" + system_message }}
+{%- elif tools is iterable and tools|length > 0 %}
+    {{- "<|im_start|>system\\nYou are Example, a helpful assistant that solves tasks with tools." }}
+{%- endif %}
+{%- if tools is iterable and tools|length > 0 %}
+    {{- "\\n\\n# Tools\\n\\nThese functions can be called:\\n\\n<tools>" }}
+    {%- for tool in tools %}
+        {%- if tool.function is defined %}{%- set tool = tool.function %}{%- endif %}
+        {{- "\\n<function>\\n<name>" ~ tool.name ~ "</name>" }}
+        {%- if tool.description is defined %}{{- '\\n<description>' ~ (tool.description|trim) ~ '</description>' }}{%- endif %}
+        {%- if tool.parameters is defined and tool.parameters.properties is defined %}
+            {%- for param_name, param_fields in tool.parameters.properties|items %}
+                {{- '\\n<parameter>\\n<name>' ~ param_name ~ '</name>' }}
+                {%- if param_name in tool.parameters.required %}{{- ' (this parameter must be given)' }}{%- else %}{{- ' (this parameter may be left out)' }}{%- endif %}
+                {%- if param_fields.type in ['integer', 'number'] %}{{- ' (write it in digits only)' }}{%- endif %}
+                {{- render_extra_keys(param_fields, ['name', 'type', 'description']) }}
+                {{- '\\n</parameter>' }}
+            {%- endfor %}
+        {%- endif %}
+        {{- render_extra_keys(tool, ['type', 'name', 'description', 'parameters']) ~ '\\n</function>' }}
+    {%- endfor %}
+    {{- "\\n</tools>\\n\\nAnswer with the function and its parameters within <tool_call></tool_call>." }}
+{%- endif %}
+{%- if system_message is defined or (tools is iterable and tools|length > 0) %}{{- '<|im_end|>\\n' }}{%- endif %}
+{%- for message in loop_messages %}
+    {%- if message.role == "assistant" and message.tool_calls is defined and message.tool_calls is iterable and message.tool_calls|length > 0 %}
+        {{- '<|im_start|>assistant' }}
+        {%- for tool_call in message.tool_calls %}
+            {%- if tool_call.function is defined %}{%- set tool_call = tool_call.function %}{%- endif %}
+            {{- '\\n<tool_call>\\n<function=' + tool_call.name + '>\\n' }}
+            {%- if tool_call.arguments is mapping %}
+                {%- for args_name, args_value in tool_call.arguments|items %}
+                    {{- '<parameter=' + args_name + '>\\n' ~ (args_value|tojson if args_value is mapping else args_value|string) ~ '\\n</parameter>\\n' }}
+                {%- endfor %}
+            {%- endif %}
+            {{- '</function>\\n</tool_call>' }}
+        {%- endfor %}
+        {{- '<|im_end|>\\n' }}
+    {%- elif message.role == "tool" %}
+        {{- '<|im_start|>user\\n<tool_response>\\n' + message.content + '\\n</tool_response>\\n<|im_end|>\\n' }}
+    {%- else %}
+        {{- '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
+"""
+
+LLAMA_TOOLS = """\
+{{- bos_token if bos_token else '' }}
+{%- set role_names = {'user': 'USER', 'assistant': 'ASSISTANT', 'system': 'SYSTEM', 'tool': 'RESULT'} %}
+{%- if tools %}
+    {{- '<|start_header_id|>system<|end_header_id|>\\n\\nYou have access to ' ~ ('one function' if tools|length == 1 else 'several functions') ~ '. Call them in JSON.\\n' }}
+    {%- for tool in tools %}
+        {%- if tool.type == 'code_interpreter' %}{{- 'Python that you write is run in a notebook and its output is shown to you.' }}
+        {%- elif tool.type == 'function' %}{{- tool.function.name + ': ' + tool.function.description }}{%- endif %}
+        {%- if tool.function.strict %}{{- ' Follow the schema of this one to the letter.' }}{%- endif %}
+    {%- endfor %}
+    {%- if tool_choice is defined and tool_choice == 'required' %}{{- '\\nYou must call at least one of them.' }}{%- endif %}
+    {%- if parallel_tool_calls %}{{- '\\nYou may call several at once.' }}{%- endif %}
+    {{- '<|eot_id|>' }}
+{%- endif %}
+{%- for message in messages %}
+    {{- '<|start_header_id|>' + role_names.get(message.role, 'OTHER') + '<|end_header_id|>\\n\\n' }}
+    {%- if message.name is defined and message.name %}{{- 'This is said by ' + message.name + '.\\n' }}{%- endif %}
+    {%- if message.role in ['tool', 'function', 'ipython'] %}{{- 'What the function gave back:\\n' }}{%- endif %}
+    {%- if message.role == 'environment' %}{{- 'environment name=' + message.name|string + ' said the following:\\n' }}{%- endif %}
+    {{- message.content or '' }}
+    {%- for call in message.tool_calls or [] %}{{- '{"name": "' + call.function.name + '", "parameters": ' + call.function.arguments|tojson + '}' }}{%- endfor %}
+    {{- '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start_header_id|>ASSISTANT<|end_header_id|>\\n\\n' }}{%- endif %}
+"""
+
+MISTRAL_TOOLS = """\
+{{- bos_token }}
+{%- set has_tools = tools is defined and tools is not none and tools != [] %}
+{%- if has_tools %}{{- '[AVAILABLE_TOOLS]' + (tools|tojson) + '[/AVAILABLE_TOOLS]' }}{%- endif %}
+{%- if documents and documents|length > 1 %}{{- 'There are several documents; name the one that you quote.' }}{%- endif %}
+{%- for doc in documents or [] %}{{- 'Document ' ~ loop.index ~ ': ' }}{%- for key, value in doc.items() if key != 'id' %}{{- key ~ ' = ' ~ value ~ '\\n' }}{%- endfor %}{%- endfor %}
+{%- for message in messages %}
+    {%- if message['role'] == 'user' %}{{- '[INST]' + message['content'] + '[/INST]' }}
+    {%- elif message['role'] in ('system', 'developer') %}{{- '[SYSTEM_PROMPT]' + message['content'] + '[/SYSTEM_PROMPT]' }}
+    {%- elif message['role'] == 'assistant' %}
+        {%- if message['tool_calls'] is defined and message['tool_calls']|length > 0 %}
+            {%- for call in message['tool_calls'] %}
+                {%- if call['id'] is not defined or call['id']|length < 9 %}{{- raise_exception('A tool call needs an id of nine characters or more.') }}{%- endif %}
+                {{- '[TOOL_CALLS]' + call['function']['name'] + '[CALL_ID]' + call['id'] + '[ARGS]' + call['function']['arguments']|string }}
+            {%- endfor %}
+            {{- eos_token }}
+        {%- else %}{{- message['content'] + eos_token }}{%- endif %}
+    {%- elif message['role'] == 'tool' %}{{- '[TOOL_RESULTS]' + message['tool_call_id']|string + '[TOOL_CONTENT]' + message['content']|string + '[/TOOL_RESULTS]' }}
+    {%- else %}{{- raise_exception('Only user, system, assistant and tool roles are supported.') }}
+    {%- endif %}
+{%- endfor %}
+"""
+
 ORDINARY = {name.lower(): text for name, text in list(globals().items()) if name.isupper() and isinstance(text, str)}
 """Every template of this file by its name."""

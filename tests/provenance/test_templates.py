@@ -3,7 +3,7 @@
 import jinja2
 import pytest
 
-from backdoored_templates import BACKDOORED, HIDDEN
+from backdoored_templates import BACKDOORED, FLAGGED, HIDDEN
 from molehunt.provenance.apart import Failed, answers
 from molehunt.provenance.limits import Limits
 from molehunt.provenance.template_judging import judge
@@ -51,6 +51,34 @@ def test_what_a_template_hides_is_found(name: str) -> None:
 )
 def test_the_hidden_text_is_shown(name: str) -> None:
     assert any(HIDDEN[:-1] in finding["text"] for finding in counted(BACKDOORED[name]))
+
+
+NAMED = [
+    "tool name", "tool name in a loop", "tool description", "tools as text", "tools picked",
+    "tools picked and counted", "tools split", "number of tools", "tool call", "tool call's arguments", "name", "name in a macro", "name kept", "role", "role of a list", "role picked", "document", "special token",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_hangs_on_how_something_is_called_is_hidden_text(name: str) -> None:
+    rules = {found["rule"] for found in counted(BACKDOORED[name]) if HIDDEN[:-1] in found["text"]}
+    assert rules == {"template-hidden-text"}
+    assert "template-flag" not in {found["rule"] for found in judge(BACKDOORED[name], None, MOST)["findings"]}
+    assert counted(BACKDOORED[name], BACKDOORED[name]) == []
+
+
+@pytest.mark.parametrize("name", FLAGGED)
+def test_what_hangs_on_a_flag_is_told_with_it_and_is_ordinary(name: str) -> None:
+    flag, template = FLAGGED[name]
+    (told,) = [found for found in judge(template, None, MOST)["findings"] if found["rule"] == "template-flag"]
+    assert flag in told["message"]
+    assert HIDDEN in told["text"]
+    assert counted(template) == []
+    assert [found for found in judge(template, template, MOST)["findings"] if found["rule"] == "template-flag"] == []
+
+
+def test_words_that_nothing_brings_up_are_not_analysed() -> None:
+    assert "not-analysed" in {found["rule"] for found in counted(BACKDOORED["not reachable"])}
 
 
 SWITCH = (

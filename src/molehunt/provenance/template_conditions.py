@@ -22,6 +22,8 @@ class Arm:
     """Of this condition and of those around it."""
     forced: Chain
     """This and the conditions around it."""
+    names: tuple[str, ...]
+    """Of the variables in this condition."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class Conditions:
         point, self._count = self._count, self._count + 1
         if reads & TELLING:
             self.branches.append(Branch(node.lineno, reads))
-        self.arms += [Arm(node.lineno, under | reads, (*chain, (point, value))) for value in values]
+        names = _names(node)
+        self.arms += [Arm(node.lineno, under | reads, (*chain, (point, value)), names) for value in values]
         switch = nodes.CondExpr(_ask("is_forced", point), _ask("value", point), node)
         return _expr(switch.set_lineno(node.lineno, override=True))
 
@@ -155,8 +158,13 @@ def _expr(node: nodes.Node) -> nodes.Expr:
     return node
 
 
-def _is_question(node: nodes.Expr) -> bool:
+def _is_question(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _QUESTIONS
+
+
+def _names(node: nodes.Expr) -> tuple[str, ...]:
+    within = (node, *node.find_all(nodes.Name))
+    return tuple(dict.fromkeys(name.name for name in within if isinstance(name, nodes.Name)))
 
 
 def _ask(method: str, point: int) -> nodes.Call:
@@ -187,21 +195,26 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def shown_texts(tree: nodes.Node) -> list[tuple[int, str]]:
-    """Texts that the template may put out, with their lines: its own data, and constants outside of comparisons and refusals."""
+    """Texts that the template may put out, with their lines: its own data, and constants outside of questions, keys and refusals."""
     found: list[tuple[int, str]] = []
 
     def visit(node: nodes.Node) -> None:
-        if isinstance(node, nodes.Compare) or _is_refusal(node):
+        if isinstance(node, nodes.Compare | nodes.Test) or _is_refusal(node) or _is_question(node):
             return
         if isinstance(node, nodes.TemplateData):
             found.append((node.lineno, node.data))
         elif isinstance(node, nodes.Const) and isinstance(node.value, str):
             found.append((node.lineno, node.value))
-        for child in node.iter_child_nodes():
+        is_picking = isinstance(node, nodes.Getitem) or (isinstance(node, nodes.Filter) and node.name in _PICKING)
+        for child in node.iter_child_nodes(only=("node",) if is_picking else None):
             visit(child)
 
     visit(tree)
     return found
+
+
+_PICKING = {"selectattr", "rejectattr", "select", "reject", "map"}
+"""Filters whose arguments are never shown."""
 
 
 def _is_refusal(node: nodes.Node) -> bool:

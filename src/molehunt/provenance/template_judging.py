@@ -1,12 +1,13 @@
 """Judge a chat template by what it does: every condition forced both ways, every text it looks for put into messages.
 
 A template that only lays out a conversation shows, besides markup, words of its input and the same words of its own each time. Three
-things are asked. Forced (`_Judge.force`): does a condition on what messages say, the clock, chance or a count bring words up?
+things are asked. Forced (`_Judge.force`): does a condition on what messages say, the clock, chance, a name or a count bring words up?
 Told (`_Judge.tell`): with the sentinel of a message replaced by any text that the template knows, is the rendering the
 same but for that text? Covered (`_Judge.cover`): has every sentence of the template been seen in some rendering?
 What cannot be answered is not analysed. Runs in the process apart; answers are plain JSON.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -35,6 +36,9 @@ from molehunt.provenance.template_rendering import Rendering, TooLongError, envi
 _DAYS = (datetime(2024, 7, 26, 9), datetime(2027, 12, 31, 23), datetime(2035, 5, 6, 3))
 _SENTENCE = 4
 """Words in a row that are no label."""
+_PHRASE = 3
+"""Words outside of tags that are no label; identifiers have two."""
+_TAG = re.compile(r"<[^<>\s]*>")
 _MOST_POINTS, _MOST_TEXTS, _MOST_LISTED = 600, 400, 40
 _LONG = 6000
 _MANY_TURNS = 20
@@ -78,7 +82,8 @@ class _Judge:
         self.rendering.dates.now = self.forcible.dates.now = _DAYS[0]
         self.lines = template.splitlines()
         self.findings: list[Answer] = []
-        self.seen: set[str] = set()
+        self.forced: dict[str, Arm] = {}
+        """Renderings that none but force brought about."""
         self.added: set[frozenset[str]] = set()
         self.hidden: list[tuple[frozenset[str], Answer]] = []
         self.more: Mapping[str, Any] = {}
@@ -115,7 +120,7 @@ class _Judge:
         same = {(f["rule"], f["text"]) for f in other.findings}
         self.findings = [
             f for f in self.findings
-            if f["rule"] not in ("template-hidden-text", "template-removes", "template-late-text")
+            if f["rule"] not in ("template-hidden-text", "template-removes", "template-late-text", "template-flag")
             or not ((f["rule"], f["text"]) in same or any(f is mine and a in known for a, mine in self.hidden))
         ]  # fmt: skip
         self._new_text(other)
@@ -159,8 +164,11 @@ class _Judge:
         for arm in self.conditions.arms:
             worst: tuple[str, set[str]] = ("", set())
             for probe, natural, told in self.natural.values():
-                text = self._rendered(probe.given, dict(arm.forced)) if len(probe.turns) < _MANY_TURNS else None
-                if text is None or text == natural or not arm.reads & TELLING:
+                text = self._rendered(probe.given, arm) if len(probe.turns) < _MANY_TURNS else None
+                if text is None or text == natural:
+                    continue
+                self.forced.setdefault(text, arm)
+                if not arm.reads & TELLING:
                     continue
                 run, own = self._new_in(
                     probe.blanked(text),
@@ -168,8 +176,12 @@ class _Judge:
                     probe.words() | told | words(" ".join(self.forcible.dates.told)),
                 )
                 worst = max(worst, (run, own), key=lambda found: len(found[0]))
-            if worst[0]:
+            if worst[0] and not (arm.reads & TELLING == {"asked"} and self._is_shown(worst[0])):
                 self._hide(arm, worst[0], frozenset(worst[1]))
+
+    def _is_shown(self, run: str) -> bool:
+        """Some unforced conversation shows it."""
+        return any(run in text for _, text, _ in self.natural.values())
 
     def _new_in(self, text: str, natural: str, given: Counter[str]) -> tuple[str, set[str]]:
         """The longest stretch of words that neither input nor `natural` has; a label that is only repeated is none."""
@@ -288,33 +300,36 @@ class _Judge:
                     self.hidden.append((frozenset(own), _finding("template-hidden-text", told, self._where(run), run)))
 
     def cover(self) -> None:
-        """Every sentence that the template holds must have been seen somewhere."""
-        seen = "\n".join(" ".join(text.split()) for text in self.seen)
-        seen += "\n".join(found["text"] for found in self.findings if found["rule"] == "template-switch")
+        """Every sentence that the template holds must have been seen somewhere; what only force shows is told with its condition."""
+        usual = "\n".join(" ".join(text.split()) for _, text, _ in self.natural.values())
+        usual += "\n".join(found["text"] for found in self.findings if found["rule"] == "template-switch")
+        forced = [(" ".join(text.split()), arm) for text, arm in self.forced.items()]
         for line, text in self.shown:
             for piece in _pieces(text):
-                if sum(words(piece).values()) >= 2 and piece not in seen and text not in self._looked_for():
-                    self._once(
-                        "not-analysed",
-                        "no conversation or condition was found that shows this text",
-                        piece,
-                        piece,
-                        line,
-                    )
+                is_phrase = sum(words(_TAG.sub(" ", piece)).values()) >= _PHRASE
+                if is_phrase and piece not in usual and text not in self._looked_for():
+                    self._unusual(piece, line, next((arm for seen, arm in forced if piece in seen), None))
+
+    def _unusual(self, piece: str, line: int, arm: Arm | None) -> None:
+        """A text that no conversation shows, and what brings it up, if anything does."""
+        if arm is None:
+            told = "no conversation or condition was found that shows this text"
+            self._once("not-analysed", told, piece, piece, line)
+        elif not any(words(piece) <= words(found["text"]) for _, found in self.hidden):
+            on = ", ".join(arm.names) or "a constant"
+            self._once("template-flag", f"it hangs on {on} in line {arm.line}: {piece!r}", piece, piece, line)
 
     def _looked_for(self) -> set[str]:
         return {key for key in self.sought if any(mark in key for mark in "%{")}
 
-    def _rendered(self, given: Mapping[str, Any], forced: Mapping[int, Any] | None = None) -> str | None:
+    def _rendered(self, given: Mapping[str, Any], arm: Arm | None = None) -> str | None:
         """The text, or None if the template refuses."""
         try:
-            text = self.forcible.render(given, forced) if forced else self.rendering.render(given)
+            return self.forcible.render(given, dict(arm.forced)) if arm else self.rendering.render(given)
         except (TooLongError, MemoryError):
             raise
         except Exception:  # a template is a program: whatever it raises is its refusal
             return None
-        self.seen.add(text)
-        return text
 
     def _add(self, rule: str, message: str, line: int | None = None, text: str = "") -> None:
         self.findings.append(_finding(rule, message, line, text))
@@ -359,7 +374,13 @@ def _all(rendering: Rendering) -> list[str | None]:
 
 
 def _named(reads: "frozenset[Any]") -> str:
-    names = {"content": "what messages say", "computed": "what messages say", "clock": "the date", "random": "chance"}
+    names = {
+        "content": "what messages say",
+        "computed": "what messages say",
+        "clock": "the date",
+        "random": "chance",
+        "asked": "how something is called or described",
+    }
     return " and ".join(sorted({names.get(read, "how many there are") for read in reads}))
 
 

@@ -1,8 +1,9 @@
-"""What an expression of a chat template reads: what messages say, the clock, random numbers, or how many there are.
+"""What an expression of a chat template reads: what messages say, how things are called, the clock, chance, or how many there are.
 
 An over-approximation on the syntax tree: what is assigned from such a reading, or under a condition that reads so, reads so too.
-Roles, types, tools and flags are structure. Whether there is any content, and of which type, is structure as well:
-ordinary templates ask for it everywhere, and no trigger fits into the answer.
+Types and flags are structure. Whether there is any content, a tool or a document, and of which type, is structure as well, and
+so are the usual roles: ordinary templates ask for it everywhere, and no trigger fits into the answer. What names, other roles,
+tools, documents and special tokens say is read like content where it is held against something else than input.
 """
 
 from collections import defaultdict
@@ -10,19 +11,36 @@ from typing import Literal
 
 from jinja2 import nodes
 
-Reads = frozenset[Literal["messages", "content", "computed", "clock", "random", "count"]]
-"""`messages` is the list or one of it, `content` a text of theirs or a part, `computed` what was worked out of such a text."""
+Reads = frozenset[Literal["messages", "content", "computed", "named", "asked", "clock", "random", "count"]]
+"""`messages` is the list or one of it, `content` a text of theirs or a part, `computed` what was worked out of such a text; `named` is a
+name, a role, a tool, a document or a special token, `asked` what was worked out of it."""
 NOTHING: Reads = frozenset()
-TELLING: Reads = frozenset({"content", "computed", "clock", "random", "count"})
+TELLING: Reads = frozenset({"content", "computed", "asked", "clock", "random", "count"})
 """Readings that a condition can hide something behind."""
 
 _MESSAGES: Reads = frozenset({"messages"})
 _CONTENT: Reads = frozenset({"content"})
 _COMPUTED: Reads = frozenset({"computed"})
+_NAMED: Reads = frozenset({"named"})
+_ASKED: Reads = frozenset({"asked"})
 _CLOCK: Reads = frozenset({"clock"})
 _RANDOM: Reads = frozenset({"random"})
 _COUNT: Reads = frozenset({"count"})
 _STRUCTURE = {"role", "type", "name", "id", "tool_call_id", "index"}
+_UNNAMED = {"type", "index"}
+"""What of the structure says which of a few kinds something is, and is no name."""
+_GIVEN = (
+    "tools", "documents", "bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token",
+)  # fmt: skip
+"""Variables that say something besides messages: what others wrote, and which model it is."""
+_USUAL = {
+    "system", "user", "assistant", "tool", "developer", "function", "ipython", "tool_results", "tool_result", "tool_response",
+    "tool_call", "tool_calls", "function_call", "observation", "model", "human", "bot", "gpt", "documents", "context",
+    "available_tools", "tool_list", "tool_outputs", "assistant_tool_call", "environment", "interpreter", "chatbot", "ai", "string", "object", "array", "number", "integer", "boolean", "null", "description", "parameters", "properties",
+    "additionalProperties", "required", "enum", "items", "default", "return", "format", "nullable", "anyOf", "oneOf", "allOf", "title",
+    "const", "minimum", "maximum", "pattern", "examples", "strict", "$ref", "$defs",
+}  # fmt: skip
+"""Roles of chat formats and words of JSON Schema, which no template chose."""
 _PARTS = {"tool_calls", "function", "get"}
 """What of a message is looked into further."""
 _PART_KEYS = {
@@ -59,7 +77,7 @@ class Reading:
 
     def __init__(self, tree: nodes.Template) -> None:
         self._names: defaultdict[str, Reads] = defaultdict(frozenset, {"messages": _MESSAGES, "loop": _COUNT})
-        self._names.update(strftime_now=_CLOCK, lipsum=_RANDOM)
+        self._names.update(strftime_now=_CLOCK, lipsum=_RANDOM, **dict.fromkeys(_GIVEN, _NAMED))
         self._scopes: dict[int, str] = {}
         for macro in tree.find_all(nodes.Macro):
             self._keep_apart(macro)
@@ -82,7 +100,7 @@ class Reading:
     def of(self, node: nodes.Node) -> Reads:
         """What the value of an expression depends on."""
         reads = self._value(node)
-        return (reads - _CONTENT) | _COMPUTED if "content" in reads and _computes(node) else reads
+        return _computed(reads) if _computes(node) else reads
 
     def _value(self, node: nodes.Node) -> Reads:
         match node:
@@ -132,10 +150,12 @@ class Reading:
             return _MESSAGES if key in ("previtem", "nextitem") else NOTHING if key in ("first", "last") else whole
         own = self._names.get(f"{self._key(node)}.{key}", NOTHING) if isinstance(node, nodes.Name) else NOTHING
         index = self.of(key) - _MESSAGES if isinstance(key, nodes.Node) else NOTHING
+        if isinstance(key, str) and key in _UNNAMED:
+            return own if whole & (_MESSAGES | _CONTENT) else (whole - _NAMED) | own
         if not whole & (_MESSAGES | _CONTENT):
             return whole | own | index
         if isinstance(key, str) and key in _STRUCTURE:
-            return own
+            return _NAMED | own
         if isinstance(key, int | nodes.Node) or key in _PARTS:
             return whole | own | (index - _COUNT)
         return (whole - _MESSAGES) | _CONTENT | own
@@ -144,22 +164,34 @@ class Reading:
         inner = self.of(node.node) if node.node is not None else NOTHING
         if node.name == "random":
             return inner | _RANDOM
+        if node.name.endswith("attr") and inner & (_MESSAGES | _NAMED):
+            return inner | self._picked(node, inner)
         if not inner & _MESSAGES:
             return inner | self._children(node)
         if node.name in ("length", "count"):
             return _COUNT
         named = {const.value for const in node.find_all(nodes.Const)}
         if node.name in _KEPT:
-            return inner | (_CONTENT if node.name.endswith("attr") and not named & _STRUCTURE else NOTHING)
+            return inner
         if node.name == "map" and named & _STRUCTURE:
-            return NOTHING
+            return NOTHING if named & _UNNAMED else _NAMED
         return _CONTENT
+
+    def _picked(self, node: nodes.Filter, inner: Reads) -> Reads:
+        """What picking messages or tools by an attribute asks for."""
+        named, *wanted = [getattr(argument, "value", None) for argument in node.args] or [None]
+        key = str(named).rpartition(".")[2]
+        if inner & _MESSAGES and key not in _STRUCTURE:
+            return _CONTENT
+        return _ASKED if key not in _UNNAMED and wanted[1:] and wanted[1] not in _USUAL else NOTHING
 
     def _compared(self, node: nodes.Compare) -> Reads:
         sides = [node.expr, *(operand.expr for operand in node.ops)]
         if isinstance(node.expr, nodes.Const) and node.expr.value in _PART_KEYS and node.ops[0].op.endswith("in"):
             return NOTHING
         reads = NOTHING.union(*(self.of(side) for side in sides)) - _MESSAGES
+        if all(self._is_usual(side) for side in sides):
+            reads -= _NAMED | _ASKED
         numbers = [const.value for const in node.find_all(nodes.Const) if isinstance(const.value, int)]
         if any(isinstance(side, nodes.Const) and _is_nothing(side.value) for side in sides):
             reads -= _CONTENT  # is there any: asked everywhere
@@ -167,6 +199,19 @@ class Reading:
             reads -= _CONTENT | _COMPUTED | _COUNT
         is_by_place = bool(numbers) or all("count" in self.of(side) for side in sides)  # not by a number kept in a name
         return reads - _COUNT if is_by_place and all(number in _ORDINARY_COUNTS for number in numbers) else reads
+
+    def _is_usual(self, side: nodes.Node) -> bool:
+        """Input, or what ordinary templates hold input against."""
+        if isinstance(side, nodes.List | nodes.Tuple):
+            return all(self._is_usual(item) for item in side.items)
+        if isinstance(side, nodes.Const):
+            return _is_nothing(side.value) or side.value in _USUAL or side.value in _ORDINARY_COUNTS
+        if isinstance(side, nodes.Filter) and self._is_length(side) and side.node is not None:
+            return self._is_usual(side.node)
+        if isinstance(side, nodes.Call) and not all(self._is_usual(argument) for argument in side.args):
+            return False
+        reads = self.of(side)
+        return bool(reads & (_MESSAGES | _CONTENT | _NAMED)) and "asked" not in reads
 
     def _is_length(self, node: nodes.Node) -> bool:
         return isinstance(node, nodes.Filter) and node.name in ("length", "count")
@@ -235,5 +280,10 @@ def _is_nothing(value: object) -> bool:
 
 def _worked_out(under: Reads) -> Reads:
     """What an assignment tells of the conditions that it stands under."""
-    told = under - _COUNT
-    return (told - _CONTENT) | _COMPUTED if "content" in told else told
+    return _computed(under - _COUNT)
+
+
+def _computed(reads: Reads) -> Reads:
+    """What is left of texts in an answer about them."""
+    told = (reads - _CONTENT) | _COMPUTED if "content" in reads else reads
+    return (told - _NAMED) | _ASKED if "named" in told else told
