@@ -250,4 +250,9 @@ for _words in (
     warnings.filterwarnings("ignore", _words, UserWarning)
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(
+        _code
+    )  # at Python's own end torch's threads now and then abort a process whose work is done, and the launcher then kills the others
