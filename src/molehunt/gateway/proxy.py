@@ -215,6 +215,8 @@ class Exchange:
                     break
                 for one in await stream.feed(self._parsed(text, served)):
                     last.append(one) if one.is_last else self.told.add((one,))
+                if self.told.status == 0:
+                    await self._begin_stream()
             await self.told.flush()
             if size > self.service.bounds.answer:
                 raise Garbage(f"it is larger than {self.service.bounds.answer} bytes")
@@ -237,6 +239,12 @@ class Exchange:
         with suppress(BrokenOff):  # the client has its answer; a connection that ends well is kept
             async for _ in reply.body:
                 pass
+
+    async def _begin_stream(self) -> None:
+        """The first event goes out at once, whatever came together with it and has yet to be judged."""
+        await self.told.flush()
+        if self.told.status:
+            await asyncio.sleep(0)  # what is written goes out at the end of a turn of the loop
 
     def _parsed(self, text: str, served: Served) -> Json:
         try:

@@ -131,7 +131,7 @@ def _server(app: Any, settings: GatewaySettings) -> _Server:
     config = uvicorn.Config(
         app, http=_Protocol, log_level="error", access_log=False, lifespan="on", timeout_graceful_shutdown=_GRACE, server_header=False,
         timeout_keep_alive=int(bounds.reading), limit_concurrency=bounds.connections, h11_max_incomplete_event_size=_HEAD,
-        proxy_headers=False, ws="none",
+        proxy_headers=False, ws="none", loop="asyncio",  # not whatever else is installed: what runs is what was tested
     )  # fmt: skip
     return _Server(config)
 
