@@ -54,7 +54,7 @@ def able(tier: Tier) -> tuple[str, ...]:
 
 def look_with(name: str, subject: Subject, profile: Profile) -> Evidence:
     """One detector's evidence, with what it took: processor time, or waiting where only replies are heard."""
-    clock = time.monotonic if subject.tier == "text" else time.process_time
+    clock = time.monotonic if subject.tier in ("text", "logprobs") else time.process_time
     before, started = subject.meter.tokens, clock()
     found = DETECTORS[name].examine(subject, profile)
     known = {"family": DETECTORS[name].family, "caption": DETECTORS[name].caption}

@@ -22,7 +22,7 @@ LEVEL = 0.05
 """The p-value up to which a subject is flagged."""
 _POWER: dict[Tier, str] = {
     "text": "replies alone: conditions can be tried, none can be searched for by gradient, and nothing is seen that is not said",
-    "logprobs": "replies and their likeliest tokens; these are recorded, and the detectors go by the replies",
+    "logprobs": "replies and the five likeliest tokens at each place: what is nearly said shows, but nothing can be searched for by gradient",
     "weights": "weights without a base: a condition shows against the subject's own ordinary replies, not against what the "
     "fine-tuning changed",
     "base": "weights and the base: everything is a difference from what the base does",
@@ -93,7 +93,9 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
     """Why no card judges this subject; empty if one does."""
     if card is None:
         named = (
-            "; an endpoint does not tell what model answers, so name its card: --card" if case.tier == "text" else ""
+            "; an endpoint does not tell what model answers, so name its card: --card"
+            if case.tier in ("text", "logprobs")
+            else ""
         )
         return f"uncalibrated: no card for tier {case.tier} and profile {case.profile}{named}"
     if (card.tier, card.profile) != (case.tier, case.profile):
