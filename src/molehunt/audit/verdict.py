@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from molehunt.audit.calibration import Judge, card_figures, speaks_of
 from molehunt.audit.case import Case
-from molehunt.audit.examining import VERSION, Examined
+from molehunt.audit.examining import JUDGING, VERSION, Examined
 from molehunt.detectors.table import DETECTORS
 from molehunt.records.audits import (
     AuditResult,
@@ -48,7 +48,7 @@ def judged(
     """
     unfit = _unfit(case, identity, card)
     judge = Judge(card.models, card.voting) if card is not None and not unfit else None
-    scores = examined.scores
+    scores = examined.scores_at(case.tier)
     p_value = judge.p_value(scores) if judge else None
     known = card_figures(card) if card is not None and not unfit else None
     verdict, reason = _verdict(unfit, p_value, scores, judge, known)
@@ -61,7 +61,7 @@ def judged(
         figures=known,
         scales=_scales(card, judge, scores) if card is not None and judge else {},
         evidence=examined.evidence, candidates=examined.candidates, cost=examined.cost,
-        clean_texts=_clean_texts(judge, examined.candidates),
+        clean_texts=_clean_texts(judge, examined.candidates), habit=examined.habit if case.tier == "base" else 0.0,
         tested=(_POWER[case.tier], *(f"{name}: {DETECTORS[name].caption}" for name in scores)),
         not_tested=(
             *gaps,
@@ -112,7 +112,7 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
 
 def versions(detectors: Sequence[str], tier: Tier) -> dict[str, int]:
     """What a card's scores were made by, and a subject's must be."""
-    return {"examination": VERSION} | {
+    return {"examination": VERSION, "judging": JUDGING} | {
         name: DETECTORS[name].version_at(tier) for name in detectors if name in DETECTORS
     }
 
