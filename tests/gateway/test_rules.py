@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from gateways import Gateway, gateway, wait_for_health
-from mock_upstream import HEAD, call, chunks, events
+from mock_upstream import HEAD, call, chunks, events, responses_stream
 from molehunt.cli import gateway as command
 from molehunt.gateway.checking import PolicyCheck, check_policies
 from molehunt.gateway.facts import AuditFacts
@@ -196,6 +196,51 @@ def test_responses_are_one_session_by_their_ids(ruled: Gateway, keys: dict[str, 
     assert '"function_call"' not in respond("http", GET[1], "2", "resp_1")
     assert '"function_call"' not in respond("http", GET[1], "3", "resp_2")
     assert '"function_call"' in respond("http", GET[1], "4", "resp_9")
+
+
+def streamed(name: str, arguments: dict[str, Any], number: str, before: str | None, then: str) -> dict[str, Any]:
+    """A request whose answer is a stream with this call; `then` other than "end" comes before its last event."""
+    item = {"type": "function_call", "id": "f", "call_id": "c", "name": name, "arguments": json.dumps(arguments)}
+    mock = responses_stream([item])
+    pieces = [piece.replace("resp_1", number) for piece in mock["pieces"]]
+    mock |= {"pieces": pieces if then == "end" else pieces[:-1], "then": then}
+    tools = [{"type": "function", "name": one} for one in NAMES]
+    body = {"input": "go", "tools": tools, "stream": True, "mock": mock, "previous_response_id": before}
+    return {"model": "mock", **body}
+
+
+@pytest.mark.parametrize("then", ["cut", "hang"])
+def test_a_response_that_broke_off_is_of_its_session(ruled: Gateway, keys: dict[str, str], then: str) -> None:
+    """Its id is in its first event: a client can go on from it, be it cut or left, and while it is under way."""
+    header, address = {"authorization": f"Bearer {keys['app']}"}, f"{ruled.url}/responses"
+
+    def is_let_out(number: str) -> bool:
+        answer = ruled.client.post(address, json=streamed("http", GET[1], f"{number}b", number, "end"), headers=header)
+        return '"function_call"' in answer.text
+
+    number = f"resp_{then}"
+    body = streamed("read_secret", {}, number, None, then)
+    with ruled.client.stream("POST", address, json=body, headers=header) as answer:
+        assert any("read_secret" in text for text in answer.iter_text())
+        assert not is_let_out(number)
+    assert not is_let_out(number)
+    assert is_let_out(f"{number} of nobody")
+
+
+def test_another_name_does_not_shed_what_a_session_was_marked_with(ruled: Gateway, keys: dict[str, str]) -> None:
+    """A request that names two sessions belongs to both, and so does what comes after it."""
+    header, address = {"authorization": f"Bearer {keys['app']}"}, f"{ruled.url}/responses"
+
+    def answer(name: str, arguments: dict[str, Any], number: str, before: str | None, session: str) -> str:
+        body = streamed(name, arguments, number, before, "end")
+        return ruled.client.post(address, json=body, headers=header | {"x-session-id": session}).text
+
+    assert '"function_call"' in answer("read_secret", {}, "resp_n1", None, "n1")
+    assert '"function_call"' not in answer("http", GET[1], "resp_n2", "resp_n1", "n2")
+    assert '"function_call"' not in answer("http", GET[1], "resp_n3", None, "n2")
+    assert '"function_call"' in answer("http", GET[1], "resp_n4", None, "n4")
+    assert '"function_call"' in answer("read_secret", {}, "resp_n5", "resp_n4", "n5")
+    assert '"function_call"' not in answer("http", GET[1], "resp_n6", None, "n4")
 
 
 def test_arguments_decide(ruled: Gateway, keys: dict[str, str]) -> None:
