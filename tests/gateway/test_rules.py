@@ -373,6 +373,38 @@ def test_nobody_answers_so_it_is_denied(ruled: Gateway, keys: dict[str, str]) ->
     assert names(ask(ruled, keys["app"], said(("pay", {})))) == []  # not in the group: not even asked
 
 
+def test_a_client_that_leaves_takes_its_hold_along(ruled: Gateway, keys: dict[str, str]) -> None:
+    """An operator is not asked about what nobody waits for, and is not told that it was allowed."""
+    body = {"model": "mock", "messages": [], "tools": TOOLS, "mock": said(("pay", {}))}
+    header, boss = {"authorization": f"Bearer {keys['staff']}"}, {"authorization": f"Bearer {keys['boss']}"}
+    address = ruled.url.removesuffix("/v1") + "/molehunt/holds"
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{ruled.url}/chat/completions", json=body, headers=header, timeout=0.5)
+    wait(lambda: not ruled.client.get(address, headers=boss).json()["holds"])
+
+
+def test_the_log_says_who_decided(ruled: Gateway, keys: dict[str, str], hook: Hook) -> None:
+    """Whichever way it came, and be it nobody."""
+    boss = {"authorization": f"Bearer {keys['boss']}"}
+    ids: list[str] = []
+
+    def each(decide: Any) -> None:
+        held(ruled, keys, lambda url, hold: (ids.append(hold), decide(url, hold)))
+
+    each(lambda _, hold: command.resolve(hold, "deny", ruled.log))
+    each(lambda url, hold: ruled.client.post(url, **signed(hold)))
+    each(lambda url, _: ruled.client.post(url, json={"decision": "allow"}, headers=boss))
+    each(lambda _, hold: None)
+    lines = [json.loads(line) for file in ruled.log.glob("*/*.jsonl") for line in file.read_text().splitlines()]
+    told = {one["body"]["molehunt.hold"]: one["body"] for one in lines if one["event"] == "hold"}
+    by = [(told[one]["molehunt.hold.decision"], told[one]["molehunt.by"]) for one in ids]
+    user = by[0][1]
+    assert user.startswith("user ")
+    assert by == [("deny", user), ("allow", "the webhook"), ("allow", "boss"), ("deny", "nobody in time")]
+    asked = {one["body"]["molehunt.call.id"] for one in lines if one["body"].get("molehunt.decision") == "ask:pay"}
+    assert {told[one]["molehunt.call.id"] for one in ids} <= asked
+
+
 def test_keys(ruled: Gateway, keys: dict[str, str]) -> None:
     for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {keys['app']}"}):
         answer = ruled.post("chat/completions", {"messages": []}, headers=header)

@@ -152,7 +152,10 @@ class Exchange:
     def _judge(self, client: Client, body: Json, session: Session, facts: ModelFacts, served: Served) -> Judge:
         async def hold(tool: str, arguments: str, decision: Decision) -> bool:
             await self.told.flush()  # what was said before need not wait for an operator
-            return await self.service.holds.ask(client.name, tool, arguments, decision, self._ping)
+            found = await self.service.holds.ask(client.name, tool, arguments, decision, self._ping)
+            said = {"molehunt.hold": found.id, "molehunt.hold.decision": found.decision, events.BY: found.by}
+            self.service.record("hold", {events.CALL_ID: self.call, **said})
+            return found.decision == "allow"
 
         async def second(tool: str, arguments: str, mode: str) -> bool:
             await self.told.flush()

@@ -128,10 +128,14 @@ class State:
         self._base.execute("INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         return held
 
-    def resolution(self, hold: str) -> str:
-        """allow, deny, or empty while nobody decided."""
-        found = self._base.execute("SELECT decision FROM holds WHERE id = ?", (hold,)).fetchone()
-        return str(found[0]) if found else "deny"
+    def decided(self, held: Hold) -> Hold:
+        """The hold with what was decided, and by whom; both are empty while nobody has."""
+        found = self._base.execute("SELECT decision, by FROM holds WHERE id = ?", (held.id,)).fetchone()
+        return held._replace(decision=found[0], by=found[1]) if found else held._replace(decision="deny")
+
+    def end_hold(self, hold: str, by: str) -> None:
+        """Deny a hold that nobody decided on: from here on nobody can."""
+        self._base.execute("UPDATE holds SET decision = 'deny', by = ? WHERE id = ? AND decision = ''", (by, hold))
 
     def resolve(self, hold: str, decision: Literal["allow", "deny"], by: str) -> bool:
         """Decide on a hold. False if there is none that waits by that name."""
