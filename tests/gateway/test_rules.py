@@ -462,6 +462,17 @@ def test_a_worker_that_takes_anothers_place_keeps_the_last_good_keys(ruled: Gate
     assert "keys_refused" not in ruled.health().json()
 
 
+def test_a_file_of_keys_that_is_gone_is_told(ruled: Gateway, keys: dict[str, str]) -> None:
+    """Nobody has to ask first; the keys read before stay, and the file's coming back ends it."""
+    file = ruled.log.parent / "keys.json"
+    header = {"authorization": f"Bearer {keys['app']}"}
+    aside = file.rename(file.with_name("aside.json"))
+    wait(lambda: "keys.json" in ruled.health().json().get("keys_refused", ""))
+    assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 200
+    aside.rename(file)
+    wait(lambda: "keys_refused" not in ruled.health().json())
+
+
 def test_a_client_that_asks_too_often_is_told_when_to_come_again(ruled: Gateway, keys: dict[str, str]) -> None:
     header = {"authorization": f"Bearer {keys['slow']}"}
     assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 200

@@ -24,7 +24,7 @@ from molehunt.logs import events
 _ANCHOR = 60.0
 """Seconds between two anchors."""
 _LOOK = 0.5
-"""Seconds between two looks at the policy folder."""
+"""Seconds between two looks at the policy folder and the file of keys."""
 
 
 _KEPT = 365 * 86400.0
@@ -136,6 +136,7 @@ class Service:
         while True:
             await asyncio.sleep(_LOOK)
             self.reload_policies()
+            self.keys.refresh()
 
     def reload_policies(self) -> None:
         """Read the policies again if a file changed; those with an error change nothing, and the health page says why."""
