@@ -90,7 +90,7 @@ class Service:
         """What is wrong, by part; empty if nothing is."""
         canaries = "not asked yet" if self.canary_trouble is None else "; ".join(self.canary_trouble)
         behind = getattr(self.recorder, "trouble", "")
-        models = "; ".join(one.trouble for one in self.served if one.trouble)
+        models = "; ".join(filter(None, (one.trouble() for one in self.served)))
         wrong = {"canaries": canaries, "log": self.log_trouble or behind, "models": models}
         return {part: what for part, what in wrong.items() if what}
 
