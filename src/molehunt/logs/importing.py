@@ -9,12 +9,14 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from molehunt.errors import DataError
 from molehunt.logs import events
 from molehunt.logs.messages import from_chat, from_chat_message, text_message
+from molehunt.logs.reading import call_ids
 from molehunt.logs.writing import LogWriter
+from molehunt.records.base import sha256_text
 
 Json = Mapping[str, Any]
 Pair = tuple[dict[str, Any], dict[str, Any]]
@@ -25,31 +27,60 @@ _LAST_SECOND = 253_402_300_799
 """Of the year 9999."""
 
 
-def import_log(path: Path, kind: str, log: Path, worker: str = "import", **options: Any) -> int:
-    """Append the calls of a file to a log; returns how many.
+class Imported(NamedTuple):
+    """What an import came to."""
+
+    calls: int
+    """Appended."""
+    known: int
+    """Left out: the log has calls by their ids."""
+
+
+def import_log(path: Path, kind: str, log: Path, worker: str = "import", **options: Any) -> Imported:
+    """Append the calls of a file to a log. Those that it has are left out, so that an import that was broken off can be done again.
 
     Args:
         kind: otel (OTLP in JSON, one request a line or one in all), litellm, langfuse, or jsonl (see docs/logs.md).
         options: of `LogWriter`.
 
     Raises:
-        DataError: at the first line that cannot be used; calls before it are in the log.
+        DataError: for the first line that cannot be used, or if there are no calls; then nothing is appended.
         LogError: if the log cannot be written.
     """
     if kind not in FORMS:
         raise DataError(f"log format {kind!r}", wanted=", ".join(FORMS), got="another")
-    count = 0
+    if sum(1 for _ in _calls(path, kind)) == 0:  # all are looked at before the first is written
+        raise DataError(f"file {path}", wanted=f"at least one call in the form of {kind}", got="none")
+    count = left_out = 0
     with LogWriter(log, worker, **options) as writer:
+        known = set(map(hash, call_ids(log, "answer")))
+        half = set(map(hash, call_ids(log, "request"))) - known  # of an import that was killed between the two
         writer.append("start", {events.IMPORTED_FROM: path.name, "molehunt.imported.kind": kind})
-        for where, value in _values(path):
-            for request, answer in _pairs(kind, where, value):
-                mark = {events.IMPORTED_FROM: where}
-                call = request.get(events.CALL_ID) or where
-                writer.append("request", request | {events.CALL_ID: call} | mark)
-                writer.append("answer", answer | {events.CALL_ID: call} | mark)
-                count += 1
+        for where, request, answer in _calls(path, kind):
+            call = str(request.get(events.CALL_ID) or f"{where}:{_digest(request, answer)}")
+            if hash(call) in known:
+                left_out += 1
+                continue
+            known.add(hash(call))
+            mark = {events.CALL_ID: call, events.IMPORTED_FROM: where}
+            if hash(call) not in half:
+                writer.append("request", request | mark)
+            writer.append("answer", answer | mark)
+            count += 1
         writer.append("stop", {})
-    return count
+    return Imported(count, left_out)
+
+
+def _calls(path: Path, kind: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Where each stands, and its request and answer."""
+    for where, value in _values(path):
+        for request, answer in _pairs(kind, where, value):
+            yield where, request, answer
+
+
+def _digest(*bodies: Json) -> str:
+    """Of calls without an id: lines of the same number, in files of the same name, are different calls."""
+    return sha256_text(json.dumps(bodies, sort_keys=True))[:12]
 
 
 def _pairs(kind: str, where: str, value: object) -> Iterator[Pair]:
