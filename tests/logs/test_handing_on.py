@@ -152,9 +152,13 @@ def test_langfuse(tmp_path: Path) -> None:
         ("jsonl", "{nope", "a.jsonl:1"),
         ("jsonl", '"text"', "wanted a JSON object"),
         ("jsonl", '{"answer": "x"}', "wanted a call"),
+        ("jsonl", '{"messages": [{"role": "user", "content": "hi"}]}', "no 'answer'"),
+        ("langfuse", '{"resourceSpans": []}', "wanted a call"),
+        ("langfuse", '{"type": "GENERATION", "input": null, "output": "x"}', "wanted a call"),
+        ("litellm", '{"messages": null, "response": "x"}', "wanted a call"),
         ("litellm", '{"model": 1}', "wanted a call"),
         ("otel", '{"resourceSpans": 3}', "wanted a call"),
-        ("jsonl", '{"messages": [{"role": "user", "content": "hi"}]}\n[[', "a.jsonl:2"),
+        ("jsonl", '{"messages": [{"role": "user", "content": "hi"}], "answer": "x"}\n[[', "a.jsonl:2"),
         ("other", "{}", "log format"),
     ],
 )
@@ -197,6 +201,13 @@ def test_a_file_that_is_imported_again_adds_what_is_new(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(line % ("g", "5"))
     assert import_log(tmp_path / "a.jsonl", "jsonl", log, apart=False) == (1, 0)
     assert sorted(call.answer for call in to_calls(calls(log))) == ["a", "b", "c", "d", "e", "f", "f", "g"]
+
+
+@pytest.mark.parametrize("begin", ["", "[\n"])
+def test_a_line_that_is_too_long_is_called_so(begin: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(begin + '{"messages": "' + "x" * (64 << 20))
+    with pytest.raises(DataError, match="less than 64 MiB"):
+        import_log(tmp_path / "a.jsonl", "jsonl", tmp_path / "log", apart=False)
 
 
 def test_a_packed_file_that_is_cut_or_broken_is_a_sentence(tmp_path: Path) -> None:

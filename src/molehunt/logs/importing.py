@@ -22,7 +22,7 @@ Json = Mapping[str, Any]
 Pair = tuple[dict[str, Any], dict[str, Any]]
 """The bodies of a request and its answer."""
 _MOST = 64 << 20
-"""Bytes of one line."""
+"""Bytes of one line, or of a document over several."""
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999."""
 
@@ -89,7 +89,8 @@ def _pairs(kind: str, where: str, value: object) -> Iterator[Pair]:
     try:
         yield from FORMS[kind](value)
     except (TypeError, KeyError, AttributeError, IndexError, ValueError, OverflowError) as error:
-        raise DataError(where, wanted=f"a call in the form of {kind}", got=f"{type(error).__name__}: {error}") from None
+        got = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        raise DataError(where, wanted=f"a call in the form of {kind}", got=got) from None
 
 
 def _values(path: Path) -> Iterator[tuple[str, object]]:
@@ -100,9 +101,9 @@ def _values(path: Path) -> Iterator[tuple[str, object]]:
         with gzip.open(path) if head == b"\x1f\x8b" else path.open("rb") as stream:
             for number, line in enumerate(iter(lambda: stream.readline(_MOST), b""), 1):
                 if number == 1 and line.strip() in (b"[", b"{"):
-                    yield from _document(path, line + stream.read(_MOST))
+                    yield from _document(path, _short(path.name, line + stream.read(_MOST)))
                     return
-                if line.strip():
+                if _short(f"{path.name}:{number}", line).strip():
                     found = _parsed(f"{path.name}:{number}", line)
                     rows = found if isinstance(found, list) else [found]
                     yield from ((f"{path.name}:{number}", row) for row in rows)
@@ -115,6 +116,13 @@ def _document(path: Path, text: bytes) -> Iterator[tuple[str, object]]:
     found = _parsed(path.name, text)
     for number, value in enumerate(found if isinstance(found, list) else [found], 1):
         yield f"{path.name}:{number}", value
+
+
+def _short(where: str, text: bytes) -> bytes:
+    """The text. Raises DataError if it was cut: nobody could say what is wrong with its JSON."""
+    if len(text) >= _MOST:
+        raise DataError(where, wanted=f"less than {_MOST >> 20} MiB in a line, or in an array over several", got="more")
+    return text
 
 
 def _parsed(where: str, text: bytes) -> object:
@@ -131,7 +139,7 @@ def _from_jsonl(value: Json) -> Iterator[Pair]:
         yield _request(value, asked), _response(got)
         return
     request = _request(value, value)
-    answer = value.get("answer", value.get("completion", ""))
+    answer = value["completion"] if "completion" in value and "answer" not in value else value["answer"]
     message = from_chat_message(answer if isinstance(answer, Mapping) else {"role": "assistant", "content": answer})
     yield request, {events.OUTPUT: [message], events.STATUS: 200}
 
@@ -140,7 +148,7 @@ def _request(outer: Json, asked: Json) -> dict[str, Any]:
     found = {
         events.OPERATION: "chat",
         events.INPUT: from_chat(asked.get("messages"))
-        or ([text_message("user", str(asked["prompt"]))] if "prompt" in asked else []),
+        or ([text_message("user", str(asked["prompt"]))] if asked.get("prompt") is not None else []),
         events.REQUEST_MODEL: asked.get("model"),
         events.TOOLS: asked.get("tools"),
         events.CALL_ID: outer.get("id"),
@@ -203,7 +211,7 @@ def _from_langfuse(value: Json) -> Iterator[Pair]:
     """One observation of an export; others than generations are passed over."""
     if value.get("type", "GENERATION") != "GENERATION":
         return
-    given, got = _unpacked(value.get("input")), _unpacked(value.get("output"))
+    given, got = _unpacked(value["input"]), _unpacked(value.get("output"))
     messages = given.get("messages") if isinstance(given, Mapping) else given
     asked = {"messages": messages} if isinstance(messages, list) else {"prompt": given}
     tools = given.get("tools") if isinstance(given, Mapping) else None
