@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -112,8 +113,12 @@ class State:
         self._base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (url, digest, time.time()))
 
     def keep_good(self, folder: str, texts: dict[str, str]) -> None:
-        """Policies or keys that were read without an error: a worker that is started anew goes on with them."""
-        self._base.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (folder, json.dumps(texts)))
+        """Policies or keys that were read without an error: a worker that is started anew goes on with them.
+
+        Who read them goes on with them even if they cannot be kept, as on a full disk.
+        """
+        with suppress(sqlite3.Error):
+            self._base.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (folder, json.dumps(texts)))
 
     def good(self, folder: str) -> dict[str, str] | None:
         """The last of them; None if there are none yet."""
