@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from gateways import READ_ONLY
-from molehunt.errors import LogError
+from molehunt.errors import GatewayError, LogError
 from molehunt.gateway import canaries
 from molehunt.gateway.app import DIALECTS, make_app
 from molehunt.gateway.canaries import sing
 from molehunt.gateway.canned import CANARIES
 from molehunt.gateway.dialects.base import Json
 from molehunt.gateway.dialects.chat import Chat
+from molehunt.gateway.failures import refusal_of
 from molehunt.gateway.judging import Judge
 from molehunt.gateway.service import Service
 from molehunt.gateway.settings import GatewaySettings, UpstreamSettings
+from molehunt.gateway.state import _Base
 from molehunt.logs.writing import LogWriter
 
 
@@ -128,10 +130,13 @@ def test_rules_are_read_again_although_the_state_or_the_log_cannot_be_written(tm
     async def run() -> None:
         service = made(tmp_path, Full)
         before = service.policies.digest
-        base, service.state._base = service.state._base, sqlite3.connect("file::memory:?mode=ro", uri=True)
+        base, service.state._base = service.state._base, sqlite3.connect(":memory:", factory=_Base)
         (tmp_path / "policy" / "rules.cedar").write_text("forbid(principal, action, resource);")
         service.reload_policies()
         assert service.policies.digest != before
+        with pytest.raises(GatewayError) as raised:
+            service.state.mark("app", "s", {"read_secret"})
+        assert refusal_of(raised.value, "c", 1.0).status == 503
 
         async def write() -> None:
             service.recorder.append("start", {})

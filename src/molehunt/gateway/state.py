@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from molehunt.errors import GatewayError
 
@@ -41,13 +41,35 @@ class Hold(NamedTuple):
     by: str
 
 
+class _Base(sqlite3.Connection):
+    """Says what it cannot do as GatewayError, such as writing where the disk is full."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise _unusable(str(error)) from error
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        try:
+            return super().executemany(sql, parameters)
+        except sqlite3.Error as error:
+            raise _unusable(str(error)) from error
+
+
+def _unusable(got: str) -> GatewayError:
+    return GatewayError("the state that workers share", wanted="a file that can be read and written", got=got)
+
+
 class State:
     """One connection to the shared file; every process opens its own."""
 
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._base = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5, check_same_thread=False)
+            self._base = sqlite3.connect(
+                folder / FILE, isolation_level=None, timeout=5, check_same_thread=False, factory=_Base
+            )
             self._base.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _TABLES)
         except (OSError, sqlite3.Error) as error:
             raise GatewayError(f"state {folder}", wanted="a folder that can be written", got=str(error)) from None
@@ -117,7 +139,7 @@ class State:
 
         Who read them goes on with them even if they cannot be kept, as on a full disk.
         """
-        with suppress(sqlite3.Error):
+        with suppress(GatewayError):
             self._base.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (folder, json.dumps(texts)))
 
     def good(self, folder: str) -> dict[str, str] | None:
