@@ -70,9 +70,10 @@ class Exchange:
                 self._watching = asyncio.create_task(self._watch(asyncio.current_task()))
                 await self._serve(client, body)
         except asyncio.CancelledError:
-            self._record_interrupted("client" if self.is_gone else "gateway")
-            if not self.is_gone:
-                raise
+            if self.is_gone or self.told.status:
+                self._record_interrupted("client" if self.is_gone else "gateway")
+            if not self.is_gone:  # the gateway stops, and has waited for this answer
+                await self._refuse(Refusal(503, "the gateway stops", "stopping"))
         except Exception as error:
             await self._refuse(refusal_of(error, self.call, self.service.bounds.answering))
         finally:
