@@ -227,6 +227,23 @@ def test_a_response_that_broke_off_is_of_its_session(ruled: Gateway, keys: dict[
     assert is_let_out(f"{number} of nobody")
 
 
+def test_a_response_is_its_clients_alone(ruled: Gateway, keys: dict[str, str]) -> None:
+    address = f"{ruled.url}/responses"
+
+    def asked(name: str, number: str, before: str | None) -> httpx2.Response:
+        body = streamed("http", GET[1], number, before, "end")
+        return ruled.client.post(address, json=body, headers={"authorization": f"Bearer {keys[name]}"})
+
+    assert asked("app", "resp_own", None).status_code == 200
+    other = asked("staff", "resp_two", "resp_own")
+    assert (other.status_code, other.json()["error"]["code"]) == (404, "previous_response_not_found")
+    assert (
+        asked("staff", "resp_own", None).status_code == 200
+    )  # an upstream that gives an id twice takes it from nobody
+    assert asked("staff", "resp_two", "resp_own").status_code == 404
+    assert asked("app", "resp_three", "resp_own").status_code == 200
+
+
 def test_another_name_does_not_shed_what_a_session_was_marked_with(ruled: Gateway, keys: dict[str, str]) -> None:
     """A request that names two sessions belongs to both, and so does what comes after it."""
     header, address = {"authorization": f"Bearer {keys['app']}"}, f"{ruled.url}/responses"

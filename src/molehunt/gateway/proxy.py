@@ -133,12 +133,20 @@ class Exchange:
     # Before the upstream is asked ------------------------------------------------------------------------------------
 
     def _session(self, client: Client, body: Json) -> Session:
+        """What it belongs to; the upstream knows all clients by one key, so it is for us to keep their conversations apart."""
         state, is_own = self.service.state, self.endpoint.endswith("/responses")
-        name, *also = session_names(self.headers, body, state.session_of) or [self.call if is_own else ""]
+
+        def session_of(response: str) -> str:
+            owner, session = state.response(response)
+            if owner not in ("", client.name):
+                raise Refusal(404, f"no response {response[:80]!r} of this client's", "previous_response_not_found")
+            return session
+
+        name, *also = session_names(self.headers, body, session_of) or [self.call if is_own else ""]
         tags = {tag for one in (name, *also) if one for tag in state.tags(client.name, one)}
         for one in (name, *also) if also and tags else ():
             state.mark(client.name, one, tags)
-        return Session(name, tuple(also), tags)
+        return Session(name, client.name, tuple(also), tags)
 
     def _record_request(self, client: Client, body: Json, session: Session, facts: ModelFacts) -> None:
         user, named = body.get("user"), self.headers.get("x-molehunt-application", "")[:200]
@@ -277,7 +285,7 @@ class Exchange:
 
     def _remember(self, response: str, session: Session) -> None:
         if response and session.id and self.endpoint.endswith("/responses"):
-            self.service.state.remember(response, session.id)
+            self.service.state.remember(response, session.client, session.id)
 
     def _remember_early(self, out: Out, session: Session) -> None:
         """Whoever has seen a response's id can go on from it, however its stream ends."""

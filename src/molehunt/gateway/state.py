@@ -13,7 +13,7 @@ from molehunt.errors import GatewayError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS tags (client TEXT, session TEXT, tag TEXT, at REAL, PRIMARY KEY (client, session, tag)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, session TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answered (id TEXT PRIMARY KEY, client TEXT, session TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS buckets (client TEXT PRIMARY KEY, tokens REAL, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS good (folder TEXT PRIMARY KEY, texts TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS digests (url TEXT PRIMARY KEY, digest TEXT, at REAL) WITHOUT ROWID;
@@ -89,20 +89,23 @@ class State:
         rows = [(client, session, tag, now) for tag in tags]
         self._base.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", rows)
 
-    def session_of(self, response_id: str) -> str:
-        """The session that a response belongs to; empty if it is unknown."""
-        found = self._base.execute("SELECT session FROM responses WHERE id = ?", (response_id,)).fetchone()
-        return found[0] if found else ""
+    def response(self, response_id: str) -> tuple[str, str]:
+        """The client that had a response, and its session; empty if it is unknown."""
+        sql = "SELECT client, session FROM answered WHERE id = ?"
+        found: tuple[str, str] | None = self._base.execute(sql, (response_id,)).fetchone()
+        return found or ("", "")
 
-    def remember(self, response_id: str, session: str) -> None:
-        """That a response belongs to a session."""
-        self._base.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?)", (response_id, session, time.time()))
+    def remember(self, response_id: str, client: str, session: str) -> None:
+        """That a client has had a response, in a session. Of an id that is given again, whoever had it first keeps it."""
+        sql = """INSERT INTO answered VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET session = excluded.session, at = excluded.at
+                 WHERE client = excluded.client"""
+        self._base.execute(sql, (response_id, client, session, time.time()))
 
     def forget(self, seconds: float) -> None:
         """What is older: ids of responses, holds, and tags, without which a session begins anew."""
         before = time.time() - seconds
         for sql in (
-            "DELETE FROM responses WHERE at < ?",
+            "DELETE FROM answered WHERE at < ?",
             "DELETE FROM tags WHERE at < ?",
             "DELETE FROM holds WHERE expires < ?",
         ):
