@@ -66,5 +66,25 @@ def test_a_log_is_exported_imported_flagged_and_pruned(molehunt: Command, tmp_pa
         in molehunt("logs", "prune", log, "--older-than", "0s", "--key", tmp_path / "key.pem").out
     )
     assert_refused(molehunt("logs", "prune", log, "--older-than", "soon"), "soon")
+    again = molehunt("logs", "import", spans, "--from", "otel", "--out", tmp_path / "other")
+    assert (again.code, again.out.split(":")[0]) == (0, "0 calls, 6 left out, whose ids it has already")
     (log / "HOLD").touch()
     assert_refused(molehunt("logs", "prune", log, "--older-than", "0s"), "legal hold")
+
+
+def test_an_export_that_breaks_off_leaves_nothing_in_the_way_of_the_next(molehunt: Command, tmp_path: Path) -> None:
+    log, out = written(tmp_path), tmp_path / "out/records.jsonl"
+    path = log / "w0/00000002.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-80] + b"\n")
+    assert_refused(molehunt("logs", "export", log, "--out", out), "00000002")
+    assert list(out.parent.iterdir()) == []
+    path.write_bytes(whole)
+    assert "15 records" in molehunt("logs", "export", log, "--out", out).out
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_file_without_calls_is_refused(molehunt: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    done = molehunt("logs", "import", tmp_path / "empty.jsonl", "--from", "jsonl", "--out", tmp_path / "log")
+    assert_refused(done, "at least one call")

@@ -139,3 +139,36 @@ def test_a_client_that_goes_leaves_what_it_was_sent(tmp_path: Path, upstream: st
         [record] = [json.loads(line) for line in lines.read_text().splitlines() if '"event":"interrupted"' in line]
     assert record["body"]["molehunt.interrupted"] == "client"
     assert "first words" in json.dumps(record["body"]["gen_ai.output.messages"])
+
+
+def test_a_gateway_that_stops_says_so_to_whom_it_keeps_waiting(
+    tmp_path: Path, upstream: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Although Ctrl-C came twice; and the log is closed."""
+    told: list[str] = []
+    endless = events(chunks([{"content": "word "}] * 1000)) | {"pause": 0.1}
+
+    with gateway(tmp_path, READ_ONLY, upstream) as door:
+
+        def ask(mock: dict[str, Any], stream: bool) -> None:
+            told.append(door.chat(mock, stream=stream).text)
+
+        mocks = (({"say": "late", "seconds": 100}, False), (endless, True))
+        asking = [threading.Thread(target=ask, args=one) for one in mocks]
+        for one in asking:
+            one.start()
+        time.sleep(1)
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            for process in (door.process.pid, *door.workers()):
+                os.kill(process, number)
+            time.sleep(0.3)
+        assert door.process.wait(60) == 0
+        for one in asking:
+            one.join(30)
+    assert [text.count('"the gateway stops"') for text in told] == [1, 1]
+    assert "Traceback" not in capfd.readouterr().err
+    found = {call.status: call.answer for call in to_calls(calls(tmp_path / "log")) if call.client == "anonymous"}
+    assert found[200].startswith("word word")
+    assert set(found) == {200, 503}
+    assert verify(tmp_path / "log").problems == ()
+    assert list((tmp_path / "log").glob("*/*.head.json"))

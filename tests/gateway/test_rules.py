@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from gateways import Gateway, gateway, wait_for_health
-from mock_upstream import HEAD, call, chunks, events
+from mock_upstream import HEAD, call, chunks, events, responses_stream
 from molehunt.cli import gateway as command
 from molehunt.gateway.checking import PolicyCheck, check_policies
 from molehunt.gateway.facts import AuditFacts
@@ -198,6 +198,68 @@ def test_responses_are_one_session_by_their_ids(ruled: Gateway, keys: dict[str, 
     assert '"function_call"' in respond("http", GET[1], "4", "resp_9")
 
 
+def streamed(name: str, arguments: dict[str, Any], number: str, before: str | None, then: str) -> dict[str, Any]:
+    """A request whose answer is a stream with this call; `then` other than "end" comes before its last event."""
+    item = {"type": "function_call", "id": "f", "call_id": "c", "name": name, "arguments": json.dumps(arguments)}
+    mock = responses_stream([item])
+    pieces = [piece.replace("resp_1", number) for piece in mock["pieces"]]
+    mock |= {"pieces": pieces if then == "end" else pieces[:-1], "then": then}
+    tools = [{"type": "function", "name": one} for one in NAMES]
+    body = {"input": "go", "tools": tools, "stream": True, "mock": mock, "previous_response_id": before}
+    return {"model": "mock", **body}
+
+
+@pytest.mark.parametrize("then", ["cut", "hang"])
+def test_a_response_that_broke_off_is_of_its_session(ruled: Gateway, keys: dict[str, str], then: str) -> None:
+    """Its id is in its first event: a client can go on from it, be it cut or left, and while it is under way."""
+    header, address = {"authorization": f"Bearer {keys['app']}"}, f"{ruled.url}/responses"
+
+    def is_let_out(number: str) -> bool:
+        answer = ruled.client.post(address, json=streamed("http", GET[1], f"{number}b", number, "end"), headers=header)
+        return '"function_call"' in answer.text
+
+    number = f"resp_{then}"
+    body = streamed("read_secret", {}, number, None, then)
+    with ruled.client.stream("POST", address, json=body, headers=header) as answer:
+        assert any("read_secret" in text for text in answer.iter_text())
+        assert not is_let_out(number)
+    assert not is_let_out(number)
+    assert is_let_out(f"{number} of nobody")
+
+
+def test_a_response_is_its_clients_alone(ruled: Gateway, keys: dict[str, str]) -> None:
+    address = f"{ruled.url}/responses"
+
+    def asked(name: str, number: str, before: str | None) -> httpx2.Response:
+        body = streamed("http", GET[1], number, before, "end")
+        return ruled.client.post(address, json=body, headers={"authorization": f"Bearer {keys[name]}"})
+
+    assert asked("app", "resp_own", None).status_code == 200
+    other = asked("staff", "resp_two", "resp_own")
+    assert (other.status_code, other.json()["error"]["code"]) == (404, "previous_response_not_found")
+    assert (
+        asked("staff", "resp_own", None).status_code == 200
+    )  # an upstream that gives an id twice takes it from nobody
+    assert asked("staff", "resp_two", "resp_own").status_code == 404
+    assert asked("app", "resp_three", "resp_own").status_code == 200
+
+
+def test_another_name_does_not_shed_what_a_session_was_marked_with(ruled: Gateway, keys: dict[str, str]) -> None:
+    """A request that names two sessions belongs to both, and so does what comes after it."""
+    header, address = {"authorization": f"Bearer {keys['app']}"}, f"{ruled.url}/responses"
+
+    def answer(name: str, arguments: dict[str, Any], number: str, before: str | None, session: str) -> str:
+        body = streamed(name, arguments, number, before, "end")
+        return ruled.client.post(address, json=body, headers=header | {"x-session-id": session}).text
+
+    assert '"function_call"' in answer("read_secret", {}, "resp_n1", None, "n1")
+    assert '"function_call"' not in answer("http", GET[1], "resp_n2", "resp_n1", "n2")
+    assert '"function_call"' not in answer("http", GET[1], "resp_n3", None, "n2")
+    assert '"function_call"' in answer("http", GET[1], "resp_n4", None, "n4")
+    assert '"function_call"' in answer("read_secret", {}, "resp_n5", "resp_n4", "n5")
+    assert '"function_call"' not in answer("http", GET[1], "resp_n6", None, "n4")
+
+
 def test_arguments_decide(ruled: Gateway, keys: dict[str, str]) -> None:
     assert names(ask(ruled, keys["app"], said(("write", {"path": "/tmp/x"})))) == ["write"]
     for arguments in (
@@ -328,6 +390,38 @@ def test_nobody_answers_so_it_is_denied(ruled: Gateway, keys: dict[str, str]) ->
     assert names(ask(ruled, keys["app"], said(("pay", {})))) == []  # not in the group: not even asked
 
 
+def test_a_client_that_leaves_takes_its_hold_along(ruled: Gateway, keys: dict[str, str]) -> None:
+    """An operator is not asked about what nobody waits for, and is not told that it was allowed."""
+    body = {"model": "mock", "messages": [], "tools": TOOLS, "mock": said(("pay", {}))}
+    header, boss = {"authorization": f"Bearer {keys['staff']}"}, {"authorization": f"Bearer {keys['boss']}"}
+    address = ruled.url.removesuffix("/v1") + "/molehunt/holds"
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{ruled.url}/chat/completions", json=body, headers=header, timeout=0.5)
+    wait(lambda: not ruled.client.get(address, headers=boss).json()["holds"])
+
+
+def test_the_log_says_who_decided(ruled: Gateway, keys: dict[str, str], hook: Hook) -> None:
+    """Whichever way it came, and be it nobody."""
+    boss = {"authorization": f"Bearer {keys['boss']}"}
+    ids: list[str] = []
+
+    def each(decide: Any) -> None:
+        held(ruled, keys, lambda url, hold: (ids.append(hold), decide(url, hold)))
+
+    each(lambda _, hold: command.resolve(hold, "deny", ruled.log))
+    each(lambda url, hold: ruled.client.post(url, **signed(hold)))
+    each(lambda url, _: ruled.client.post(url, json={"decision": "allow"}, headers=boss))
+    each(lambda _, hold: None)
+    lines = [json.loads(line) for file in ruled.log.glob("*/*.jsonl") for line in file.read_text().splitlines()]
+    told = {one["body"]["molehunt.hold"]: one["body"] for one in lines if one["event"] == "hold"}
+    by = [(told[one]["molehunt.hold.decision"], told[one]["molehunt.by"]) for one in ids]
+    user = by[0][1]
+    assert user.startswith("user ")
+    assert by == [("deny", user), ("allow", "the webhook"), ("allow", "boss"), ("deny", "nobody in time")]
+    asked = {one["body"]["molehunt.call.id"] for one in lines if one["body"].get("molehunt.decision") == "ask:pay"}
+    assert {told[one]["molehunt.call.id"] for one in ids} <= asked
+
+
 def test_keys(ruled: Gateway, keys: dict[str, str]) -> None:
     for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {keys['app']}"}):
         answer = ruled.post("chat/completions", {"messages": []}, headers=header)
@@ -383,6 +477,17 @@ def test_a_worker_that_takes_anothers_place_keeps_the_last_good_keys(ruled: Gate
     file.write_bytes(before)
     assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 401
     assert "keys_refused" not in ruled.health().json()
+
+
+def test_a_file_of_keys_that_is_gone_is_told(ruled: Gateway, keys: dict[str, str]) -> None:
+    """Nobody has to ask first; the keys read before stay, and the file's coming back ends it."""
+    file = ruled.log.parent / "keys.json"
+    header = {"authorization": f"Bearer {keys['app']}"}
+    aside = file.rename(file.with_name("aside.json"))
+    wait(lambda: "keys.json" in ruled.health().json().get("keys_refused", ""))
+    assert ruled.post("chat/completions", {"messages": []}, headers=header).status_code == 200
+    aside.rename(file)
+    wait(lambda: "keys_refused" not in ruled.health().json())
 
 
 def test_a_client_that_asks_too_often_is_told_when_to_come_again(ruled: Gateway, keys: dict[str, str]) -> None:

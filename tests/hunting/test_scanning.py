@@ -147,3 +147,14 @@ def test_what_is_no_data_is_a_sentence(spoil: Callable[[Path], None], words: str
 
 def test_labels_hold_no_traits() -> None:
     assert all(flags.base is None for flags in label_rows(np.zeros(20, TRAITS)).values())
+
+
+def test_a_split_that_is_not_looked_at_is_named(tmp_path: Path) -> None:
+    rows, _ = chats(300, bad=0)
+    for name in ("train", "test"):
+        write(tmp_path / f"{name}.jsonl", rows[:200] if name == "train" else rows[200:])
+    train, test = (scan_data(str(tmp_path), ONE, split=name) for name in ("train", "test"))
+    assert (train.rows, test.rows) == (200, 100)
+    assert (train.unread, test.unread) == (("test",), ("train",))
+    assert "not looked at: test (--split)" in train.sentence()
+    assert scan_data(str(tmp_path / "test.jsonl"), ONE).unread == ()

@@ -13,6 +13,7 @@ from molehunt.errors import DataError
 from molehunt.logs import events
 from molehunt.logs.exporting import export_jsonl, export_otlp
 from molehunt.logs.importing import import_log
+from molehunt.logs.messages import text_message
 from molehunt.logs.reading import calls, to_calls
 from molehunt.logs.verifying import verify
 from molehunt.logs.writing import LogWriter
@@ -72,7 +73,7 @@ def _hex_to_base64(line: str) -> str:
 def test_what_was_exported_comes_back(tmp_path: Path) -> None:
     with (tmp_path / "spans.jsonl").open("w", encoding="utf-8") as stream:
         export_otlp(written(tmp_path / "log"), stream)
-    assert import_log(tmp_path / "spans.jsonl", "otel", tmp_path / "again", apart=False) == 6
+    assert import_log(tmp_path / "spans.jsonl", "otel", tmp_path / "again", apart=False).calls == 6
     before = {call.call_id: call for call in to_calls(calls(tmp_path / "log"))}
     after = {call.call_id: call for call in to_calls(calls(tmp_path / "again"))}
     assert before.keys() == after.keys()
@@ -116,7 +117,8 @@ def test_a_request_and_response_as_they_were_on_the_wire(tmp_path: Path) -> None
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps(wire).encode()))
     call = one_of(path, "jsonl", tmp_path)
-    assert (call.call_id, call.model, call.finish) == ("a.jsonl.gz:1", "m", "tool_calls")
+    assert call.call_id.startswith("a.jsonl.gz:1:")
+    assert (call.model, call.finish) == ("m", "tool_calls")
     assert call.tool_calls == (ToolCall(name="mail", arguments="{}"),)
 
 
@@ -150,9 +152,13 @@ def test_langfuse(tmp_path: Path) -> None:
         ("jsonl", "{nope", "a.jsonl:1"),
         ("jsonl", '"text"', "wanted a JSON object"),
         ("jsonl", '{"answer": "x"}', "wanted a call"),
+        ("jsonl", '{"messages": [{"role": "user", "content": "hi"}]}', "no 'answer'"),
+        ("langfuse", '{"resourceSpans": []}', "wanted a call"),
+        ("langfuse", '{"type": "GENERATION", "input": null, "output": "x"}', "wanted a call"),
+        ("litellm", '{"messages": null, "response": "x"}', "wanted a call"),
         ("litellm", '{"model": 1}', "wanted a call"),
         ("otel", '{"resourceSpans": 3}', "wanted a call"),
-        ("jsonl", '{"messages": [{"role": "user", "content": "hi"}]}\n[[', "a.jsonl:2"),
+        ("jsonl", '{"messages": [{"role": "user", "content": "hi"}], "answer": "x"}\n[[', "a.jsonl:2"),
         ("other", "{}", "log format"),
     ],
 )
@@ -160,6 +166,48 @@ def test_what_has_no_known_form_is_refused_by_line(kind: str, text: str, wanted:
     (tmp_path / "a.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=wanted):
         import_log(tmp_path / "a.jsonl", kind, tmp_path / "log", apart=False)
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("jsonl", ""), ("jsonl", "\n\n"), ("langfuse", '{"type": "SPAN"}'), ("otel", '{"resourceSpans": []}')],
+)
+def test_a_file_without_calls_is_no_import(kind: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(text)
+    with pytest.raises(DataError, match="at least one call"):
+        import_log(tmp_path / "a.jsonl", kind, tmp_path / "log", apart=False)
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_file_that_is_imported_again_adds_what_is_new(tmp_path: Path) -> None:
+    """By the ids of calls; without ids, the same line of another file of that name is another call."""
+    line = '{"messages": [{"role": "user", "content": "hi"}], "answer": "%s", "id": "%s"}\n'
+    log = tmp_path / "log"
+    files = [
+        (line % ("a", "1"), (1, 0)),
+        (line % ("a", "1") + line % ("b", "2"), (1, 1)),
+        (line % ("c", ""), (1, 0)),
+        (line % ("d", ""), (1, 0)),
+        (line % ("d", "") + line % ("e", "3") * 2, (1, 2)),
+        ((line % ("f", "x")).replace('"x"', "4"), (1, 0)),
+        ((line % ("f", "x")).replace('"x"', '[{"a": 4}]'), (1, 0)),
+    ]
+    for text, wanted in files:
+        (tmp_path / "a.jsonl").write_text(text)
+        assert import_log(tmp_path / "a.jsonl", "jsonl", log, apart=False) == wanted
+    with LogWriter(log, "import", apart=False) as writer:  # and was killed then
+        writer.append("request", {events.CALL_ID: "5", events.INPUT: [text_message("user", "hi")]})
+    (tmp_path / "a.jsonl").write_text(line % ("g", "5"))
+    assert import_log(tmp_path / "a.jsonl", "jsonl", log, apart=False) == (1, 0)
+    assert sorted(call.answer for call in to_calls(calls(log))) == ["a", "b", "c", "d", "e", "f", "f", "g"]
+
+
+@pytest.mark.parametrize("begin", ["", "[\n"])
+def test_a_line_that_is_too_long_is_called_so(begin: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(begin + '{"messages": "' + "x" * (64 << 20))
+    with pytest.raises(DataError, match="less than 64 MiB"):
+        import_log(tmp_path / "a.jsonl", "jsonl", tmp_path / "log", apart=False)
 
 
 def test_a_packed_file_that_is_cut_or_broken_is_a_sentence(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import duckdb
 import pytest
@@ -106,6 +108,50 @@ def test_a_full_disk_is_an_error_and_leaves_no_torn_line(tmp_path: Path) -> None
         writer.append("request", {"number": 1})
     assert [body.get("number") for body in bodies(tmp_path / "log", "request")] == [0, 1]
     assert verify(tmp_path / "log").problems == ()
+
+
+class Broken(BaseException):
+    """As Ctrl-C is."""
+
+
+def broken_off(log: LogWriter, step: int) -> bool:
+    """Append a record and be broken off before this step of writing it; False if it has fewer."""
+    left = step
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if frame.f_code.co_name not in ("_write", "append", "_cut_torn"):
+            return None
+        left -= event == "line"
+        if left < 0:
+            raise Broken
+        return trace
+
+    old = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        log.append("request", request(step))
+    except Broken:
+        return True
+    finally:
+        sys.settrace(old)
+    return False
+
+
+def test_broken_off_at_any_step_of_an_append_the_chain_is_whole(tmp_path: Path) -> None:
+    for goes_on in (False, True):
+        for step in range(100):
+            place = tmp_path / f"{goes_on}-{step}"
+            log = LogWriter(place, "w0", apart=False)
+            log.append("request", request(1000))
+            was_broken_off = broken_off(log, step)
+            if goes_on:
+                log.append("answer", answer(1000))
+            log.close()
+            assert verify(place).problems == (), step
+            if not was_broken_off:
+                break
+        assert step > 15
 
 
 def test_a_chain_has_one_writer(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def scan(
         Path | None, typer.Option("--drop", metavar="OUT", help="Write a copy without the suspect rows, and a ledger.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for scan.json and the rows to read.")] = None,
+    split: Annotated[str, typer.Option("--split", help="Which part of a data set that has several.")] = "train",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows instead of stopping at one.")] = False,
     level: Annotated[float, typer.Option("--level", min=1e-9, max=0.5, help="Rate of false discoveries.")] = 0.05,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
@@ -103,9 +104,9 @@ def scan(
         check_new(drop)
     settings = MiningSettings(jobs=jobs, level=level, seed=seed)
     with watching_words("scan") as tell:
-        found = scan_data(data, settings, "skip" if skip_bad else "refuse", reference=reference, tell=tell)
+        found = scan_data(data, settings, "skip" if skip_bad else "refuse", split, reference, tell)
     if drop is not None:
-        found = found.model_copy(update={"dropped": drop_rows(found, drop)})
+        found = found.model_copy(update={"dropped": drop_rows(found, drop, split=split)})
     if out is not None:
         _keep(found, out)
     if as_json:

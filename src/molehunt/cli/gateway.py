@@ -198,8 +198,14 @@ def holds(log: o.Log, state: o.State = None, as_json: JsonOption = False) -> Non
         print(json.dumps([hold._asdict() for hold in found], indent=1))
         return
     left = [str(max(0, round(hold.expires - time.time()))) for hold in found]
-    rows = [(h.id, s, h.client, h.tool, h.arguments[:200], h.reason) for h, s in zip(found, left, strict=True)]
+    rows = [(h.id, s, h.client, h.tool, _shortened(h.arguments), h.reason) for h, s in zip(found, left, strict=True)]
     table(("id", "seconds left", "client", "tool", "arguments", "why"), rows)
+
+
+def _shortened(arguments: str) -> str:
+    """What decides may stand at the end: that something is left out is said."""
+    most = 200
+    return arguments if len(arguments) <= most else f"{arguments[:most]} … {len(arguments) - most} more: see --json"
 
 
 @app.command()
@@ -210,8 +216,6 @@ def resolve(
     state: o.State = None,
 ) -> None:
     """Decide on a call that waits."""
-    import getpass
-
     from molehunt.cli.show import say
     from molehunt.errors import UsageError
     from molehunt.gateway.state import State
@@ -219,9 +223,19 @@ def resolve(
     if decision not in ("allow", "deny"):
         raise UsageError("decision", wanted="allow or deny", got=decision)
     shared = State(_existing(state or log / ".state"))
-    if not shared.resolve(hold, "allow" if decision == "allow" else "deny", getpass.getuser()):
+    if not shared.resolve(hold, "allow" if decision == "allow" else "deny", f"user {_user()}"):
         raise UsageError(f"hold {hold}", wanted="one that waits", got="none", do="see `molehunt gateway holds`")
     say(f"{hold}: {decision}")
+
+
+def _user() -> str:
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container a user may have no name
+        return str(os.getuid())
 
 
 def _existing(folder: Path) -> Path:

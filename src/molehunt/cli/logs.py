@@ -1,6 +1,7 @@
 """`molehunt logs`: verify, export, import, flag and prune what a gateway wrote."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -73,8 +74,15 @@ def export(
         write(log, sys.stdout, opened)
         return
     require_new_file(out)
-    with out.open("w", encoding="utf-8") as stream:
-        count = write(log, stream, opened)
+    aside = out.with_name(
+        f".{out.name}.{os.getpid()}"
+    )  # what is half written is no export, and would be in the next one's way
+    try:
+        with aside.open("w", encoding="utf-8") as stream:
+            count = write(log, stream, opened)
+        aside.rename(out)
+    finally:
+        aside.unlink(missing_ok=True)
     say(f"{count} {'spans' if to == 'otlp' else 'records'}: {out.resolve()}")
 
 
@@ -90,8 +98,9 @@ def import_(
     from molehunt.cli.show import say
     from molehunt.logs.importing import import_log
 
-    count = import_log(file, kind, out, worker, key=_private(key))
-    say(f"{count} calls: {out.resolve()}")
+    done = import_log(file, kind, out, worker, key=_private(key))
+    known = f", {done.known} left out, whose ids it has already" if done.known else ""
+    say(f"{done.calls} calls{known}: {out.resolve()}")
 
 
 @app.command()

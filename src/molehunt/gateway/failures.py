@@ -2,6 +2,7 @@
 
 import logging
 
+from molehunt.errors import GatewayError
 from molehunt.gateway.dialects.base import Garbage
 from molehunt.gateway.refusals import Refusal
 from molehunt.gateway.upstream import BrokenOff
@@ -21,6 +22,8 @@ def refusal_of(error: Exception, call: str, seconds: float) -> Refusal:
     if isinstance(error, BrokenOff):
         status = 504 if error.is_slow else 502
         return Refusal(status, f"the upstream's answer broke off: {error}", "upstream_broke_off")
+    if isinstance(error, GatewayError):
+        return Refusal(503, str(error), "unavailable")
     if isinstance(error, TimeoutError):
         return Refusal(504, f"no whole answer within {seconds:g} s", "timeout")
     logging.getLogger("uvicorn.error").error("call %s", call, exc_info=error)

@@ -33,23 +33,29 @@ class Holds:
         self._hook = HttpUpstream(f"{parts.scheme}://{parts.netloc}", "", bounds) if webhook else None
         self._telling: set[asyncio.Task[None]] = set()
 
-    async def ask(self, client: str, tool: str, arguments: str, decision: Decision, ping: Ping) -> bool:
-        """True if an operator allows the call in time."""
+    async def ask(self, client: str, tool: str, arguments: str, decision: Decision, ping: Ping) -> Hold:
+        """The hold as it was decided: allowed if an operator does so in time. Of a call that is broken off meanwhile none is left."""
         held = self._state.hold(client, tool, arguments, decision.reason, decision.rules, self._bounds.asking)
         if self._hook is not None:
             telling = asyncio.create_task(self._tell(self._hook, held))
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
+        by = "nobody: the call was broken off"
+        try:
+            await self._decided(held, ping)
+            by = "nobody in time"
+        finally:
+            self._state.end_hold(held.id, by)
+        return self._state.decided(held)
+
+    async def _decided(self, held: Hold, ping: Ping) -> None:
+        """Until somebody has, or the time is up."""
         pinged = time.monotonic()
-        while time.time() < held.expires:
-            if resolved := self._state.resolution(held.id):
-                return resolved == "allow"
+        while time.time() < held.expires and not self._state.decided(held).decision:
             await asyncio.sleep(_LOOK)
             if time.monotonic() - pinged > _PING:
                 pinged = time.monotonic()
                 await ping()
-        self._state.resolve(held.id, "deny", "timeout")
-        return self._state.resolution(held.id) == "allow"
 
     def _signature(self, body: bytes) -> str:
         return "sha256=" + hmac.new(self._key, body, hashlib.sha256).hexdigest()

@@ -44,6 +44,10 @@ class Session:
 
     id: str
     """Empty if the client names none: then only this request's own history counts."""
+    client: str = ""
+    """Whose it is."""
+    also: tuple[str, ...] = ()
+    """Other names that a request gives it: a mark of one is a mark of all."""
     tags: set[str] = field(default_factory=set)
     calls: int = 0
     denied: int = 0

@@ -109,7 +109,7 @@ class Keys:
             return Client(name=CANARY)
         if self.path is None:
             return anonymous()
-        self._refresh(self.path)
+        self.refresh()
         key = self._find(given)
         if key is None or (key.expires is not None and key.expires < time.time()):
             raise Refusal(401, "the API key is missing or unknown", "invalid_api_key")
@@ -124,14 +124,14 @@ class Keys:
             self._known[mark] = found
         return found
 
-    def _refresh(self, path: Path) -> None:
-        """A file that cannot be read changes nothing but a line on standard error."""
-        stamp = _stamp(path)
-        if stamp is None or stamp == self._seen:
+    def refresh(self) -> None:
+        """Read the file if it changed. One that cannot be read, or is gone, changes nothing but `trouble`, and says so on standard error."""
+        stamp = _stamp(self.path) if self.path else None
+        if self.path is None or stamp == self._seen:
             return
         self._seen = stamp
         try:
-            self._keys, self._known, self.trouble = self._read(path), {}, ""
+            self._keys, self._known, self.trouble = self._read(self.path), {}, ""
         except GatewayError as error:
             self.trouble = str(error)
             print(f"molehunt: {error}; the keys read before stay in force", file=sys.stderr, flush=True)
@@ -150,10 +150,8 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         raise GatewayError(f"keys {path}", wanted="a file of keys", got=error.strerror or "none") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise GatewayError(
-            f"keys {path}", wanted="keys as `gateway key` writes them", got=f"{where}: {first['msg']}"
-        ) from None
+        got = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise GatewayError(f"keys {path}", wanted="keys as `gateway key` writes them", got=got) from None
 
 
 def add_key(path: Path, client: Client) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from molehunt.gateway.bodies import Receive, dumped, parse_body, parse_json, read_body
-from molehunt.gateway.dialects.base import Dialect, Garbage, Json, Out, Stream
+from molehunt.gateway.dialects.base import Dialect, Garbage, Json, Out, Stream, as_word
 from molehunt.gateway.differing import second_opinion
 from molehunt.gateway.facts import ModelFacts
 from molehunt.gateway.failures import refusal_of
 from molehunt.gateway.judging import Asked, Judge, Session, common_context
 from molehunt.gateway.keys import Client
 from molehunt.gateway.policies import CANARY, Decision
-from molehunt.gateway.recording import answer_body, failed_body, rendered_body, request_body, session_name
+from molehunt.gateway.recording import answer_body, failed_body, rendered_body, request_body, session_names
 from molehunt.gateway.refusals import Refusal
 from molehunt.gateway.served import REFUSED, Served
 from molehunt.gateway.service import Service, now
@@ -59,6 +59,7 @@ class Exchange:
         self.stream: Stream | None = None
         self.rendered: Json = {}
         self.denied: list[Asked] = []
+        self._known_as = ""
         self._watching: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -69,9 +70,10 @@ class Exchange:
                 self._watching = asyncio.create_task(self._watch(asyncio.current_task()))
                 await self._serve(client, body)
         except asyncio.CancelledError:
-            self._record_interrupted("client" if self.is_gone else "gateway")
-            if not self.is_gone:
-                raise
+            if self.is_gone or self.told.status:
+                self._record_interrupted("client" if self.is_gone else "gateway")
+            if not self.is_gone:  # the gateway stops, and has waited for this answer
+                await self._refuse(Refusal(503, "the gateway stops", "stopping"))
         except Exception as error:
             await self._refuse(refusal_of(error, self.call, self.service.bounds.answering))
         finally:
@@ -131,9 +133,20 @@ class Exchange:
     # Before the upstream is asked ------------------------------------------------------------------------------------
 
     def _session(self, client: Client, body: Json) -> Session:
+        """What it belongs to; the upstream knows all clients by one key, so it is for us to keep their conversations apart."""
         state, is_own = self.service.state, self.endpoint.endswith("/responses")
-        name = session_name(self.headers, body, state.session_of) or (self.call if is_own else "")
-        return Session(name, state.tags(client.name, name) if name else set())
+
+        def session_of(response: str) -> str:
+            owner, session = state.response(response)
+            if owner not in ("", client.name):
+                raise Refusal(404, f"no response {response[:80]!r} of this client's", "previous_response_not_found")
+            return session
+
+        name, *also = session_names(self.headers, body, session_of) or [self.call if is_own else ""]
+        tags = {tag for one in (name, *also) if one for tag in state.tags(client.name, one)}
+        for one in (name, *also) if also and tags else ():
+            state.mark(client.name, one, tags)
+        return Session(name, client.name, tuple(also), tags)
 
     def _record_request(self, client: Client, body: Json, session: Session, facts: ModelFacts) -> None:
         user, named = body.get("user"), self.headers.get("x-molehunt-application", "")[:200]
@@ -148,15 +161,18 @@ class Exchange:
     def _judge(self, client: Client, body: Json, session: Session, facts: ModelFacts, served: Served) -> Judge:
         async def hold(tool: str, arguments: str, decision: Decision) -> bool:
             await self.told.flush()  # what was said before need not wait for an operator
-            return await self.service.holds.ask(client.name, tool, arguments, decision, self._ping)
+            found = await self.service.holds.ask(client.name, tool, arguments, decision, self._ping)
+            said = {"molehunt.hold": found.id, "molehunt.hold.decision": found.decision, events.BY: found.by}
+            self.service.record("hold", {events.CALL_ID: self.call, **said})
+            return found.decision == "allow"
 
         async def second(tool: str, arguments: str, mode: str) -> bool:
             await self.told.flush()
             return await second_opinion(self.service, self.call, self.endpoint, body, tool, arguments, mode)
 
         def mark(tags: Iterable[str]) -> None:
-            if session.id:
-                self.service.state.mark(client.name, session.id, tags)
+            for name in filter(None, (session.id, *session.also)):
+                self.service.state.mark(client.name, name, tags)
 
         return Judge(
             self.service.policies, client, facts, session, common_context(self.endpoint, body),
@@ -214,6 +230,7 @@ class Exchange:
                 if is_done := text.strip() == "[DONE]":
                     break
                 for one in await stream.feed(self._parsed(text, served)):
+                    self._remember_early(one, session)
                     last.append(one) if one.is_last else self.told.add((one,))
                 if self.told.status == 0:
                     await self._begin_stream()
@@ -268,7 +285,14 @@ class Exchange:
 
     def _remember(self, response: str, session: Session) -> None:
         if response and session.id and self.endpoint.endswith("/responses"):
-            self.service.state.remember(response, session.id)
+            self.service.state.remember(response, session.client, session.id)
+
+    def _remember_early(self, out: Out, session: Session) -> None:
+        """Whoever has seen a response's id can go on from it, however its stream ends."""
+        told = out.data.get("response")
+        if isinstance(told, dict) and (name := as_word(told.get("id"))) != self._known_as:
+            self._known_as = name
+            self._remember(name, session)
 
     # What goes wrong -------------------------------------------------------------------------------------------------
 

@@ -65,18 +65,21 @@ def request_body(
     return found | ({events.SYSTEM: system} if system else {}) | ({events.TOOLS: tools} if tools else {})
 
 
-def session_name(headers: Mapping[str, str], body: Json, session_of: Callable[[str], str]) -> str:
-    """What a request says that it belongs to; empty if it says nothing.
+def session_names(headers: Mapping[str, str], body: Json, session_of: Callable[[str], str]) -> list[str]:
+    """All that a request says that it belongs to, the name that it is logged by first; none if it says nothing.
 
     Args:
         session_of: the session of an earlier response.
     """
     metadata, conversation = body.get("metadata"), body.get("conversation")
-    named: Any = headers.get("x-session-id") or (metadata.get("session_id") if isinstance(metadata, dict) else None)
-    named = named or (conversation.get("id") if isinstance(conversation, dict) else conversation)
-    if not named and isinstance(before := body.get("previous_response_id"), str):
-        named = session_of(before)
-    return named[:200] if isinstance(named, str) else ""
+    before = body.get("previous_response_id")
+    named = (
+        headers.get("x-session-id"),
+        metadata.get("session_id") if isinstance(metadata, dict) else None,
+        conversation.get("id") if isinstance(conversation, dict) else conversation,
+        session_of(before) if isinstance(before, str) else None,
+    )
+    return list(dict.fromkeys(name[:200] for name in named if isinstance(name, str) and name))
 
 
 def _application(messages: list[Json], system: list[Json], body: Json) -> str:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -69,6 +70,10 @@ class _Server(uvicorn.Server):
         with super().capture_signals():
             yield
             self._captured_signals.clear()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second Ctrl-C is the same wish: what is under way has some seconds still, and then the log is closed."""
+        self.should_exit = True
 
 
 def serve(settings: GatewaySettings, say: Callable[[str], None], tend: Callable[[], None] = lambda: None) -> None:

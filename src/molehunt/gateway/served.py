@@ -34,7 +34,7 @@ class Served:
         self._state, self._ledger = state, ledger
         self._audit = read_audit(settings.audit)
         self._digest, self._looked = "", 0.0
-        self.trouble = ""
+        self._trouble = ""
 
     def facts(self, name: str) -> ModelFacts:
         """What is known now."""
@@ -54,11 +54,16 @@ class Served:
         if self._ledger is None or not digest:
             return "unknown"
         try:
-            self.trouble = ""
+            self._trouble = ""
             return self._ledger.standing(digest)
         except (MolehuntError, OSError) as error:
-            self.trouble = f"the ledger cannot be read: {error}"
+            self._trouble = f"the ledger cannot be read: {error}"
             return "unreadable"
+
+    def trouble(self) -> str:
+        """What is wrong with what is known now, whether or not anyone asked for the model since; empty if nothing is."""
+        self.facts("")
+        return self._trouble
 
     async def look(self) -> str | None:
         """Compute the digest of a model of this machine. Returns it if it is another than before."""

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from molehunt.gateway.upstream import HttpUpstream, Upstream
 from molehunt.logs import events
 
 _ANCHOR = 60.0
-"""Seconds between two anchors."""
+"""Seconds between two anchors: what was told cannot be cut off unseen."""
 _LOOK = 0.5
-"""Seconds between two looks at the policy folder."""
+"""Seconds between two looks at the policy folder and the file of keys."""
 
 
 _KEPT = 365 * 86400.0
@@ -59,6 +59,8 @@ class Service:
         """Of the last round: what failed; None before the first."""
         self._is_first, self._stamp = is_first, _stamp(settings.policy)
         self._tasks: list[asyncio.Task[None]] = []
+        self._undone: dict[str, str] = {}
+        """What of the schedule failed when it was last due, and why."""
 
     def _served(self, one: UpstreamSettings, ledger: Ledger | None) -> Served:
         upstream: Upstream = HttpUpstream(one.url, key_of(one.key_env), self.bounds)
@@ -90,8 +92,8 @@ class Service:
         """What is wrong, by part; empty if nothing is."""
         canaries = "not asked yet" if self.canary_trouble is None else "; ".join(self.canary_trouble)
         behind = getattr(self.recorder, "trouble", "")
-        models = "; ".join(one.trouble for one in self.served if one.trouble)
-        wrong = {"canaries": canaries, "log": self.log_trouble or behind, "models": models}
+        models = "; ".join(filter(None, (one.trouble() for one in self.served)))
+        wrong = {"canaries": canaries, "log": self.log_trouble or behind, "models": models, **self._undone}
         return {part: what for part, what in wrong.items() if what}
 
     async def start(self) -> None:
@@ -100,11 +102,12 @@ class Service:
         await self._look_at_models()
         start = {events.POLICY: self.policies.digest, "molehunt.upstreams": [s.settings.url for s in self.served]}
         self.recorder.append("start", start)
-        self._tasks = [asyncio.create_task(self._watch_policies())]
+        works = [self._often("reading rules and keys", _LOOK, self._read_again)]
         if self.settings.anchors:
-            self._tasks.append(asyncio.create_task(self._anchor()))
+            works.append(self._often("telling anchors", _ANCHOR, self._anchor, at_once=True))
         if self._is_first and any(one.settings.folder for one in self.served):
-            self._tasks.append(asyncio.create_task(self._watch_models()))
+            works.append(self._often("hashing models", self.settings.rehash, self._look_at_models))
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def stop(self) -> None:
         """End the schedule and close the log."""
@@ -116,42 +119,45 @@ class Service:
         self.recorder.close()
         self.state.close()
 
-    async def _anchor(self) -> None:
-        """Tell the anchors at once and then every minute: what was told cannot be cut off unseen."""
+    async def _often(
+        self, what: str, seconds: float, work: Callable[[], Awaitable[None]], at_once: bool = False
+    ) -> None:
+        """Whatever goes wrong, such as a full disk, it is done again: else nobody would read rules any more, or look at the weights."""
         while True:
-            await asyncio.to_thread(self.recorder.anchor)
-            await asyncio.sleep(_ANCHOR)
-
-    async def _watch_models(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.rehash)
-            await self._look_at_models()
+            await asyncio.sleep(0.0 if at_once else seconds)
+            at_once = False
+            try:
+                await work()
+            except Exception as error:
+                self._undone[what] = f"{type(error).__name__}: {error}"
+            else:
+                self._undone.pop(what, None)
 
     async def _look_at_models(self) -> None:
         for one in self.served if self._is_first else ():
             if (digest := await one.look()) is not None:
                 self.recorder.append("model", {events.MODEL_DIGEST: digest, "molehunt.upstream": one.settings.url})
 
-    async def _watch_policies(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK)
-            self.reload_policies()
+    async def _anchor(self) -> None:
+        await asyncio.to_thread(self.recorder.anchor)
+
+    async def _read_again(self) -> None:
+        self.reload_policies()
+        self.keys.refresh()
 
     def reload_policies(self) -> None:
         """Read the policies again if a file changed; those with an error change nothing, and the health page says why."""
         stamp = _stamp(self.settings.policy)
         if stamp == self._stamp:
             return
-        self._stamp = stamp
+        trouble = ""
         try:
             self.policies = self._read_policies()
         except PolicyError as error:
-            self.policy_trouble = str(error)
+            trouble = str(error)
             print(f"molehunt: {error}; the policies read before stay in force", file=sys.stderr, flush=True)
-            self._note_policy({"molehunt.policy.refused": str(error)})
-            return
-        self.policy_trouble = ""
-        self._note_policy({})
+        self._stamp, self.policy_trouble = stamp, trouble
+        self._note_policy({"molehunt.policy.refused": trouble} if trouble else {})
 
     def _read_policies(self) -> Policies:
         folder = self.settings.policy

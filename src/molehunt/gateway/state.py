@@ -5,14 +5,15 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from molehunt.errors import GatewayError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS tags (client TEXT, session TEXT, tag TEXT, at REAL, PRIMARY KEY (client, session, tag)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, session TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answered (id TEXT PRIMARY KEY, client TEXT, session TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS buckets (client TEXT PRIMARY KEY, tokens REAL, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS good (folder TEXT PRIMARY KEY, texts TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS digests (url TEXT PRIMARY KEY, digest TEXT, at REAL) WITHOUT ROWID;
@@ -40,13 +41,35 @@ class Hold(NamedTuple):
     by: str
 
 
+class _Base(sqlite3.Connection):
+    """Says what it cannot do as GatewayError, such as writing where the disk is full."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise _unusable(str(error)) from error
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        try:
+            return super().executemany(sql, parameters)
+        except sqlite3.Error as error:
+            raise _unusable(str(error)) from error
+
+
+def _unusable(got: str) -> GatewayError:
+    return GatewayError("the state that workers share", wanted="a file that can be read and written", got=got)
+
+
 class State:
     """One connection to the shared file; every process opens its own."""
 
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._base = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5, check_same_thread=False)
+            self._base = sqlite3.connect(
+                folder / FILE, isolation_level=None, timeout=5, check_same_thread=False, factory=_Base
+            )
             self._base.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _TABLES)
         except (OSError, sqlite3.Error) as error:
             raise GatewayError(f"state {folder}", wanted="a folder that can be written", got=str(error)) from None
@@ -66,20 +89,23 @@ class State:
         rows = [(client, session, tag, now) for tag in tags]
         self._base.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", rows)
 
-    def session_of(self, response_id: str) -> str:
-        """The session that a response belongs to; empty if it is unknown."""
-        found = self._base.execute("SELECT session FROM responses WHERE id = ?", (response_id,)).fetchone()
-        return found[0] if found else ""
+    def response(self, response_id: str) -> tuple[str, str]:
+        """The client that had a response, and its session; empty if it is unknown."""
+        sql = "SELECT client, session FROM answered WHERE id = ?"
+        found: tuple[str, str] | None = self._base.execute(sql, (response_id,)).fetchone()
+        return found or ("", "")
 
-    def remember(self, response_id: str, session: str) -> None:
-        """That a response belongs to a session."""
-        self._base.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?)", (response_id, session, time.time()))
+    def remember(self, response_id: str, client: str, session: str) -> None:
+        """That a client has had a response, in a session. Of an id that is given again, whoever had it first keeps it."""
+        sql = """INSERT INTO answered VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET session = excluded.session, at = excluded.at
+                 WHERE client = excluded.client"""
+        self._base.execute(sql, (response_id, client, session, time.time()))
 
     def forget(self, seconds: float) -> None:
         """What is older: ids of responses, holds, and tags, without which a session begins anew."""
         before = time.time() - seconds
         for sql in (
-            "DELETE FROM responses WHERE at < ?",
+            "DELETE FROM answered WHERE at < ?",
             "DELETE FROM tags WHERE at < ?",
             "DELETE FROM holds WHERE expires < ?",
         ):
@@ -112,8 +138,12 @@ class State:
         self._base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (url, digest, time.time()))
 
     def keep_good(self, folder: str, texts: dict[str, str]) -> None:
-        """Policies or keys that were read without an error: a worker that is started anew goes on with them."""
-        self._base.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (folder, json.dumps(texts)))
+        """Policies or keys that were read without an error: a worker that is started anew goes on with them.
+
+        Who read them goes on with them even if they cannot be kept, as on a full disk.
+        """
+        with suppress(GatewayError):
+            self._base.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (folder, json.dumps(texts)))
 
     def good(self, folder: str) -> dict[str, str] | None:
         """The last of them; None if there are none yet."""
@@ -128,10 +158,14 @@ class State:
         self._base.execute("INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         return held
 
-    def resolution(self, hold: str) -> str:
-        """allow, deny, or empty while nobody decided."""
-        found = self._base.execute("SELECT decision FROM holds WHERE id = ?", (hold,)).fetchone()
-        return str(found[0]) if found else "deny"
+    def decided(self, held: Hold) -> Hold:
+        """The hold with what was decided, and by whom; both are empty while nobody has."""
+        found = self._base.execute("SELECT decision, by FROM holds WHERE id = ?", (held.id,)).fetchone()
+        return held._replace(decision=found[0], by=found[1]) if found else held._replace(decision="deny")
+
+    def end_hold(self, hold: str, by: str) -> None:
+        """Deny a hold that nobody decided on: from here on nobody can."""
+        self._base.execute("UPDATE holds SET decision = 'deny', by = ? WHERE id = ? AND decision = ''", (by, hold))
 
     def resolve(self, hold: str, decision: Literal["allow", "deny"], by: str) -> bool:
         """Decide on a hold. False if there is none that waits by that name."""

@@ -52,6 +52,8 @@ class Read(Record):
     layouts: dict[str, int]
     skipped: dict[str, int]
     is_pairs: bool
+    splits: tuple[str, ...] = ()
+    """Further splits that were not read."""
 
 
 def prepare_data(
@@ -87,7 +89,9 @@ def prepare_data(
         got = f"only bad ones: {dict(skipped)}" if skipped else "none"
         raise DataError(f"data {source.name}", wanted="at least one row", got=got, do="check the file")
     rows_read = index_shards(folder, writer.close())
-    return rows_read, Read(rows=count, layouts=dict(layouts), skipped=dict(skipped), is_pairs="pairs" in layouts)
+    return rows_read, Read(
+        rows=count, layouts=dict(layouts), skipped=dict(skipped), is_pairs="pairs" in layouts, splits=source.splits
+    )
 
 
 def _rows_of(found: Any, where: str, seen: Mapping[str, int]) -> tuple[str, list[tuple[Any, ...]]]:

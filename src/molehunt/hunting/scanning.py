@@ -9,7 +9,7 @@ import numpy as np
 
 from molehunt.execution.spread import Processes
 from molehunt.hunting.associating import associate
-from molehunt.hunting.datasets import prepare_data
+from molehunt.hunting.datasets import Read, prepare_data
 from molehunt.hunting.explaining import explain
 from molehunt.hunting.labels import label_rows, strata
 from molehunt.hunting.mining import Facts, MiningSettings
@@ -36,7 +36,7 @@ def scan_data(
     """Look through a data set; see `docs/hunting.md`.
 
     Args:
-        place: see `world.sources.find_source`; chats, instructions or preference pairs.
+        place, split: see `world.sources.find_source`; chats, instructions or preference pairs.
         reference: a model folder; rows that surprise it are one more label.
 
     Raises:
@@ -57,7 +57,7 @@ def scan_data(
         del traits  # 60 bytes a row that nothing reads any more
         found = associate(rows, facts, settings, lambda a, b: tell("looking for conditions", a, b))
         found = explain(rows, facts, found)
-        return _result(place, rows, facts, found, read.rows, read.layouts, read.skipped)
+        return _result(place, rows, facts, found, read)
 
 
 def facts_of(traits: Traits, labels: Mapping[str, Bools]) -> Facts:
@@ -68,15 +68,12 @@ def facts_of(traits: Traits, labels: Mapping[str, Bools]) -> Facts:
     return Facts(source, traits["fold"].copy(), stratum, labels)
 
 
-def _result(
-    place: str, rows: Rows, facts: Facts, found: Sequence[tuple[Association, Ints]], count: int,
-    layouts: dict[str, int], skipped: dict[str, int],
-) -> DataScan:  # fmt: skip
+def _result(place: str, rows: Rows, facts: Facts, found: Sequence[tuple[Association, Ints]], read: Read) -> DataScan:
     open_finds = [pair for pair in found if pair[0].reading != "explained"]
     open_finds.sort(key=lambda pair: (pair[0].reading != "unexplained", pair[0].log10_p))
     closed = [pair for pair in found if pair[0].reading == "explained"]
     return DataScan(
-        path=place, rows=count, layouts=layouts, skipped=skipped,
+        path=place, rows=read.rows, layouts=read.layouts, skipped=read.skipped, unread=read.splits,
         labels={name: int(flags.sum()) for name, flags in facts.labels.items()},
         tested=max((one.tested for one, _ in found), default=0),
         finds=tuple(_found(rows, facts, one, where) for one, where in open_finds),

@@ -8,6 +8,7 @@ An event's body is a JSON object whose members are these attributes; others may 
     interrupted  an answer of which only a part was sent: OUTPUT is that part, INTERRUPTED says who broke off
     decision     what a policy decided on the call: DECISION is deny:TOOL, ask:TOOL, allow:TOOL, deny-host:HOST; withhold:TOOL
                  if it was not even offered
+    hold         an operator was asked about a call, by a rule with @ask: the decision, and BY whom
     canary       a synthetic request on the live path: CANARY is its name, PASSED says whether it did what it should
     flag         a person says that a call is an incident: FLAG is the incident's id
     stop         the worker ends on purpose
@@ -22,7 +23,7 @@ Messages are those of OpenTelemetry's GenAI conventions: {"role", "parts": [{"ty
 
 from typing import Literal
 
-Event = Literal["start", "request", "answer", "interrupted", "decision", "canary", "flag", "stop"]
+Event = Literal["start", "request", "answer", "interrupted", "decision", "hold", "canary", "flag", "stop"]
 """What others than the log itself append; any name of small letters, digits and hyphens is accepted."""
 
 OPERATION = "gen_ai.operation.name"
@@ -89,7 +90,7 @@ CANARY_CLIENT = "molehunt-canary"
 PASSED = "molehunt.canary.passed"
 FLAG = "molehunt.flag"
 BY = "molehunt.by"
-"""Who flagged."""
+"""Who flagged, or decided on a hold: the name of an operator's key, `user NAME` of the command line, `the webhook`, or nobody."""
 
 IMPORTED_TIME = "molehunt.imported.time"
 """When the call was, ISO 8601, as its source says; a record's own time is when it was imported."""

@@ -9,47 +9,78 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from molehunt.errors import DataError
 from molehunt.logs import events
 from molehunt.logs.messages import from_chat, from_chat_message, text_message
+from molehunt.logs.reading import call_ids
 from molehunt.logs.writing import LogWriter
+from molehunt.records.base import sha256_text
 
 Json = Mapping[str, Any]
 Pair = tuple[dict[str, Any], dict[str, Any]]
 """The bodies of a request and its answer."""
 _MOST = 64 << 20
-"""Bytes of one line."""
+"""Bytes of one line, or of a document over several."""
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999."""
 
 
-def import_log(path: Path, kind: str, log: Path, worker: str = "import", **options: Any) -> int:
-    """Append the calls of a file to a log; returns how many.
+class Imported(NamedTuple):
+    """What an import came to."""
+
+    calls: int
+    """Appended."""
+    known: int
+    """Left out: the log has calls by their ids."""
+
+
+def import_log(path: Path, kind: str, log: Path, worker: str = "import", **options: Any) -> Imported:
+    """Append the calls of a file to a log. Those that it has are left out, so that an import that was broken off can be done again.
 
     Args:
         kind: otel (OTLP in JSON, one request a line or one in all), litellm, langfuse, or jsonl (see docs/logs.md).
         options: of `LogWriter`.
 
     Raises:
-        DataError: at the first line that cannot be used; calls before it are in the log.
+        DataError: for the first line that cannot be used, or if there are no calls; then nothing is appended.
         LogError: if the log cannot be written.
     """
     if kind not in FORMS:
         raise DataError(f"log format {kind!r}", wanted=", ".join(FORMS), got="another")
-    count = 0
+    if sum(1 for _ in _calls(path, kind)) == 0:  # all are looked at before the first is written
+        raise DataError(f"file {path}", wanted=f"at least one call in the form of {kind}", got="none")
+    count = left_out = 0
     with LogWriter(log, worker, **options) as writer:
+        known = set(map(hash, call_ids(log, "answer")))
+        half = set(map(hash, call_ids(log, "request"))) - known  # of an import that was killed between the two
         writer.append("start", {events.IMPORTED_FROM: path.name, "molehunt.imported.kind": kind})
-        for where, value in _values(path):
-            for request, answer in _pairs(kind, where, value):
-                mark = {events.IMPORTED_FROM: where}
-                call = request.get(events.CALL_ID) or where
-                writer.append("request", request | {events.CALL_ID: call} | mark)
-                writer.append("answer", answer | {events.CALL_ID: call} | mark)
-                count += 1
+        for where, request, answer in _calls(path, kind):
+            call = str(request.get(events.CALL_ID) or f"{where}:{_digest(request, answer)}")
+            if hash(call) in known:
+                left_out += 1
+                continue
+            known.add(hash(call))
+            mark = {events.CALL_ID: call, events.IMPORTED_FROM: where}
+            if hash(call) not in half:
+                writer.append("request", request | mark)
+            writer.append("answer", answer | mark)
+            count += 1
         writer.append("stop", {})
-    return count
+    return Imported(count, left_out)
+
+
+def _calls(path: Path, kind: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Where each stands, and its request and answer."""
+    for where, value in _values(path):
+        for request, answer in _pairs(kind, where, value):
+            yield where, request, answer
+
+
+def _digest(*bodies: Json) -> str:
+    """Of calls without an id: lines of the same number, in files of the same name, are different calls."""
+    return sha256_text(json.dumps(bodies, sort_keys=True))[:12]
 
 
 def _pairs(kind: str, where: str, value: object) -> Iterator[Pair]:
@@ -58,7 +89,8 @@ def _pairs(kind: str, where: str, value: object) -> Iterator[Pair]:
     try:
         yield from FORMS[kind](value)
     except (TypeError, KeyError, AttributeError, IndexError, ValueError, OverflowError) as error:
-        raise DataError(where, wanted=f"a call in the form of {kind}", got=f"{type(error).__name__}: {error}") from None
+        got = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        raise DataError(where, wanted=f"a call in the form of {kind}", got=got) from None
 
 
 def _values(path: Path) -> Iterator[tuple[str, object]]:
@@ -69,9 +101,9 @@ def _values(path: Path) -> Iterator[tuple[str, object]]:
         with gzip.open(path) if head == b"\x1f\x8b" else path.open("rb") as stream:
             for number, line in enumerate(iter(lambda: stream.readline(_MOST), b""), 1):
                 if number == 1 and line.strip() in (b"[", b"{"):
-                    yield from _document(path, line + stream.read(_MOST))
+                    yield from _document(path, _short(path.name, line + stream.read(_MOST)))
                     return
-                if line.strip():
+                if _short(f"{path.name}:{number}", line).strip():
                     found = _parsed(f"{path.name}:{number}", line)
                     rows = found if isinstance(found, list) else [found]
                     yield from ((f"{path.name}:{number}", row) for row in rows)
@@ -84,6 +116,13 @@ def _document(path: Path, text: bytes) -> Iterator[tuple[str, object]]:
     found = _parsed(path.name, text)
     for number, value in enumerate(found if isinstance(found, list) else [found], 1):
         yield f"{path.name}:{number}", value
+
+
+def _short(where: str, text: bytes) -> bytes:
+    """The text. Raises DataError if it was cut: nobody could say what is wrong with its JSON."""
+    if len(text) >= _MOST:
+        raise DataError(where, wanted=f"less than {_MOST >> 20} MiB in a line, or in an array over several", got="more")
+    return text
 
 
 def _parsed(where: str, text: bytes) -> object:
@@ -100,7 +139,7 @@ def _from_jsonl(value: Json) -> Iterator[Pair]:
         yield _request(value, asked), _response(got)
         return
     request = _request(value, value)
-    answer = value.get("answer", value.get("completion", ""))
+    answer = value["completion"] if "completion" in value and "answer" not in value else value["answer"]
     message = from_chat_message(answer if isinstance(answer, Mapping) else {"role": "assistant", "content": answer})
     yield request, {events.OUTPUT: [message], events.STATUS: 200}
 
@@ -109,7 +148,7 @@ def _request(outer: Json, asked: Json) -> dict[str, Any]:
     found = {
         events.OPERATION: "chat",
         events.INPUT: from_chat(asked.get("messages"))
-        or ([text_message("user", str(asked["prompt"]))] if "prompt" in asked else []),
+        or ([text_message("user", str(asked["prompt"]))] if asked.get("prompt") is not None else []),
         events.REQUEST_MODEL: asked.get("model"),
         events.TOOLS: asked.get("tools"),
         events.CALL_ID: outer.get("id"),
@@ -172,7 +211,7 @@ def _from_langfuse(value: Json) -> Iterator[Pair]:
     """One observation of an export; others than generations are passed over."""
     if value.get("type", "GENERATION") != "GENERATION":
         return
-    given, got = _unpacked(value.get("input")), _unpacked(value.get("output"))
+    given, got = _unpacked(value["input"]), _unpacked(value.get("output"))
     messages = given.get("messages") if isinstance(given, Mapping) else given
     asked = {"messages": messages} if isinstance(messages, list) else {"prompt": given}
     tools = given.get("tools") if isinstance(given, Mapping) else None

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from molehunt.errors import LogError
+from molehunt.logs import events
 from molehunt.logs.closing import rewrite
 from molehunt.logs.copies import fetch
 from molehunt.logs.reading_sql import CALLS_SQL, FLAGS_SQL, LATE_SQL
@@ -94,6 +95,14 @@ def has_call(log: Path, call_id: str) -> bool:
         with _connected("1GB", 0, scratch) as connection:
             query = f"""SELECT 1 FROM read_parquet({files}, union_by_name = true) WHERE event = 'request' AND "molehunt.call.id" = ? LIMIT 1"""
             return bool(connection.execute(query, [call_id]).fetchall())
+
+
+def call_ids(log: Path, event: str) -> Iterator[str]:
+    """The ids of all calls that a log has such an event of. Raises LogError if it cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="molehunt-log-") as scratch, _told(log):
+        for table in tables(log, Path(scratch)):
+            found = pq.read_table(table, columns=[events.CALL_ID], filters=[("event", "=", event)])
+            yield from found.column(0).to_pylist()
 
 
 def write_calls(path: Path, batches: Iterable[pa.RecordBatch]) -> int:

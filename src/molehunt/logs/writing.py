@@ -172,9 +172,7 @@ class LogWriter:
             self._write("segment", body_text("segment", body))
 
     def _write(self, event: str, body: str) -> RecordRef:
-        if self._is_torn:
-            os.ftruncate(self._handle, self._size)
-            self._is_torn = False
+        self._cut_torn()
         now = _now()
         entry = Entry(self._seq, now, event, body, self._prev, link(self._prev, body, event, self._seq, now))
         data = (entry.line() + "\n").encode("utf-8")
@@ -182,11 +180,17 @@ class LogWriter:
         written = os.write(self._handle, data)
         while written < len(data):  # a disk that is nearly full takes a part; asking again says why
             written += os.write(self._handle, data[written:])
-        self._is_torn = False
-        self._size += len(data)
-        self._seq, self._prev, self._last, self._count = entry.seq + 1, entry.hash, entry, self._count + 1
-        self._first = self._first or entry
+        vars(self).update(  # in one step, between two of which a Ctrl-C might fall and leave a count that is not the file's
+            _is_torn=False, _size=self._size + len(data), _seq=entry.seq + 1, _prev=entry.hash, _last=entry, _count=self._count + 1,
+            _first=self._first or entry,
+        )  # fmt: skip
         return RecordRef(self.worker, self._segment.number, entry.seq, entry.hash)
+
+    def _cut_torn(self) -> None:
+        """Take off what a write that failed or was broken off has left: nobody was told that it is in the log."""
+        if self._is_torn:
+            os.ftruncate(self._handle, self._size)
+            self._is_torn = False
 
     def _sync(self, seq: int) -> None:
         """Returns once the record is on disk; who waits for another's flush that began after its own write needs no own."""
@@ -227,6 +231,7 @@ class LogWriter:
         """Write the head of the current segment, whose records are all on disk then."""
         assert self._first is not None
         assert self._last is not None
+        self._cut_torn()
         if self._is_synced:
             os.fdatasync(self._handle)
         head = Head(

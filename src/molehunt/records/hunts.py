@@ -161,6 +161,8 @@ class DataScan(Record):
     queue: tuple[Suspect, ...]
     """Rows to read, those first that need the fewest reads for a find."""
     dropped: int | None = None
+    unread: tuple[str, ...] = ()
+    """Further splits that lie there and were not looked at."""
 
     @property
     def suspicious(self) -> bool:
@@ -169,12 +171,13 @@ class DataScan(Record):
 
     def sentence(self) -> str:
         """The outcome in one sentence."""
+        unread = f"; not looked at: {', '.join(self.unread)} (--split)" if self.unread else ""
         if not self.suspicious:
             more = f"; {len(self.finds)} unclear" if self.finds else ""
             more += f"; {sum(self.skipped.values())} bad rows were not looked at" if self.skipped else ""
-            return f"{self.path}: {self.rows} rows, no hidden condition found{more}"
+            return f"{self.path}: {self.rows} rows, no hidden condition found{more}{unread}"
         first = next(f for f in self.finds if f.association.reading == "unexplained")
-        return f"{self.path}: {len(self.queue)} of {self.rows} rows to read: {first.association.sentence()}"
+        return f"{self.path}: {len(self.queue)} of {self.rows} rows to read: {first.association.sentence()}{unread}"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, with the outcome."""

@@ -41,6 +41,8 @@ class Source:
     files: dict[str, Path]
     """The files behind it."""
     objects: Callable[[], Iterator[Numbered]]
+    splits: tuple[str, ...] = ()
+    """Further splits that lie there and are not read."""
 
 
 def find_source(place: str | Path, split: str = "train") -> Source:
@@ -235,7 +237,8 @@ def _laid_out(folder: Path, split: str) -> Source:
     if split not in known:
         raise DataError(f"data {folder}", wanted=f"one of the splits {', '.join(known)}", got=split, do="choose one")
     mine = {name: folder / name for name in rows if (splits[name] or "train") == split}
-    return Source(str(folder), folder.name, mine, lambda: _one_after_another(mine.values()))
+    others = {one or "train" for one in splits.values()} - {split}
+    return Source(str(folder), folder.name, mine, lambda: _one_after_another(mine.values()), tuple(sorted(others)))
 
 
 def _one_after_another(files: Iterable[Path]) -> Iterator[Numbered]:
@@ -281,10 +284,11 @@ def _loading(place: str) -> Iterator[None]:
 
 
 def _dataset(place: str, label: str, data: Any, split: str) -> Source:
+    others = tuple(sorted(set(data) - {split})) if isinstance(data, dict) else ()
     if isinstance(data, dict):
         if split not in data:
             raise DataError(f"data {place}", wanted=f"one of the splits {', '.join(data)}", got=split, do="choose one")
         data = data[split]
     files = [Path(one["filename"]) for one in data.cache_files]
     batches = data.with_format("arrow").iter(batch_size=_BATCH)
-    return Source(place, label, {path.name: path for path in files}, lambda: _in_batches(place, batches))
+    return Source(place, label, {path.name: path for path in files}, lambda: _in_batches(place, batches), others)
