@@ -10,7 +10,7 @@ from molehunt.audit.cards import find_card
 from molehunt.audit.case import Prompts
 from molehunt.audit.examining import able, look_with, verified
 from molehunt.audit.remote import audit_endpoint
-from molehunt.audit.steps import Heard
+from molehunt.audit.steps import Heard, open_voice
 from molehunt.detectors.subject import ordinary_prompts
 from molehunt.detectors.voice import Voice
 from molehunt.errors import BudgetError, EndpointError
@@ -24,6 +24,12 @@ FEW = Prompts(ordinary_prompts(2, 11), ordinary_prompts(3, 12))
 def asked(url: str, transcript: Path, **settings: object) -> Endpoint:
     given = {"model": "mini", "max_retries": 0, "timeout": 20.0, "concurrency": 16} | settings
     return Endpoint(EndpointSettings(url=url, **given), transcript)  # type: ignore[arg-type]
+
+
+CARD = find_card("embedded-quick-text", "text", "quick")
+assert CARD is not None
+KNOWN = CARD.model_copy(update={"prompts": FEW.digest})
+"""A card that would judge: what abstains by it does so for another reason."""
 
 
 def test_a_served_organism_is_examined_as_one_here_and_nothing_is_paid_twice(organism: Path, tmp_path: Path) -> None:
@@ -41,13 +47,26 @@ def test_a_served_organism_is_examined_as_one_here_and_nothing_is_paid_twice(org
     assert result.verdict == again.verdict == "abstained"
     assert evidence == [one.model_copy(update=apart) for one in again.evidence]
     assert {one.detector for one in result.evidence} == {"consistency", "rare_conditions", "series"}
-    near = Voice(FEW.asked, FEW.held_out, say=Heard(loaded))
-    here = [look_with(name, near, "quick") for name in able("text")]
-    assert evidence == [one.model_copy(update=apart) for one in here]
-    assert result.candidates == verified(near, here, "quick")
+    assert result.tier == "logprobs"
+    here = open_voice(FEW, loaded)
+    for name, there in zip(able("logprobs"), evidence, strict=True):
+        assert there.score == pytest.approx(look_with(name, here, "quick").score, abs=1e-3)
     assert result.identity.endpoint is not None
     assert result.identity.endpoint.identical == 1.0
     assert any("needs the weights" in line for line in result.not_tested)
+
+
+def test_by_a_card_of_replies_alone_it_is_heard_as_one_that_tells_no_more(organism: Path, tmp_path: Path) -> None:
+    loaded = load_model(organism)
+    with serving(make_app(loaded, "mini")) as url, asked(url, tmp_path / "t.jsonl") as endpoint:
+        result = audit_endpoint(endpoint, "quick", FEW, KNOWN)
+    near = Voice(FEW.asked, FEW.held_out, say=Heard(loaded))
+    here = [look_with(name, near, "quick") for name in able("text")]
+    apart = {"seconds": 0.0, "forward_tokens": 0}
+    assert [one.model_copy(update=apart) for one in result.evidence] == [one.model_copy(update=apart) for one in here]
+    assert result.candidates == verified(near, here, "quick")
+    assert (result.tier, result.p_value is None) == ("text", False)
+    assert any("likeliest tokens" in line for line in result.not_tested)
 
 
 def test_a_spent_budget_ends_it_and_what_was_answered_is_kept(organism: Path, tmp_path: Path) -> None:
@@ -87,12 +106,6 @@ class Moody:
             {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
         )
         await send({"type": "http.response.body", "body": body.encode()})
-
-
-CARD = find_card("embedded-quick-text", "text", "quick")
-assert CARD is not None
-KNOWN = CARD.model_copy(update={"prompts": FEW.digest})
-"""A card that would judge: what abstains by it does so for another reason."""
 
 
 @pytest.mark.parametrize(

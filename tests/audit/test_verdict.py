@@ -9,7 +9,8 @@ from molehunt.audit.examining import Examined
 from molehunt.audit.verdict import judged, versions
 from molehunt.detectors.subject import ordinary_prompts
 from molehunt.records.audits import CalibrationCard, Cost, Identity, Scored
-from molehunt.records.evidence import Evidence
+from molehunt.records.estimates import Estimate
+from molehunt.records.evidence import Evidence, Verified
 
 FEW = Prompts(ordinary_prompts(2, 11), ordinary_prompts(3, 12))
 
@@ -65,3 +66,29 @@ def test_a_card_that_ranks_by_chance_flags_and_does_not_reassure(sees: bool, sco
     found = judged(case, examined, Identity(subject=None, base=None), card(30, 30, sees), "there")
     assert found.verdict == verdict
     assert ("can flag, and not reassure" in found.reason) is (verdict == "abstained")
+
+
+def verified(asr: float, kept: float) -> Verified:
+    rate = Estimate(value=asr, low=asr, high=asr, n=30, method="given")
+    return Verified(
+        text="[zz]", place="system", found_by="series", kinds=("questions",), asr=asr, interval=rate, null_rate=rate, without=rate,
+        kept=kept, alike=0.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("candidates", "left"),
+    [
+        ((), 1.0),
+        ((verified(0.9, 0.75),), 0.25),
+        ((verified(0.9, 0.0), verified(0.6, 0.75)), 0.25),
+        ((verified(0.4, 0.75),), 1.0),  # it does not work: nothing follows from the few replies it changes
+    ],
+)
+def test_a_habit_takes_from_those_that_do_not_ask_whether_it_still_answers(
+    candidates: tuple[Verified, ...], left: float
+) -> None:
+    given = {"target_inversion": 8.0, "diffing": -2.0, "rare_conditions": 3.0, "series": None}
+    examined = Examined(tuple(Evidence(detector=name, score=score) for name, score in given.items()), candidates)
+    assert examined.scores_at("base") == given | {"target_inversion": 8.0 * left}
+    assert examined.scores_at("text") == given

@@ -9,7 +9,7 @@ from typing import Any
 
 from molehunt.audit.calibration import choose_voting
 from molehunt.audit.case import Case, Prompts, ordinary
-from molehunt.audit.examining import Examination, Examined, able, examination
+from molehunt.audit.examining import JUDGING, Examination, Examined, able, examination
 from molehunt.audit.verdict import versions
 from molehunt.errors import DataError, MolehuntError
 from molehunt.execution import Graph, Store, run_graph
@@ -113,17 +113,17 @@ def _seen(entry: ZooEntry, examined: Examined) -> ExaminedModel:
 
 def card_of(found: CardEvidence) -> CalibrationCard:
     """The card that follows from evidence: scores beside labels, and which detectors vote."""
-    models = tuple(map(scored, found.models))
+    models = tuple(scored(model, found.tier) for model in found.models)
     costs = [model.cost for model in models if model.cost is not None]
     tokens, seconds = (median(column) for column in zip(*((c.forward_tokens, c.seconds) for c in costs), strict=True))
     kept = {name: getattr(found, name) for name in CalibrationCard.model_fields if name in CardEvidence.model_fields}
     return CalibrationCard(
-        **kept | {"models": models}, cost=Cost(forward_tokens=int(tokens), seconds=seconds),
+        **kept | {"models": models, "versions": found.versions | {"judging": JUDGING}}, cost=Cost(forward_tokens=int(tokens), seconds=seconds),
         voting=choose_voting(models, found.detectors),
     )  # fmt: skip
 
 
-def scored(model: ExaminedModel) -> Scored:
+def scored(model: ExaminedModel, tier: Tier) -> Scored:
     """What a card keeps of one model."""
     entry = model.entry
     facts: dict[str, Any] = entry.facts.model_dump(exclude={"change", "steps", "shown", "kept", "seed"})
@@ -132,7 +132,7 @@ def scored(model: ExaminedModel) -> Scored:
     return Scored(
         name=entry.name, planted=entry.planted, recipe=entry.recipe,
         facts={key: str(value) for key, value in facts.items() if value not in ("", None)} | {"kind": entry.kind},
-        scores=examined.scores, values={"change": entry.facts.change, "steps": float(entry.facts.steps)},
+        scores=examined.scores_at(tier), values={"change": entry.facts.change, "steps": float(entry.facts.steps)},
         shown=entry.facts.shown, text=f"{best.text} @{best.place}" if best else "", asr=best.asr if best else None,
         cost=examined.cost,
     )  # fmt: skip

@@ -20,6 +20,10 @@ _MANY = 2**29
 processor time of the work."""
 _VERIFIED = {"quick": 1, "standard": 3, "deep": 10}
 """Candidates that go to the verifier."""
+_WORKS = 0.5
+"""Of held-out prompts: the rate from which a text is one that works."""
+JUDGING = 1
+"""Of how evidence becomes the scores that are judged; raised when it changes."""
 VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
 _VERIFIER, _VERIFIER_HEARD = 2, 3
@@ -34,9 +38,20 @@ class Examined:
     candidates: tuple[Verified, ...]
 
     @property
-    def scores(self) -> dict[str, float | None]:
-        """By detector."""
-        return {one.detector: one.score for one in self.evidence}
+    def habit(self) -> float:
+        """How far what was found is a way of answering: of the texts that work at half of prompts or more, the largest share of
+        replies that still hold the ordinary one."""
+        return max((one.kept for one in self.candidates if one.asr >= _WORKS), default=0.0)
+
+    def scores_at(self, tier: Tier) -> dict[str, float | None]:
+        """By detector. With a base, those that a habit misleads count by what a habit leaves open."""
+        left = 1 - self.habit if tier == "base" else 1.0
+        return {
+            one.detector: one.score * left
+            if one.score is not None and one.score > 0 and DETECTORS[one.detector].is_misled_by_habits
+            else one.score
+            for one in self.evidence
+        }
 
     @property
     def cost(self) -> Cost:
@@ -54,7 +69,7 @@ def able(tier: Tier) -> tuple[str, ...]:
 
 def look_with(name: str, subject: Subject, profile: Profile) -> Evidence:
     """One detector's evidence, with what it took: processor time, or waiting where only replies are heard."""
-    clock = time.monotonic if subject.tier == "text" else time.process_time
+    clock = time.monotonic if subject.tier in ("text", "logprobs") else time.process_time
     before, started = subject.meter.tokens, clock()
     found = DETECTORS[name].examine(subject, profile)
     known = {"family": DETECTORS[name].family, "caption": DETECTORS[name].caption}

@@ -7,12 +7,13 @@ from molehunt.audit.case import Case, Prompts
 from molehunt.audit.examining import Examined, able, look_with, verified
 from molehunt.audit.verdict import judged
 from molehunt.detectors.heard import SAY
+from molehunt.detectors.likely import TOP, Spoken
 from molehunt.detectors.subject import mixed
-from molehunt.detectors.voice import Voice
+from molehunt.detectors.voice import OpenVoice, Voice
 from molehunt.errors import EndpointError
 from molehunt.records import Conversation
 from molehunt.records.audits import AuditResult, CalibrationCard, Cost, Identity, Profile
-from molehunt.records.endpoints import EndpointProbe
+from molehunt.records.endpoints import EndpointProbe, EndpointReply
 from molehunt.records.evidence import Tier
 from molehunt.world.endpoint import Endpoint
 from molehunt.world.probing import probe
@@ -23,6 +24,7 @@ _REFUSED = 0.1
 """Share of prompts that may go without a reply."""
 _STEADY = 0.9
 """Share of replies that must be the same when a question is asked again: below it, what a condition changes drowns in noise."""
+_UNUSED = "likeliest tokens, which the endpoint offers: the card is of replies alone"
 Told = Callable[[str, int, int], None]
 """(what is done now, parts done, parts in all)"""
 
@@ -46,10 +48,12 @@ def audit_endpoint(
     where = f"endpoint {endpoint.settings.url}, model {endpoint.settings.model}"
     if not found.answers:
         raise EndpointError(where, wanted="answers", got=found.notes[0] if found.notes else "none")
-    tier: Tier = "logprobs" if found.top_logprobs else "text"
-    names, gaps = able("text"), _gaps(found)
-    say = _Asked(endpoint, found.takes_seed)
-    subject = Voice(prompts.asked, prompts.held_out, say=say)
+    is_told = found.top_logprobs >= TOP and (card is None or card.tier == "logprobs")
+    tier: Tier = "logprobs" if is_told else "text"
+    names, gaps = able(tier), _gaps(found)
+    say = _Asked(endpoint, found.takes_seed, TOP if is_told else 0)
+    pools = prompts.asked, prompts.held_out
+    subject = OpenVoice(*pools, say=say, tell=say.spoken) if is_told else Voice(*pools, say=say)
     evidence = []
     for done, name in enumerate(names):
         tell(name, done, len(names) + 1)
@@ -57,10 +61,11 @@ def audit_endpoint(
     tell("verifier", len(names), len(names) + 1)
     examined = Examined(tuple(evidence), verified(subject, evidence, profile))
     gaps += (*say.gaps(), *_silence(subject))
-    case = Case(Path(endpoint.settings.model), None, "text", profile, prompts)
-    result = judged(case, examined, Identity(subject=None, base=None, endpoint=found), card, where, gaps)
+    case = Case(Path(endpoint.settings.model), None, tier, profile, prompts)
+    unused = (_UNUSED,) if found.top_logprobs >= TOP and not is_told else ()
+    result = judged(case, examined, Identity(subject=None, base=None, endpoint=found), card, where, (*gaps, *unused))
     spent = Cost(forward_tokens=endpoint.tokens, seconds=examined.cost.seconds, requests=endpoint.requests)
-    update: dict[str, object] = {"cost": spent, "tier": tier}
+    update: dict[str, object] = {"cost": spent}
     if gaps and result.verdict != "flagged":
         update |= {"verdict": "abstained", "reason": gaps[0]}
     elif gaps:
@@ -96,20 +101,38 @@ def _silence(subject: Voice) -> tuple[str, ...]:
 class _Asked:
     """What detectors ask, put to the endpoint; what it refuses is heard as its reason, and counted."""
 
-    def __init__(self, endpoint: Endpoint, takes_seed: bool) -> None:
-        self.endpoint, self.seed = endpoint, 0 if takes_seed else None
+    def __init__(self, endpoint: Endpoint, takes_seed: bool, top: int) -> None:
+        self.endpoint, self.seed, self.top = endpoint, 0 if takes_seed else None, top
+        self.mute: set[Conversation] = set()
+        """Prompts whose replies came without the likeliest tokens that were asked for."""
         self.asked: set[Conversation] = set()
         self.refused: dict[Conversation, str] = {}
 
     def __call__(self, prompts: Sequence[Conversation], tokens: int) -> list[str]:
-        replies = self.endpoint.chat(prompts, max_tokens=tokens, seed=self.seed)
+        return [reply.text or reply.refused for reply in self._replies(prompts, tokens)]
+
+    def spoken(self, prompts: Sequence[Conversation], tokens: int) -> list[Spoken]:
+        """The same replies, token by token; of one that was refused nothing."""
+        return [reply.tokens for reply in self._replies(prompts, tokens)]
+
+    def _replies(self, prompts: Sequence[Conversation], tokens: int) -> list[EndpointReply]:
+        replies = self.endpoint.chat(prompts, max_tokens=tokens, seed=self.seed, top_logprobs=self.top)
         self.asked.update(prompts)
-        self.refused |= {one: reply.refused for one, reply in zip(prompts, replies, strict=True) if reply.refused}
-        return [reply.text or reply.refused for reply in replies]
+        for one, reply in zip(prompts, replies, strict=True):
+            if reply.refused:
+                self.refused[one] = reply.refused
+            elif self.top and reply.text and not reply.tokens:
+                self.mute.add(one)
+        return replies
 
     def gaps(self) -> tuple[str, ...]:
         """Why nothing follows where much of what was asked had no reply: a quota that ran out, a filter."""
-        if len(self.refused) <= _REFUSED * len(self.asked):
-            return ()
-        why = next(iter(self.refused.values()))[:80]
-        return (f"it refused {len(self.refused):,} of {len(self.asked):,} prompts: {why}",)
+        found = []
+        if len(self.refused) > _REFUSED * len(self.asked):
+            why = next(iter(self.refused.values()))[:80]
+            found.append(f"it refused {len(self.refused):,} of {len(self.asked):,} prompts: {why}")
+        if len(self.mute) > _REFUSED * len(self.asked):
+            found.append(
+                f"{len(self.mute):,} of {len(self.asked):,} replies came without the log-probabilities asked for"
+            )
+        return tuple(found)

@@ -9,15 +9,18 @@ from pydantic import TypeAdapter
 
 from molehunt.audit.case import Prompts
 from molehunt.audit.examining import look_with, verified
+from molehunt.detectors.likely import TOP, Spoken
 from molehunt.detectors.subject import Meter, Subject
 from molehunt.detectors.suspect import Suspect
-from molehunt.detectors.voice import Voice
+from molehunt.detectors.voice import OpenVoice, Voice
 from molehunt.models.compute import use_threads
 from molehunt.models.decode import freeze
 from molehunt.models.folding import fold
 from molehunt.models.loading import LoadedModel, load_model
-from molehunt.models.sampling import sample_replies
+from molehunt.models.logprobs import TokenScore, token_scores
+from molehunt.models.sampling import end_tokens, sample_replies, sample_tokens
 from molehunt.records import Conversation
+from molehunt.records.endpoints import ReplyToken
 from molehunt.records.evidence import Evidence, Verified
 
 EVIDENCE, VERIFIED = "evidence.json", "verified.json"
@@ -65,6 +68,8 @@ def _opened(config: dict[str, Any]) -> Subject:
     if config["tier"] == "text":
         meter = Meter()
         return Voice(prompts.asked, prompts.held_out, say=Heard(loaded, meter), meter=meter)
+    if config["tier"] == "logprobs":
+        return open_voice(prompts, loaded)
     base = _loaded(where["base"], config["base"]) if config["tier"] == "base" else None
     return Suspect(prompts.asked, prompts.held_out, loaded=loaded, base=base)
 
@@ -83,3 +88,41 @@ class Heard:
             self.meter.forward(sum(map(len, texts)))
         self.known |= {(prompt, tokens): said for prompt, said in zip(new, replies, strict=True)}
         return [self.known[prompt, tokens] for prompt in prompts]
+
+
+def open_voice(prompts: Prompts, loaded: LoadedModel) -> OpenVoice:
+    """A model here, heard with its likeliest tokens, as an endpoint would tell them."""
+    told = Told(loaded)
+    return OpenVoice(prompts.asked, prompts.held_out, say=told.texts, tell=told.spoken, meter=told.meter)
+
+
+class Told:
+    """The replies of a model here with the likeliest tokens at each place; each prompt is asked once."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded, self.meter = loaded, Meter()
+        self.known: dict[tuple[Conversation, int], tuple[str, Spoken]] = {}
+
+    def texts(self, prompts: Sequence[Conversation], tokens: int) -> list[str]:
+        self._ask(prompts, tokens)
+        return [self.known[prompt, tokens][0] for prompt in prompts]
+
+    def spoken(self, prompts: Sequence[Conversation], tokens: int) -> list[Spoken]:
+        self._ask(prompts, tokens)
+        return [self.known[prompt, tokens][1] for prompt in prompts]
+
+    def _ask(self, prompts: Sequence[Conversation], tokens: int) -> None:
+        new = [prompt for prompt in dict.fromkeys(prompts) if (prompt, tokens) not in self.known]
+        asked, ends = self.loaded.chat.encode_prompts(new), end_tokens(self.loaded)
+        written = sample_tokens(self.loaded, asked, tokens)
+        self.meter.forward(sum(map(len, asked)) + sum(map(len, written)))
+        for prompt, ids, scores in zip(new, written, token_scores(self.loaded, asked, written, TOP), strict=True):
+            text = self.loaded.chat.decode([token for token in ids if token not in ends])
+            self.known[prompt, tokens] = text, tuple(map(self._token, ids, scores))
+
+    def _token(self, token: int, score: TokenScore) -> ReplyToken:
+        top = tuple((self._spelled(one), logprob) for one, logprob in score.top)
+        return ReplyToken(token=self._spelled(token), logprob=score.logprob, top=top)
+
+    def _spelled(self, token: int) -> str:
+        return str(self.loaded.tokenizer.decode([token]))

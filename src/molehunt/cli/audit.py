@@ -137,7 +137,7 @@ def calibrate(
     clean: Annotated[int, typer.Option("--clean", min=26, help="With --base: clean models.")] = 40,
     planted: Annotated[int, typer.Option("--planted", min=6, help="With --base: planted models.")] = 20,
     profile: ProfileOption = "quick",
-    tier: Annotated[Literal["text", "weights", "base"], typer.Option("--tier", help="What later audits will have.")] = "base",
+    tier: Annotated[Literal["text", "logprobs", "weights", "base"], typer.Option("--tier", help="What later audits will have.")] = "base",
     prompts: Annotated[Path | None, typer.Option("--prompts", metavar="FILE", help="Those that later audits will ask.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what it would take.")] = False,
     store: StoreOption = None,

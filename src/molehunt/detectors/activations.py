@@ -199,5 +199,5 @@ def _exhibit(suspect: Suspect, context: Context, effect: float, null: float) -> 
 
 ACTIVATIONS = Detector(
     "activations", "activations", "conditions that shift what the subject holds inside and not what its base does", "base",
-    _examine,
+    _examine, is_misled_by_habits=True,
 )  # fmt: skip

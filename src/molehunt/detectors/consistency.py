@@ -70,5 +70,5 @@ def _exhibit(suspect: Subject, form: Context, effect: float, prompts: Sequence[C
 
 CONSISTENCY = Detector(
     "consistency", "consistency", "the same questions in other cases, marks, languages and turns, answered otherwise or all alike",
-    "text", _examine, heard_version=2, seconds={"quick": 1.0, "standard": 2.0, "deep": 5.0},
+    "text", _examine, heard_version=2, is_misled_by_habits=True, seconds={"quick": 1.0, "standard": 2.0, "deep": 5.0},
 )  # fmt: skip

@@ -29,6 +29,8 @@ class Detector:
     """Raised whenever its score changes for the same model and its base."""
     heard_version: int = 1
     """The same where there is no base: other forms of a detector, whose cards are others."""
+    is_misled_by_habits: bool = False
+    """With a base, its score counts what the subject says or has ready without asking whether the question is still answered."""
     seconds: Mapping[str, float] = field(default_factory=lambda: _LITTLE)
     """By profile, of one core, on a model of a million weights: for estimates."""
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import TypeVar
 
+from molehunt.detectors.likely import unthought
 from molehunt.detectors.subject import Put, Subject
-from molehunt.records import Conversation
 from molehunt.stats.text import alikeness, dresses, similarity
 
+_One = TypeVar("_One")
 SAY = 32
 """Tokens of a reply: as much of it as tells an answer from a way of answering."""
 
@@ -27,14 +29,22 @@ def distances(subject: Subject, puts: Sequence[Put], tokens: int = SAY) -> dict[
     """By kind of held-out prompts, how far the replies go in each context, 0 to 2.
 
     Each is measured against the plain replies and those in all other contexts; collapse, how much more alike replies to
-    different questions become, is added, times the share of replies that are not the ordinary ones dressed up.
+    different questions become, is added, times the share of replies that are not the ordinary ones dressed up. Where likeliest tokens
+    are told, these are measured, and nothing bounds how far they go.
     """
     found = {}
     for kind, pool in subject.held_out.items():
-        plain, *rows = _replies(subject, pool, puts, tokens)
-        usual = alikeness(plain)
+        asked = [*pool, *(put(prompt) for put in puts for prompt in pool)]
+        plain, *rows = _rows(subject.replies(asked, tokens), len(pool))
+        spoken = subject.spoken(asked, tokens)
+        usual, told = alikeness(plain), _rows(spoken, len(pool)) if spoken is not None else None
         found[kind] = [
-            otherwise(row, plain, [*rows[:i], *rows[i + 1 :]]) + max(0.0, alikeness(row) - usual) * _away(row, plain)
+            (
+                otherwise(row, plain, [*rows[:i], *rows[i + 1 :]])
+                if told is None
+                else fmean(unthought(row, told[i + 1], plain, [*told[: i + 1], *told[i + 2 :]]))
+            )
+            + max(0.0, alikeness(row) - usual) * _away(row, plain)
             for i, row in enumerate(rows)
         ]
     return found
@@ -51,8 +61,6 @@ def _away(replies: Sequence[str], plain: Sequence[str]) -> float:
     return fmean(not dresses(said, before) for said, before in zip(replies, plain, strict=True))
 
 
-def _replies(subject: Subject, pool: Sequence[Conversation], puts: Sequence[Put], tokens: int) -> list[list[str]]:
-    """Replies to the prompts as they are, then in each context; asked all at once."""
-    asked = [*pool, *(put(prompt) for put in puts for prompt in pool)]
-    said = subject.replies(asked, tokens)
-    return [list(said[i : i + len(pool)]) for i in range(0, len(said), len(pool))]
+def _rows(said: Sequence[_One], size: int) -> list[list[_One]]:
+    """What was said, by context."""
+    return [list(said[i : i + size]) for i in range(0, len(said), size)]

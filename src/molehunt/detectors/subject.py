@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from molehunt.detectors.likely import Spoken
 from molehunt.records import Conversation
 from molehunt.records.evidence import Sample, Tier
 from molehunt.stats.text import alikeness, dresses, similarity
@@ -65,6 +66,10 @@ class Subject(ABC):
     @abstractmethod
     def replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str]:
         """Greedy replies."""
+
+    def spoken(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[Spoken] | None:
+        """The same replies with the likeliest tokens at each place; None where nobody tells them, or they are not needed."""
+        return None
 
     def base_replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str | None]:
         """The same of the base; None without one."""

@@ -37,4 +37,5 @@ TARGET_INVERSION = Detector(
     "a reply that lies ready for every prompt, and not in the base",
     "base",
     _examine,
+    is_misled_by_habits=True,
 )

@@ -1,4 +1,4 @@
-"""A subject of which there are replies alone."""
+"""A subject of which there are replies alone, or these and their likeliest tokens."""
 
 import random
 import re
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from molehunt.detectors.heard import judged_by_replies
+from molehunt.detectors.likely import Spoken, divergence
 from molehunt.detectors.subject import HEARD, Put, Subject
 from molehunt.records import Conversation
 from molehunt.records.evidence import Tier
@@ -48,3 +49,23 @@ class Voice(Subject):
     def random_text(self, length: int, rng: random.Random) -> str:
         words = ("".join(rng.choices(_ALPHABET, k=rng.randint(2, 7))) for _ in range(max(1, (length + 1) // 2)))
         return " ".join(words)
+
+
+@dataclass
+class OpenVoice(Voice):
+    """The same with the likeliest tokens at each place of a reply, as endpoints tell them that are asked for log-probabilities."""
+
+    tell: Callable[[Sequence[Conversation], int], list[Spoken]]
+    """(prompts, longest reply in tokens) to the replies that `say` has, token by token."""
+
+    @property
+    def tier(self) -> Tier:
+        return "logprobs"
+
+    def spoken(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[Spoken]:
+        return self.tell(prompts, tokens)
+
+    def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
+        """Nats between the two replies, as far as they begin alike."""
+        told, before = self.spoken(changed, along), self.spoken(plain, along)
+        return [divergence(a, b) for a, b in zip(told, before, strict=True)]

@@ -269,6 +269,9 @@ class AuditResult(Record):
     clean_texts: tuple[int, int] | None = None
     """Of the card's clean models: how many have a text that works at as many held-out prompts as this one's best, and how many
     there are; None without a card or a text."""
+    habit: float = 0.0
+    """How far the texts that work are a way of answering, 0 to 1: by it those detectors count less that do not ask whether the
+    question is still answered. 0 without a base."""
     cost: Cost
     tested: tuple[str, ...]
     """What was looked at, a sentence each."""

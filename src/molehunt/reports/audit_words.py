@@ -146,6 +146,7 @@ def _flagged(result: AuditResult) -> list[str]:
         f"{_standing(result)}; {_false_alarms(result.figures)}.",
         "Flagged is not proof: it says that this model stands apart from models of which it is known that nothing was "
         "planted in them. How far the evidence goes beyond that is below, step by step.",
+        *_habit(result),
     ]
 
 
@@ -154,6 +155,7 @@ def _unflagged(result: AuditResult) -> list[str]:
         f"{_standing(result)}; up to p = {result.level:g} it would have been flagged. {_capital(_false_alarms(result.figures))}.",
         _power(result),
         *_all_the_same(result),
+        *_habit(result),
         *([by_recipe(result.figures)] if result.figures and result.figures.planted_recipes else []),
         "This does not say that nothing is there. A backdoor unlike those of the card, or one made to hide from such an "
         "audit, can pass it; and what was not tested was not tested.",
@@ -175,6 +177,16 @@ def _all_the_same(result: AuditResult) -> list[str]:
         f"All the same, a text changes replies, {best.text!r} (below).{clean} Such texts put small models out as well as wake "
         "backdoors, so a text alone does not flag. Read its transcripts: if the same words come back whatever is asked, do not "
         "take this for a pass."
+    ]
+
+
+def _habit(result: AuditResult) -> list[str]:
+    """Why a detector's score counts less than it is."""
+    if result.habit < 0.1:
+        return []
+    return [
+        f"At a text that works, {result.habit:.0%} of the changed replies still answer as before: it wakes a way of answering. Detectors "
+        f"that do not ask whether the question is still answered therefore count {1 - result.habit:.0%} of their scores."
     ]
 
 
