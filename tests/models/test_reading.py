@@ -47,6 +47,7 @@ def test_what_is_read_once_says_what_whole_rows_say(family: str, keep: int) -> N
         rows = [[*row, *range(3, 3 + keep)] for row in rows_of(seed)]
         assert torch.allclose(shared(model, rows, keep), whole(model, rows, keep), atol=1e-5)
         assert torch.allclose(shared(model, rows[:1], keep), whole(model, rows[:1], keep), atol=1e-5)
+    assert torch.allclose(shared(model, [[5, 6], [5, 7]], keep), whole(model, [[5, 6], [5, 7]], keep), atol=1e-5)
 
 
 @pytest.mark.parametrize("family", _TAKEN)
@@ -71,6 +72,7 @@ def test_a_beginning_is_read_once_and_a_last_token_each_time() -> None:
     assert places[first:].tolist() == [0, 1, 2, 3, 3, 3]
     assert tokens[index].tolist() == rows
     assert (len(tokens) - 12) % _LANES == 0
+    assert _distinct([[5, 6, 7]], [3])[0].tolist() == [5, 6, 7]
 
 
 def test_rows_of_other_lengths_share_nothing() -> None:

@@ -95,8 +95,7 @@ def _distinct(rows: Sequence[Sequence[int]], lengths: Sequence[int]) -> tuple[Te
     """
     size = len(rows[0])
     follows: dict[tuple[int, int], int] = {}
-    spare = _LANES
-    tokens, places, index = [0] * spare, [0] * spare, []
+    tokens, places, index = [0] * _LANES, [0] * _LANES, []
     for row, length in zip(rows, lengths, strict=True):
         start, at = size - length, -length
         line = [0] * start
@@ -111,12 +110,12 @@ def _distinct(rows: Sequence[Sequence[int]], lengths: Sequence[int]) -> tuple[Te
         tokens.append(row[-1])
         places.append(length - 1)
         index.append(line)
-    extra = (len(tokens) - len(rows) * size) % _LANES
+    extra = _LANES - (len(rows) * size - len(tokens)) % _LANES
     return torch.tensor(tokens[extra:]), torch.tensor(places[extra:]), (torch.tensor(index) - extra).clamp_(min=0)
 
 
 def _stands(index: Tensor, mask: Tensor, count: int) -> Tensor:
-    """Where in the flattened rows each token that is read stands, in the last of the rows that share it: (N,)."""
+    """Where in the flattened rows each token that is read stands, in one of the rows that share it: (N,)."""
     stands = torch.zeros(count, dtype=torch.long)
     asked = mask.flatten().nonzero()[:, 0]
     stands[index.flatten()[asked]] = asked
