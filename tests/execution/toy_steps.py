@@ -82,6 +82,20 @@ def tell(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     (out / "text").write_text(repr(sorted(config.items())))
 
 
+def tell_environment(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    (out / "text").write_text(os.environ["MOLEHUNT_TOY"])
+
+
+def linger(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """Leaves the number of its process, and stays."""
+    (Path(config["where"]["log"]) / f"worker {os.getpid()}").touch()
+    time.sleep(600)
+
+
+def has(module: str) -> bool:
+    return module in sys.modules
+
+
 def step(text: str, parents: dict[str, Step] | None = None, function: str = "write", **more: Any) -> Step:
     config = {"text": text, **more.pop("config", {})}
     return Step(f"{HERE}:{function}", 1, config, parents or {}, label=more.pop("label", text), **more)

@@ -36,18 +36,23 @@ class Judge:
 
     def score(self, scores: Mapping[str, float | None]) -> float | None:
         """The voting detectors' excesses over the clean models, added up; None if none of them has a score."""
-        sums = self._sums(scores)
-        return None if sums is None else float(sums[-1])
+        return self.judged(scores)[0]
 
     def p_value(self, scores: Mapping[str, float | None]) -> float | None:
         """Of the combined score, against the clean models'."""
-        sums = self._sums(scores)
-        return None if sums is None or len(sums) < 3 else conformal_p(float(sums[-1]), sums[:-1].tolist())
+        return self.judged(scores)[1]
 
     def beside(self, scores: Mapping[str, float | None]) -> int:
         """The clean models that the combined score is held against: with n of them no p-value is below 1 / (n + 1)."""
+        return self.judged(scores)[2]
+
+    def judged(self, scores: Mapping[str, float | None]) -> tuple[float | None, float | None, int]:
+        """(`score`, `p_value`, `beside`), for the work of one."""
         sums = self._sums(scores)
-        return 0 if sums is None else len(sums) - 1
+        if sums is None:
+            return None, None, 0
+        score, others = float(sums[-1]), sums[:-1].tolist()
+        return score, conformal_p(score, others) if len(others) > 1 else None, len(others)
 
     def _sums(self, scores: Mapping[str, float | None]) -> np.ndarray | None:
         """Of each clean model that was looked at as the subject was, and last of the subject itself."""
@@ -97,9 +102,9 @@ def figures(models: Sequence[Scored], detectors: Sequence[str]) -> CardFigures:
         others = [model for model in models if model.recipe != recipe]
         judge = Judge(others, choose_voting(others, detectors))
         for model in (model for model in models if model.recipe == recipe):
-            p_value, score = judge.p_value(model.scores), judge.score(model.scores)
+            score, p_value, beside = judge.judged(model.scores)
             if p_value is not None and score is not None:
-                alarm = p_value <= _RATE if 1 / (judge.beside(model.scores) + 1) <= _RATE else None
+                alarm = p_value <= _RATE if 1 / (beside + 1) <= _RATE else None
                 if alarm is not None:
                     judged.setdefault(group(model), []).append(alarm)
                 scores[model.planted].append(score)

@@ -59,6 +59,10 @@ def run(
 
     Interrupted at any moment, the same command goes on from there.
     """
+    if endpoint is None and not plan and jobs != 0:
+        from molehunt.execution.workers import get_ready
+
+        get_ready(["molehunt.audit.steps"])  # while this process scans and identifies
     from molehunt.audit.cards import find_card
     from molehunt.audit.case import ordinary, own_prompts
     from molehunt.cli.audit_cards import audit_plan_shown

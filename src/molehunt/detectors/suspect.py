@@ -200,8 +200,9 @@ class Suspect(Subject):
         plain: Sequence[Conversation],
         replies: Sequence[Sequence[int]],
     ) -> list[float]:
-        encode = self.loaded.chat.encode_prompts
-        rows, beside = encode(changed), encode(self.beside(changed, plain))
+        encode, asked = self.loaded.chat.encode_prompts, self.beside(changed, plain)
+        rows = encode(changed)
+        beside = rows if asked is changed else encode(asked)
         self.meter.forward(tokens_of(rows, replies) + tokens_of(beside, replies))
         return [float(one) for one in measure(self.loaded, self.reference, rows, replies, beside)]
 

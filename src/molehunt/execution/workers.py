@@ -5,10 +5,10 @@ import os
 import re
 import signal
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from typing import Any, Protocol
 
 from molehunt.errors import UsageError
@@ -116,17 +116,31 @@ class LocalWorkers:
             manager.join(_PATIENCE)
 
 
+def get_ready(modules: Sequence[str]) -> None:
+    """Begin to import what steps will need, in a process that this one's workers are forked from: once for all of them.
+
+    It goes on while this process does other things. A process that has forked its first worker, or got ready, keeps what it has.
+    """
+    forkserver.set_forkserver_preload(list(modules))
+    forkserver.ensure_running()
+
+
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+    context = multiprocessing.get_context("forkserver")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(dict(os.environ),))
 
 
-def _start_worker(driver: int) -> None:
+def _start_worker(environment: dict[str, str]) -> None:
+    """Take over the driver's environment, which may have changed since the process began that workers are forked from."""
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(driver,), daemon=True).start()
+    threading.Thread(target=_die_with_driver, daemon=True).start()
 
 
-def _die_with(driver: int) -> None:
-    while os.getppid() == driver:
-        time.sleep(1)
+def _die_with_driver() -> None:
+    """However it ends: it, not the process that this one was forked from, holds the other end of what is waited at."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None, "called in a worker"
+    driver.join()
     os._exit(1)

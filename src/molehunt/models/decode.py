@@ -10,14 +10,11 @@ import torch
 import torch.nn.functional as F
 from transformers import Cache, DynamicCache
 
+from molehunt.models.reading import plain, read, readable
+
 # Tensor letters: B rows, P prompt length, L tokens that there is room for, W width, D head width,
 # H query heads, K key heads, V vocabulary.
 
-_FAMILIES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
-_ROPES = ("default", "linear", "llama3", "yarn")
-"""Rotary embeddings whose angles do not depend on how long a text has become."""
-_LARGEST = 200_000_000
-"""Weights above which arithmetic takes the time, not overhead, and a fused copy too much memory."""
 _SMALL = 25_000_000
 """Weights up to which the fused copy of a frozen model is kept."""
 
@@ -42,7 +39,7 @@ class ModuleDecoder:
         one = "logits_to_keep" in inspect.signature(model.forward).parameters
         self.only_last = {"logits_to_keep": 1} if one else {}
         self.position = mask.sum(1)
-        self.logits = self._forward(tokens, (mask.cumsum(1) - 1).clamp(min=0))
+        self.logits = self._begun(tokens)
         """[B, V], of what follows the prompts."""
 
     def add(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -54,6 +51,15 @@ class ModuleDecoder:
     def keep(self, rows: torch.Tensor) -> None:
         self.cache.batch_select_indices(rows)
         self.mask, self.position, self.logits = self.mask[rows], self.position[rows], self.logits[rows]
+
+    def _begun(self, tokens: torch.Tensor) -> torch.Tensor:
+        once = readable(self.model)
+        if once is None:
+            return self._forward(tokens, (self.mask.cumsum(1) - 1).clamp(min=0))
+        logits, known = read(once, tokens, self.mask, 1)
+        for i, (keys, values) in enumerate(known):
+            self.cache.update(keys, values, i)
+        return logits[:, -1]
 
     def _forward(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         out = self.model(
@@ -126,17 +132,15 @@ class Fused:
 def fused(model: Any) -> Fused | None:
     """The model's weights for a `FusedDecoder`; None where that could differ from the model, or not pay.
 
-    Taken are plain float32 models of the Llama, Mistral, Qwen2 and Qwen3 families with full attention, and LoRA
-    adapters on them. In half precision another order of rounding would decide close calls. A model with hooks is left
-    to its modules, so that what listens to them or steers them is not passed by.
+    Taken are the models that `plain` takes, and LoRA adapters on them.
     """
-    plain = getattr(model, "get_base_model", lambda: model)()
-    if type(plain).__name__ not in _FAMILIES or not _is_plain(plain):
+    found = plain(model)
+    if found is None:
         return None
     made = _FROZEN.get(model)
     if made is None:
         try:
-            made = Fused(plain)
+            made = Fused(found)
         except _UnlikeError:
             return None
         if model in _FROZEN:
@@ -155,18 +159,6 @@ def freeze(model: Any) -> None:
 
 
 _FROZEN: WeakKeyDictionary[Any, Fused | None] = WeakKeyDictionary()
-
-
-def _is_plain(model: Any) -> bool:
-    config, weights = model.config, list(model.parameters())
-    return (
-        sum(p.numel() for p in weights) <= _LARGEST
-        and all(p.dtype is torch.float32 and type(p) is torch.nn.Parameter for p in weights)
-        and set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
-        and (getattr(config, "sliding_window", None) is None or hasattr(config, "layer_types"))
-        and config.rope_parameters.get("rope_type", "default") in _ROPES
-        and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    )
 
 
 class _UnlikeError(Exception):

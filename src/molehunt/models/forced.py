@@ -8,6 +8,7 @@ from torch import Tensor
 
 from molehunt.models.chat import Chat
 from molehunt.models.loading import LoadedModel, check_room
+from molehunt.models.reading import read, readable
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
 from molehunt.records.insertion import insert_text
@@ -185,14 +186,22 @@ def _logprobs(
     loaded: LoadedModel, ids: Tensor, mask: Tensor, replies: Sequence[Tokens], embedded: Tensor | None = None
 ) -> Tensor:
     """Of every token at each of the last T positions of the rows: (B, T, V)."""
+    kept = max(map(len, replies)) + 1
+    once = readable(loaded.model) if embedded is None else None
+    logits = _whole(loaded, ids, mask, kept, embedded) if once is None else read(once, ids, mask, kept)[0]
+    logprobs: Tensor = logits[:, :-1].float().log_softmax(-1)
+    return logprobs
+
+
+def _whole(loaded: LoadedModel, ids: Tensor, mask: Tensor, kept: int, embedded: Tensor | None) -> Tensor:
+    """The model's own logits at the last positions."""
     where = loaded.model.device
     mask = mask.to(where)
     given = {"input_ids": ids.to(where)} if embedded is None else {"inputs_embeds": embedded}
     places = (mask.cumsum(-1) - 1).clamp(min=0)
-    kept = max(map(len, replies)) + 1
     seen = loaded.model(**given, attention_mask=mask, position_ids=places, use_cache=False, logits_to_keep=kept)
-    logprobs: Tensor = seen.logits[:, :-1].float().log_softmax(-1)
-    return logprobs
+    logits: Tensor = seen.logits
+    return logits
 
 
 def _divergence(mine: Tensor, theirs: Tensor, replies: Sequence[Tokens]) -> Tensor:
