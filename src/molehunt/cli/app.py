@@ -1,5 +1,7 @@
 """The command line: nouns, exit codes, and errors as sentences."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -47,6 +49,7 @@ def main() -> None:
     from molehunt.errors import MolehuntError
 
     signal.signal(signal.SIGINT, _stop)
+    atexit.register(gc.freeze)  # at the end nothing need be looked through for garbage: after torch that takes a second
     try:
         app()
     except MolehuntError as error:

@@ -1,5 +1,6 @@
 """`molehunt audit`: examine one model for a backdoor that nobody told of, and make the cards that such audits are judged by."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -63,6 +64,7 @@ def run(
         from molehunt.execution.workers import get_ready
 
         get_ready(["molehunt.audit.steps"])  # while this process scans and identifies
+    gc.disable()  # libraries that are imported leave no garbage, and a seventh of the time goes into looking for it
     from molehunt.audit.cards import find_card
     from molehunt.audit.case import ordinary, own_prompts
     from molehunt.cli.audit_cards import audit_plan_shown
@@ -70,6 +72,7 @@ def run(
     from molehunt.errors import UsageError
     from molehunt.world.endpoint import EndpointSettings
 
+    gc.enable()
     if (subject is None) == (endpoint is None):
         got = "both" if subject else "neither"
         raise UsageError("what to audit", wanted="a SUBJECT or an --endpoint", got=got, do="name one")
