@@ -37,6 +37,12 @@ app.add_typer(gateway.app, name="gateway")
 app.command("serve")(serve.serve)
 
 
+def _leave() -> None:
+    """At the end nothing need be looked through for garbage: after torch that takes a second. DuckDB would say that it leaks."""
+    if "duckdb" not in sys.modules:
+        gc.freeze()
+
+
 class _Stopped(BaseException):
     """Ctrl-C; a class of its own, since the command-line library turns KeyboardInterrupt into exit code 1."""
 
@@ -49,7 +55,7 @@ def main() -> None:
     from molehunt.errors import MolehuntError
 
     signal.signal(signal.SIGINT, _stop)
-    atexit.register(gc.freeze)  # at the end nothing need be looked through for garbage: after torch that takes a second
+    atexit.register(_leave)
     try:
         app()
     except MolehuntError as error:
