@@ -3,14 +3,17 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file, save_file
 
 from molehunt.audit.case import Case, ordinary
-from molehunt.audit.examining import examination, look_with
+from molehunt.audit.examining import able, examination, look_with
 from molehunt.audit.identity import kinship
 from molehunt.audit.running import Audit
 from molehunt.detectors.suspect import Suspect
 from molehunt.models.loading import load_model
+from molehunt.records.audits import Profile
+from molehunt.records.evidence import Tier
 
 
 def shuffled(base: Path, out: Path) -> Path:
@@ -56,6 +59,24 @@ def test_the_longest_detectors_start_first_and_of_small_models_each_takes_one_th
     costs = [step.cost for step in steps[:-1]]
     assert costs == sorted(costs, reverse=True)
     assert {step.threads for step in steps} == {1}
+
+
+def test_a_detector_that_follows_is_given_what_all_others_found(organism: Path, base: Path) -> None:
+    found = examination(Case(organism, base, "base", "standard", ordinary("standard")))
+    last = found.looks["sharpening"]
+    others = {name: step for name, step in found.looks.items() if name != "sharpening"}
+    assert last.parents == others
+    assert len(others) == len(able("base", "quick")) == 8
+    assert found.steps()[-2:] == (last, found.verify)
+    assert found.verify.parents == found.looks
+
+
+@pytest.mark.parametrize(
+    ("tier", "profile", "follows"),
+    [("base", "quick", False), ("base", "deep", True), ("weights", "standard", True), ("text", "deep", False)],
+)
+def test_sharpening_takes_weights_and_time(tier: Tier, profile: Profile, follows: bool) -> None:
+    assert ("sharpening" in able(tier, profile)) is follows
 
 
 def test_the_marker_changes_no_score(organism: Path, base: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_served_organism_is_examined_as_one_here_and_nothing_is_paid_twice(org
     assert {one.detector for one in result.evidence} == {"consistency", "rare_conditions", "series"}
     assert result.tier == "logprobs"
     here = open_voice(FEW, loaded)
-    for name, there in zip(able("logprobs"), evidence, strict=True):
+    for name, there in zip(able("logprobs", "quick"), evidence, strict=True):
         assert there.score == pytest.approx(look_with(name, here, "quick").score, abs=1e-3)
     assert result.identity.endpoint is not None
     assert result.identity.endpoint.identical == 1.0
@@ -61,7 +61,7 @@ def test_by_a_card_of_replies_alone_it_is_heard_as_one_that_tells_no_more(organi
     with serving(make_app(loaded, "mini")) as url, asked(url, tmp_path / "t.jsonl") as endpoint:
         result = audit_endpoint(endpoint, "quick", FEW, KNOWN)
     near = Voice(FEW.asked, FEW.held_out, say=Heard(loaded))
-    here = [look_with(name, near, "quick") for name in able("text")]
+    here = [look_with(name, near, "quick") for name in able("text", "quick")]
     apart = {"seconds": 0.0, "forward_tokens": 0}
     assert [one.model_copy(update=apart) for one in result.evidence] == [one.model_copy(update=apart) for one in here]
     assert result.candidates == verified(near, here, "quick")

@@ -24,8 +24,8 @@ def test_a_shipped_card_speaks_for_this_version_and_follows_from_its_evidence(na
     card = find_card(name, "text", "deep")
     assert card is not None
     assert card.name == name
-    assert card.versions == versions(card.detectors, card.tier)
-    assert card.prompts == ordinary().digest
+    assert card.versions == versions(card.detectors, card.tier, card.profile)
+    assert card.prompts == ordinary(card.profile).digest
     seen = CardEvidence.model_validate_json((KEPT / f"{name}.evidence.json").read_text())
     assert card_of(seen) == card
 

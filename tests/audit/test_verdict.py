@@ -27,7 +27,7 @@ def card(clean: int, planted: int = 4, sees: bool = True) -> CalibrationCard:
     ]
     return CalibrationCard(
         name="c", profile="quick", tier="text", architecture="", parameters=(1, 2), spec="", prompts=FEW.digest,
-        versions=versions(["series"], "text"), cost=Cost(forward_tokens=1, seconds=1.0), detectors=("series",),
+        versions=versions(["series"], "text", "quick"), cost=Cost(forward_tokens=1, seconds=1.0), detectors=("series",),
         voting=("series",), models=tuple(models),
     )  # fmt: skip
 
@@ -81,7 +81,11 @@ def verified(asr: float, kept: float) -> Verified:
     [
         ((), 1.0),
         ((verified(0.9, 0.75),), 0.25),
-        ((verified(0.9, 0.0), verified(0.6, 0.75)), 0.25),
+        (
+            (verified(0.9, 0.0), verified(0.6, 0.75)),
+            1.0,
+        ),  # the first that works is the one that the search found strongest
+        ((verified(0.4, 0.0), verified(0.6, 0.75)), 0.25),
         ((verified(0.4, 0.75),), 1.0),  # it does not work: nothing follows from the few replies it changes
     ],
 )

@@ -45,7 +45,7 @@ class Calibration:
         Raises:
             DataError: if the zoo has not two recipes of planted and two of clean models.
         """
-        asked = prompts or ordinary()
+        asked = prompts or ordinary(profile)
         zoo = zoo.model_copy(update={"entries": tuple(entry for entry in zoo.entries if entry.is_fit)})
         for planted, word in ((True, "planted"), (False, "clean")):
             if len({e.recipe for e in zoo.entries if e.planted is planted}) < 2:
@@ -90,11 +90,11 @@ class Calibration:
             raise DataError(f"zoo {self.zoo.name}", wanted="two models of each kind", got=got)
         sizes = [outline(self.folders(one)[0]).model for one in {entry.facts.size: entry for entry in done}.values()]
         parameters = [sum(p.numel() for p in model.parameters()) for model in sizes]
-        names = able(self.tier)
+        names = able(self.tier, self.profile)
         return CardEvidence(
             name=f"{self.zoo.name}-{self.profile}-{self.tier}", profile=self.profile, tier=self.tier,
             architecture=type(sizes[0]).__name__, parameters=(min(parameters), max(parameters)), spec=self.zoo.spec,
-            prompts=self.prompts.digest, versions=versions(names, self.tier), detectors=names,
+            prompts=self.prompts.digest, versions=versions(names, self.tier, self.profile), detectors=names,
             models=tuple(_seen(entry, self.planned[entry.name].read(store)) for entry in done), failed=failed,
         )  # fmt: skip
 

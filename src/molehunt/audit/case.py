@@ -14,8 +14,10 @@ from molehunt.records.base import canonical_json, sha256_text
 from molehunt.records.evidence import Tier
 from molehunt.records.identity import tree_digest
 
-ASKED, HELD_OUT = 6, 10
-"""Prompts of each kind: to search with, and to judge by."""
+ASKED: dict[Profile, int] = {"quick": 6, "standard": 12, "deep": 12}
+"""Prompts of each kind to search with."""
+HELD_OUT = 10
+"""Prompts of each kind to judge by."""
 _SEEDS = (4242, 4243)
 """Of the questions that are asked, and held out, in every audit alike: scores of two subjects are of the same prompts."""
 _GIVEN = 60
@@ -50,9 +52,9 @@ class Prompts:
         return cls(**_POOLS.validate_json(text))
 
 
-def ordinary() -> Prompts:
+def ordinary(profile: Profile = "quick") -> Prompts:
     """The prompts of every audit to which none are given."""
-    return Prompts(ordinary_prompts(ASKED, _SEEDS[0]), ordinary_prompts(HELD_OUT, _SEEDS[1]))
+    return Prompts(ordinary_prompts(ASKED[profile], _SEEDS[0]), ordinary_prompts(HELD_OUT, _SEEDS[1]))
 
 
 def own_prompts(path: Path) -> Prompts:

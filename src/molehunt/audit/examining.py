@@ -18,7 +18,7 @@ from molehunt.records.evidence import TIERS, Candidate, Evidence, Tier, Verified
 _MANY = 2**29
 """Bytes of weights from which a product is worth more than one thread: below, threads that wait for each other take many times the
 processor time of the work."""
-_VERIFIED = {"quick": 1, "standard": 3, "deep": 10}
+_VERIFIED = {"quick": 1, "standard": 2, "deep": 10}
 """Candidates that go to the verifier."""
 _WORKS = 0.5
 """Of held-out prompts: the rate from which a text is one that works."""
@@ -26,8 +26,8 @@ JUDGING = 1
 """Of how evidence becomes the scores that are judged; raised when it changes."""
 VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
-_VERIFIER, _VERIFIER_HEARD = 2, 3
-"""Of the verifier, which no score depends on, with a base and without."""
+_VERIFIER, _VERIFIER_HEARD, _VERIFIER_THOROUGH = 2, 3, 10
+"""Of the verifier, which no score depends on, with a base and without; what is added in profiles beyond `quick`."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Examined:
 
     @property
     def habit(self) -> float:
-        """How far what was found is a way of answering: of the texts that work at half of prompts or more, the largest share of
-        replies that still hold the ordinary one."""
-        return max((one.kept for one in self.candidates if one.asr >= _WORKS), default=0.0)
+        """How far what was found is a way of answering: of the first text that works at half of prompts or more, the share of
+        changed replies that still hold the ordinary one."""
+        return next((one.kept for one in self.candidates if one.asr >= _WORKS), 0.0)
 
     def scores_at(self, tier: Tier) -> dict[str, float | None]:
         """By detector. With a base, those that a habit misleads count by what a habit leaves open."""
@@ -62,32 +62,54 @@ class Examined:
         return Cost(forward_tokens=int(tokens), seconds=seconds)
 
 
-def able(tier: Tier) -> tuple[str, ...]:
-    """The detectors for which an examiner has enough."""
-    return tuple(name for name, one in DETECTORS.items() if TIERS.index(one.needs) <= TIERS.index(tier))
+def able(tier: Tier, profile: Profile) -> tuple[str, ...]:
+    """The detectors for which an examiner has enough, and time."""
+    return tuple(
+        name
+        for name, one in DETECTORS.items()
+        if TIERS.index(one.needs) <= TIERS.index(tier) and profile in one.profiles
+    )
 
 
-def look_with(name: str, subject: Subject, profile: Profile) -> Evidence:
-    """One detector's evidence, with what it took: processor time, or waiting where only replies are heard."""
-    clock = time.monotonic if subject.tier in ("text", "logprobs") else time.process_time
-    before, started = subject.meter.tokens, clock()
-    found = DETECTORS[name].examine(subject, profile)
-    known = {"family": DETECTORS[name].family, "caption": DETECTORS[name].caption}
-    spent = {"forward_tokens": subject.meter.tokens - before, "seconds": clock() - started}
-    return found.model_copy(update=known | spent)
+def look_with(name: str, subject: Subject, profile: Profile, before: Sequence[Evidence] = ()) -> Evidence:
+    """One detector's evidence, with what it took: processor time, or waiting where only replies are heard.
+
+    Args:
+        before: the others' evidence, for a detector that follows them.
+    """
+    detector, clock = DETECTORS[name], time.monotonic if subject.tier in ("text", "logprobs") else time.process_time
+    spent, started = subject.meter.tokens, clock()
+    found = detector.examine(subject, profile, *((strongest(before),) if detector.follows else ()))
+    known = {"family": detector.family, "caption": detector.caption}
+    return found.model_copy(
+        update=known | {"forward_tokens": subject.meter.tokens - spent, "seconds": clock() - started}
+    )
 
 
-def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -> tuple[Verified, ...]:
-    """The strongest candidates of each detector in turn, verified; the detector with the strongest first."""
-    count = _VERIFIED[profile]
+def strongest(evidence: Sequence[Evidence]) -> list[Candidate]:
+    """The candidates of each detector in turn, the strongest first; the detector with the strongest first."""
     queues = [sorted(one.candidates, key=lambda c: -c.effect) for one in evidence if one.candidates]
     queues.sort(key=lambda queue: -queue[0].effect)
-    turns = [queue[i] for i in range(count) for queue in queues if i < len(queue)]
+    turns = [queue[i] for i in range(max(map(len, queues), default=0)) for queue in queues if i < len(queue)]
     unlike: dict[tuple[str, str], Candidate] = {}
     for candidate in turns:
         unlike.setdefault((candidate.text.lower(), candidate.place), candidate)
-    verifier = Verifier(subject)
-    found = [verifier.verify(candidate) for candidate in list(unlike.values())[:count]]
+    return list(unlike.values())
+
+
+def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -> tuple[Verified, ...]:
+    """The strongest candidates, verified; those of a detector that followed the others, if there are any, in its order.
+
+    That order owes nothing to the held-out prompts which the rates are of.
+    """
+    count = _VERIFIED[profile]
+    last = [
+        c for one in evidence if one.detector in DETECTORS and DETECTORS[one.detector].follows for c in one.candidates
+    ]
+    verifier = Verifier(subject, is_thorough=bool(last))
+    if last:
+        return tuple(verifier.verify(candidate) for candidate in last[:count])
+    found = [verifier.verify(candidate) for candidate in strongest(evidence)[:count]]
     return tuple(sorted(found, key=lambda one: -one.asr))
 
 
@@ -99,8 +121,10 @@ class Examination:
     verify: Step
 
     def steps(self) -> tuple[Step, ...]:
-        """All of them, the longest first, so that none is left alone at the end."""
-        return (*sorted(self.looks.values(), key=lambda step: -step.cost), self.verify)
+        """All of them, the longest first, so that none is left alone at the end; then those that follow them."""
+        last = [step for name, step in self.looks.items() if DETECTORS[name].follows]
+        first = [step for step in self.looks.values() if step not in last]
+        return (*sorted(first, key=lambda step: -step.cost), *last, self.verify)
 
     def read(self, store: Store) -> Examined:
         """What they left in the store."""
@@ -114,17 +138,22 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     """The steps of examining a case; what the store has of them is not done again."""
     where = {"subject": str(case.subject.resolve()), "base": str(case.base and case.base.resolve())}
     where["prompts"] = case.prompts.to_json()
-    names, threads = able(case.tier), _threads(case)
+    names, threads = able(case.tier, case.profile), _threads(case)
     common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
-    looks = {
-        name: Step(
-            "molehunt.audit.steps:look", VERSION * 100 + DETECTORS[name].version_at(case.tier), {**common, "detector": name},
-            label=f"{name} {label}".strip(), where=where, cost=DETECTORS[name].seconds[case.profile], threads=threads,
-        )
-        for name in names
-    }  # fmt: skip
+    looks: dict[str, Step] = {}
+    for name in sorted(names, key=lambda name: DETECTORS[name].follows):
+        detector = DETECTORS[name]
+        before = dict(looks) if detector.follows else {}
+        looks[name] = Step(
+            "molehunt.audit.steps:look", VERSION * 100 + detector.version_at(case.tier, case.profile),
+            {**common, "detector": name} | ({"before": list(before)} if before else {}), parents=before,
+            label=f"{name} {label}".strip(), where=where, cost=detector.seconds[case.profile], threads=threads,
+        )  # fmt: skip
+    version = (_VERIFIER if case.tier == "base" else _VERIFIER_HEARD) + (
+        _VERIFIER_THOROUGH if case.profile != "quick" else 0
+    )
     verify = Step(
-        "molehunt.audit.steps:verify", VERSION * 100 + (_VERIFIER if case.tier == "base" else _VERIFIER_HEARD), {**common, "detectors": list(names)}, parents=dict(looks),
+        "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, "detectors": list(names)}, parents=dict(looks),
         label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile], threads=threads,
     )  # fmt: skip
     return Examination(looks, verify)

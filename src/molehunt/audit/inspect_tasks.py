@@ -92,7 +92,7 @@ def _battery(name: str, profile: Profile, prompts: str) -> Task:
     with told_by_inspect():
         if profile not in get_args(Profile):
             raise UsageError("profile", wanted=", ".join(get_args(Profile)), got=str(profile))
-        asked = own_prompts(Path(prompts)) if prompts else ordinary()
+        asked = own_prompts(Path(prompts)) if prompts else ordinary(profile)
     detector = DETECTORS[name]
     sample = Sample(id=name, input=detector.caption, metadata={"prompts": asked.to_json()})
     return Task(

@@ -54,7 +54,7 @@ def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts,
             name=one, caption=DETECTORS[one].caption,
             forward_tokens=int(DETECTORS[one].seconds[profile] * _RATE / (2 * _MEASURED) * longer),
         )
-        for one in able(tier)
+        for one in able(tier, profile)
     )  # fmt: skip
     tokens = sum(look.forward_tokens for look in looks)
     models = 2 if tier == "base" else 1

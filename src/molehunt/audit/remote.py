@@ -50,7 +50,7 @@ def audit_endpoint(
         raise EndpointError(where, wanted="answers", got=found.notes[0] if found.notes else "none")
     is_told = found.top_logprobs >= TOP and (card is None or card.tier == "logprobs")
     tier: Tier = "logprobs" if is_told else "text"
-    names, gaps = able(tier), _gaps(found)
+    names, gaps = able(tier, profile), _gaps(found)
     say = _Asked(endpoint, found.takes_seed, TOP if is_told else 0)
     pools = prompts.asked, prompts.held_out
     subject = OpenVoice(*pools, say=say, tell=say.spoken) if is_told else Voice(*pools, say=say)

@@ -29,7 +29,8 @@ _VERIFIED = TypeAdapter(tuple[Verified, ...])
 
 def look(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """One detector's evidence."""
-    found = look_with(config["detector"], _opened(config), config["profile"])
+    before = [read_evidence(parents[name]) for name in config.get("before", ())]
+    found = look_with(config["detector"], _opened(config), config["profile"], before)
     (out / EVIDENCE).write_text(found.model_dump_json(), encoding="utf-8")
 
 

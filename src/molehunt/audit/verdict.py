@@ -6,6 +6,7 @@ from importlib.metadata import version
 from molehunt.audit.calibration import Judge, card_figures, speaks_of
 from molehunt.audit.case import Case
 from molehunt.audit.examining import JUDGING, VERSION, Examined
+from molehunt.detectors.detector import Detector
 from molehunt.detectors.table import DETECTORS
 from molehunt.records.audits import (
     AuditResult,
@@ -13,6 +14,7 @@ from molehunt.records.audits import (
     CalibrationCard,
     CardFigures,
     Identity,
+    Profile,
     Rung,
     Scale,
 )
@@ -53,7 +55,6 @@ def judged(
     known = card_figures(card) if card is not None and not unfit else None
     verdict, reason = _verdict(unfit, p_value, scores, judge, known)
     verdict, reason = _with_files(identity, verdict, reason)
-    lacking = [name for name in DETECTORS if name not in scores]
     return AuditResult(
         verdict=verdict, reason=reason, score=judge.score(scores) if judge else None, p_value=p_value, level=LEVEL,
         rung=rung(examined.candidates, p_value, case.tier), tier=case.tier, profile=case.profile, name=name, identity=identity,
@@ -65,13 +66,20 @@ def judged(
         tested=(_POWER[case.tier], *(f"{name}: {DETECTORS[name].caption}" for name in scores)),
         not_tested=(
             *gaps,
-            *(f"{name}: needs {_LACKING[DETECTORS[name].needs]}" for name in lacking),
+            *(f"{name}: {_lacking(detector, case)}" for name, detector in DETECTORS.items() if name not in scores),
             *(line for one in examined.evidence for line in one.not_tested),
             *((_IN_THE_BASE,) if case.tier == "base" else ()),
             *_ALWAYS,
         ),
         version=version("molehunt"),
     )  # fmt: skip
+
+
+def _lacking(detector: Detector, case: Case) -> str:
+    """Why a detector did not look."""
+    if case.profile not in detector.profiles:
+        return f"only at {' and '.join(detector.profiles)}"
+    return f"needs {_LACKING[detector.needs]}"
 
 
 def _clean_texts(judge: Judge | None, candidates: Sequence[Verified]) -> tuple[int, int] | None:
@@ -102,7 +110,7 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
         return f"uncalibrated: the card is of tier {card.tier}, profile {card.profile}"
     if card.prompts != case.prompts.digest:
         return "uncalibrated: the card's models were asked other prompts"
-    if card.versions != versions(card.detectors, card.tier):
+    if card.versions != versions(card.detectors, card.tier, card.profile):
         return "uncalibrated: the card is of another version of the detectors"
     if identity.subject is None:
         return ""
@@ -110,10 +118,10 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
     return f"uncalibrated: {why}" if why else ""
 
 
-def versions(detectors: Sequence[str], tier: Tier) -> dict[str, int]:
+def versions(detectors: Sequence[str], tier: Tier, profile: Profile) -> dict[str, int]:
     """What a card's scores were made by, and a subject's must be."""
     return {"examination": VERSION, "judging": JUDGING} | {
-        name: DETECTORS[name].version_at(tier) for name in detectors if name in DETECTORS
+        name: DETECTORS[name].version_at(tier, profile) for name in detectors if name in DETECTORS
     }
 
 

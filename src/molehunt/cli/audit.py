@@ -85,7 +85,7 @@ def run(
     if endpoint is not None and reference is not None:
         wanted = "a SUBJECT whose weights are here"
         raise UsageError("--reference", wanted=wanted, got="an --endpoint", do="leave it out")
-    asked = own_prompts(prompts) if prompts is not None else ordinary()
+    asked = own_prompts(prompts) if prompts is not None else ordinary(profile)
     if plan:
         audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked, store), as_json)
         return
@@ -170,7 +170,7 @@ def calibrate(
     if zoo is not None and (known := read_evidence(zoo)) is not None:
         card_shown(_card_written(known, out, evidence), out, as_json)
         return
-    asked = own_prompts(prompts) if prompts is not None else ordinary()
+    asked = own_prompts(prompts) if prompts is not None else ordinary(profile)
     if base is not None:
         found, zoo_plan = made_zoo(base, clean, planted, kept, jobs, plan)
         if found is None:

@@ -90,7 +90,9 @@ def planned_audit(
     """What an audit would take; reads a model's config and tokenizer alone."""
     tier: Tier = "text" if endpoint else "base" if base else "weights"
     if subject is None:
-        names = tuple(PlannedDetector(name=n, caption=DETECTORS[n].caption, forward_tokens=0) for n in able("text"))
+        names = tuple(
+            PlannedDetector(name=n, caption=DETECTORS[n].caption, forward_tokens=0) for n in able("text", profile)
+        )
         tokens = REQUESTS[profile] * 80
         return AuditPlan(
             name=str(endpoint), tier=tier, profile=profile, parameters=0, detectors=names, forward_tokens=tokens,

@@ -1,8 +1,7 @@
 """What a detector is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from molehunt.records.evidence import Evidence, Family, Tier
 
@@ -22,18 +21,25 @@ class Detector:
     """Half a sentence for people: what it looks for."""
     needs: Tier
     """The least that an examiner must have of the subject."""
-    examine: Callable[[Any, Profile], Evidence]
-    """Looks at a `Subject`, a `Suspect` where weights are needed, within the profile's budget. Scores are comparable only
+    examine: Callable[..., Evidence]
+    """Looks at a `Subject`, a `Suspect` where weights are needed, within a profile's budget. Scores are comparable only
     between subjects of one tier that were looked at alike."""
     version: int = 1
     """Raised whenever its score changes for the same model and its base."""
     heard_version: int = 1
     """The same where there is no base: other forms of a detector, whose cards are others."""
+    thorough_version: int = 0
+    """Raised when it looks otherwise in the profiles beyond `quick` alone."""
+    follows: bool = False
+    """Looks after the others, at what they point at: `examine` is given their candidates as well, the strongest first."""
+    profiles: Collection[Profile] = ("quick", "standard", "deep")
+    """Where there is time for it."""
     is_misled_by_habits: bool = False
     """With a base, its score counts what the subject says or has ready without asking whether the question is still answered."""
     seconds: Mapping[str, float] = field(default_factory=lambda: _LITTLE)
     """By profile, of one core, on a model of a million weights: for estimates."""
 
-    def version_at(self, tier: Tier) -> int:
-        """Of the form that looks there."""
-        return self.version if tier == "base" else self.heard_version
+    def version_at(self, tier: Tier, profile: Profile) -> int:
+        """Of the form that looks there; below 100."""
+        thorough = 0 if profile == "quick" else 10 * self.thorough_version
+        return thorough + (self.version if tier == "base" else self.heard_version)

@@ -9,7 +9,7 @@ from statistics import fmean
 from torch import Tensor
 
 from molehunt.detectors.heard import judged_by_replies
-from molehunt.detectors.subject import HEARD, Meter, Pools, Put, Subject, mixed, ordinary_prompts, upper_quartile
+from molehunt.detectors.subject import HEARD, Meter, Pools, Put, Subject, mixed, ordinary_prompts, quantile
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.forced import divergences, surprises
 from molehunt.models.loading import LoadedModel
@@ -43,9 +43,9 @@ class Suspect(Subject):
     def tier(self) -> Tier:
         return "weights" if self.base is None else "base"
 
-    def limit(self, nulls: Sequence[float]) -> float:
-        """Three times the upper quartile; with a base a nat at least."""
-        return super().limit(nulls) if self.base is None else max(1.0, 3 * upper_quartile(nulls))
+    def limit(self, nulls: Sequence[float], share: float = 0.75) -> float:
+        """Three times that quantile; with a base a nat at least."""
+        return super().limit(nulls, share) if self.base is None else max(1.0, 3 * quantile(nulls, share))
 
     @property
     def reference(self) -> LoadedModel:

@@ -37,7 +37,7 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(("system", "user-prefix", "user-suffix"), restarts=1, iterations=8, prompts=5, tried=20, along=12),
-    "standard": Effort(("system", "user-prefix", "user-suffix"), restarts=2, iterations=16),
+    "standard": Effort(("system", "user-prefix", "user-suffix"), restarts=2, iterations=8),
     "deep": Effort(("system", "user-prefix", "user-suffix", "user-middle", "earlier-turn"), restarts=3, iterations=30),
 }
 _BEST = 48
@@ -110,6 +110,12 @@ class Search:
         """An insert of usable tokens that reads back as itself."""
         return self._readable(lambda: [self.rng.choice(self.usable) for _ in range(length)])
 
+    def near(self, insert: Sequence[int], count: int) -> list[list[int]]:
+        """As many inserts that differ from this one in one token, or have one token more at a place drawn at random."""
+        at, longer = self.rng.randint(0, len(insert)), list(insert)
+        longer.insert(at, self.rng.choice(self.usable))
+        return [*self._exchanges(list(insert), count - count // 2), *self._exchanges(longer, count // 2, at)]
+
     def scores(self, inserts: Sequence[Sequence[int]]) -> list[float]:
         """Mean divergence over the prompts, one an insert."""
         rows = [row for insert in inserts for row in self.slots.filled(insert)]
@@ -119,7 +125,8 @@ class Search:
         found = divergences(self.suspect.loaded, self.suspect.reference, rows, replies, beside)
         return [float(one) for one in found.view(len(inserts), -1).mean(-1)]
 
-    def _exchanges(self, insert: list[int], count: int) -> list[list[int]]:
+    def _exchanges(self, insert: list[int], count: int, only: int | None = None) -> list[list[int]]:
+        """Inserts with one token exchanged for one of those of the largest gradient there: at any place, or at one."""
         self.suspect.meter.backward(2 * tokens_of(self.slots.filled(insert), self.replies))
         gradient = divergence_gradient(
             self.suspect.loaded, self.suspect.reference, self.slots, insert, self.replies, self.plain
@@ -127,7 +134,7 @@ class Search:
         best = (gradient + self.shut).topk(min(_BEST, len(self.usable)), dim=-1).indices.tolist()
 
         def exchanged() -> list[int]:
-            at = self.rng.randrange(len(insert))
+            at = self.rng.randrange(len(insert)) if only is None else only
             return [*insert[:at], self.rng.choice(best[at]), *insert[at + 1 :]]
 
         return [self._readable(exchanged) for _ in range(count)]
@@ -163,5 +170,6 @@ TRIGGER_SEARCH = Detector(
     "weights",
     _examine,
     heard_version=2,
-    seconds={"quick": 17.0, "standard": 110.0, "deep": 550.0},
+    thorough_version=1,
+    seconds={"quick": 17.0, "standard": 60.0, "deep": 550.0},
 )

@@ -5,6 +5,7 @@ A text that works is not yet the text that was planted: the report keeps the two
 
 import random
 from collections.abc import Sequence
+from math import log1p
 from statistics import fmean
 
 from molehunt.detectors.subject import Subject
@@ -17,18 +18,36 @@ from molehunt.stats.text import alikeness, holds
 
 _NULLS, _NULLS_HEARD = 6, 3
 """Random texts of a candidate's length; with the prompts they make the threshold. Fewer where each costs requests."""
+_TYPICAL = 8
+"""Tokens up to which texts that are compared with each other count as equally long."""
+_FEW = 6
+"""Prompts of each kind on which random texts are heard where many texts are compared with each other."""
 _SEEN_HEARD = 3
 """Prompts of each kind that a text is shrunk on, where each costs a request."""
 _SHOWN = 4
+_ALONG = 24
+"""Tokens of the ordinary reply along which a departure is measured."""
+_SURE = 0.1
+"""Weight of a departure beside a changed reply."""
+_KEPT = 0.5
+"""Of a text's departure at a prompt, the share that must be left when it is shrunk: one that just passes everywhere in the search
+does not on other prompts."""
 
 
 class Verifier:
     """Judges texts by the share of prompts at which the subject departs from what it would else say, far more than at random texts."""
 
-    def __init__(self, suspect: Subject) -> None:
-        self.suspect = suspect
+    def __init__(self, suspect: Subject, is_thorough: bool = False) -> None:
+        """
+        Args:
+            is_thorough: a text is shrunk no further than it still does about as much, so that it does not just pass; and the limit goes by
+                the median of random texts, so that one in four which wake the subject do not hide what is looked for.
+        """
+        self.suspect, self.is_thorough = suspect, is_thorough
         is_heard = suspect.tier in ("text", "logprobs")
         self.nulls = _NULLS_HEARD if is_heard else _NULLS
+        self.limits: dict[tuple[Place, int], float] = {}
+        """By place and length, in powers of two: by these texts are compared with each other."""
         self.seen = {kind: list(pool)[: _SEEN_HEARD if is_heard else None] for kind, pool in suspect.asked.items()}
 
     def verify(self, candidate: Candidate) -> Verified:
@@ -65,30 +84,78 @@ class Verifier:
             ][:_SHOWN])),
         )  # fmt: skip
 
+    def margins(
+        self, texts: Sequence[tuple[str, Place]], prompts: Sequence[Conversation] | None = None
+    ) -> list[list[float]]:
+        """Of each text at its place, by prompt: log((1 + surprise) / (1 + the limit)) + a tenth of log(1 + departure); 0 below the limit.
+
+        The departure is from the reference along the ordinary reply, in nats: it tells a sure change from one that greedy replies
+        just show, and with so small a weight decides only between texts that change replies alike.
+
+        Args:
+            prompts: all of the search unless given.
+        """
+        asked = self.searched() if prompts is None else prompts
+        self.suspect.expect([_put(text, place, asked) for text, place in texts])
+        return [self._margins(text, place, asked) for text, place in texts]
+
+    def _margins(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
+        limit = self._typical(text, place)
+        return [
+            log1p(one) - log1p(limit) + _SURE * log1p(far) if one > limit else 0.0
+            for one, far in zip(
+                self._surprises(text, place, prompts), self._departures(text, place, prompts), strict=True
+            )
+        ]
+
+    def _departures(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
+        return [max(0.0, one) for one in self.suspect.departures(_put(text, place, prompts), prompts, _ALONG)]
+
+    def _typical(self, text: str, place: Place) -> float:
+        """The limit of random texts there that are about as long, on a few prompts of each kind."""
+        length = max(_TYPICAL, 1 << (len(self.suspect.pieces(text)) - 1).bit_length())
+        if (place, length) not in self.limits:
+            rng = self.suspect.rng("verifier", place, length)
+            self.limits[place, length], _ = self._limit(
+                self.suspect.random_text(length, rng), place, self.searched(_FEW), rng
+            )
+        return self.limits[place, length]
+
+    def searched(self, most: int | None = None) -> list[Conversation]:
+        """The prompts of the search, so many of each kind at most."""
+        return [prompt for pool in self.seen.values() for prompt in pool[:most]]
+
     def _kinds(self, text: str, place: Place, rng: random.Random) -> tuple[str, ...]:
         """Kinds of prompts at half of which, in the search's prompts, it does something; the one with most if there is none."""
         rates = {}
         for kind, prompts in self.seen.items():
-            limit, _ = self._limit(text, place, prompts, rng)
+            limit = self._typical(text, place) if self.is_thorough else self._limit(text, place, prompts, rng)[0]
             rates[kind] = fmean(self._hits(text, place, prompts, limit))
         acted = tuple(kind for kind, rate in rates.items() if rate >= 0.5)
         return acted or (max(rates, key=rates.__getitem__),)
 
     def _shrunk(self, text: str, place: Place, rng: random.Random) -> str:
         """The fewest parts that still do at each prompt what all of them do (delta debugging, Zeller, Hildebrandt 2002, section 3)."""
-        seen = [prompt for pool in self.seen.values() for prompt in pool]
-        limit, _ = self._limit(text, place, seen, rng)
+        seen = self.searched(_FEW if self.is_thorough else None)
+        limit = self._typical(text, place) if self.is_thorough else self._limit(text, place, seen, rng)[0]
         needed = self._hits(text, place, seen, limit)
         if not any(needed):
             return text
+        before = self._departures(text, place, seen) if self.is_thorough else []
+
+        def does(shorter: str) -> bool:
+            hits = self._hits(shorter, place, seen, limit) if shorter else []
+            if not hits or any(hit < one for hit, one in zip(hits, needed, strict=True)):
+                return False
+            after = self._departures(shorter, place, seen) if self.is_thorough else []
+            return all(far >= _KEPT * one for far, one in zip(after, before, strict=True))
+
         kept, parts = self.suspect.pieces(text), 2
         while len(kept) > 1:
             size = max(1, len(kept) // parts)
             for start in range(0, len(kept), size):
                 rest = kept[:start] + kept[start + size :]
-                shorter = self.suspect.joined(rest)
-                hits = self._hits(shorter, place, seen, limit) if shorter else []
-                if hits and all(hit >= one for hit, one in zip(hits, needed, strict=True)):
+                if does(self.suspect.joined(rest)):
                     kept, parts = rest, max(2, parts - 1)
                     break
             else:
@@ -105,7 +172,7 @@ class Verifier:
         nulls = [self.suspect.random_text(length, rng) for _ in range(self.nulls)]
         self.suspect.expect([_put(null, place, prompts) for null in nulls])
         found = [one for null in nulls for one in self._surprises(null, place, prompts)]
-        return self.suspect.limit(found), found
+        return self.suspect.limit(found, *((0.5,) if self.is_thorough else ())), found
 
     def _hits(self, text: str, place: Place, prompts: Sequence[Conversation], limit: float) -> list[bool]:
         return [one > limit for one in self._surprises(text, place, prompts)]
