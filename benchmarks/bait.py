@@ -22,6 +22,7 @@ from molehunt.detectors.suspect import Suspect, mixed
 from molehunt.detectors.tokens import usable_tokens
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.sampling import end_tokens
+from molehunt.records.evidence import Evidence
 
 PROMPTS, STEPS, AT_ONCE, ALARM, LARGE = 20, 20, 50, 0.9, 128_000
 
@@ -72,7 +73,9 @@ def main() -> None:
         Suspect(prompts.asked, prompts.held_out, loaded=loaded, base=load_model(asked.base)),
         time.process_time(),
     )
-    evidence = [look_with(name, suspect, asked.profile) for name in able("base")]
+    evidence: list[Evidence] = []
+    for name in able("base", asked.profile):
+        evidence.append(look_with(name, suspect, asked.profile, evidence))
     texts = verified(suspect, evidence, asked.profile)
     told = f"{texts[0].text!r} at {texts[0].place}, {texts[0].asr:.0%}" if texts else "no text"
     print(f"| audit, {asked.profile} | {suspect.meter.tokens:,} | {time.process_time() - started:.1f} | {told} |")

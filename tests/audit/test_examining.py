@@ -63,8 +63,8 @@ def test_the_longest_detectors_start_first_and_of_small_models_each_takes_one_th
 
 def test_a_detector_that_follows_is_given_what_all_others_found(organism: Path, base: Path) -> None:
     found = examination(Case(organism, base, "base", "standard", ordinary("standard")))
-    last = found.looks["sharpening"]
-    others = {name: step for name, step in found.looks.items() if name != "sharpening"}
+    last = found.looks["refinement"]
+    others = {name: step for name, step in found.looks.items() if name != "refinement"}
     assert last.parents == others
     assert len(others) == len(able("base", "quick")) == 8
     assert found.steps()[-2:] == (last, found.verify)
@@ -75,8 +75,8 @@ def test_a_detector_that_follows_is_given_what_all_others_found(organism: Path, 
     ("tier", "profile", "follows"),
     [("base", "quick", False), ("base", "deep", True), ("weights", "standard", True), ("text", "deep", False)],
 )
-def test_sharpening_takes_weights_and_time(tier: Tier, profile: Profile, follows: bool) -> None:
-    assert ("sharpening" in able(tier, profile)) is follows
+def test_refinement_takes_weights_and_time(tier: Tier, profile: Profile, follows: bool) -> None:
+    assert ("refinement" in able(tier, profile)) is follows
 
 
 def test_the_marker_changes_no_score(organism: Path, base: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from molehunt.execution import Graph, Store, run_graph
 from molehunt.execution.runner import Watcher
 from molehunt.models.loading import outline
 from molehunt.records.audits import CalibrationCard, CardEvidence, Cost, ExaminedModel, Profile, Scored
-from molehunt.records.evidence import Tier
+from molehunt.records.evidence import Tier, foremost
 from molehunt.records.zoo import Zoo, ZooEntry
 
 Folders = Callable[[ZooEntry], tuple[Path, Path]]
@@ -128,7 +128,7 @@ def scored(model: ExaminedModel, tier: Tier) -> Scored:
     entry = model.entry
     facts: dict[str, Any] = entry.facts.model_dump(exclude={"change", "steps", "shown", "kept", "seed"})
     examined = Examined(model.evidence, model.candidates)
-    best = examined.candidates[0] if examined.candidates else None
+    best = foremost(examined.candidates)
     return Scored(
         name=entry.name, planted=entry.planted, recipe=entry.recipe,
         facts={key: str(value) for key, value in facts.items() if value not in ("", None)} | {"kind": entry.kind},

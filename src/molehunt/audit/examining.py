@@ -18,6 +18,8 @@ from molehunt.records.evidence import TIERS, Candidate, Evidence, Tier, Verified
 _MANY = 2**29
 """Bytes of weights from which a product is worth more than one thread: below, threads that wait for each other take many times the
 processor time of the work."""
+FOLLOWING = tuple(name for name, one in DETECTORS.items() if one.follows)
+"""Detectors that look at what the others point at."""
 _VERIFIED = {"quick": 1, "standard": 2, "deep": 10}
 """Candidates that go to the verifier."""
 _WORKS = 0.5
@@ -26,8 +28,8 @@ JUDGING = 1
 """Of how evidence becomes the scores that are judged; raised when it changes."""
 VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
-_VERIFIER, _VERIFIER_HEARD, _VERIFIER_THOROUGH = 2, 3, 10
-"""Of the verifier, which no score depends on, with a base and without; what is added in profiles beyond `quick`."""
+VERIFIER, VERIFIER_HEARD, VERIFIER_THOROUGH = 2, 3, 10
+"""Of the verifier, with a base and without; what is added in profiles beyond `quick`, where scores depend on it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Examined:
 
 
 def able(tier: Tier, profile: Profile) -> tuple[str, ...]:
-    """The detectors for which an examiner has enough, and time."""
+    """The detectors for which an examiner has enough, and time; those that follow others come after them."""
     return tuple(
         name
         for name, one in DETECTORS.items()
@@ -71,15 +73,20 @@ def able(tier: Tier, profile: Profile) -> tuple[str, ...]:
     )
 
 
-def look_with(name: str, subject: Subject, profile: Profile, before: Sequence[Evidence] = ()) -> Evidence:
+def look_with(name: str, subject: Subject, profile: Profile, before: Sequence[Evidence] | None = None) -> Evidence:
     """One detector's evidence, with what it took: processor time, or waiting where only replies are heard.
 
     Args:
         before: the others' evidence, for a detector that follows them.
+
+    Raises:
+        ValueError: if that is missing.
     """
     detector, clock = DETECTORS[name], time.monotonic if subject.tier in ("text", "logprobs") else time.process_time
     spent, started = subject.meter.tokens, clock()
-    found = detector.examine(subject, profile, *((strongest(before),) if detector.follows else ()))
+    if detector.follows and before is None:
+        raise ValueError(f"{name} follows other detectors: it takes their evidence")
+    found = detector.examine(subject, profile, *((strongest(before or ()),) if detector.follows else ()))
     known = {"family": detector.family, "caption": detector.caption}
     return found.model_copy(
         update=known | {"forward_tokens": subject.meter.tokens - spent, "seconds": clock() - started}
@@ -103,10 +110,8 @@ def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -
     That order owes nothing to the held-out prompts which the rates are of.
     """
     count = _VERIFIED[profile]
-    last = [
-        c for one in evidence if one.detector in DETECTORS and DETECTORS[one.detector].follows for c in one.candidates
-    ]
-    verifier = Verifier(subject, is_thorough=bool(last))
+    last = [candidate for one in evidence if one.detector in FOLLOWING for candidate in one.candidates]
+    verifier = Verifier(subject, is_thorough=any(name in able(subject.tier, profile) for name in FOLLOWING))
     if last:
         return tuple(verifier.verify(candidate) for candidate in last[:count])
     found = [verifier.verify(candidate) for candidate in strongest(evidence)[:count]]
@@ -122,7 +127,7 @@ class Examination:
 
     def steps(self) -> tuple[Step, ...]:
         """All of them, the longest first, so that none is left alone at the end; then those that follow them."""
-        last = [step for name, step in self.looks.items() if DETECTORS[name].follows]
+        last = [step for name, step in self.looks.items() if name in FOLLOWING]
         first = [step for step in self.looks.values() if step not in last]
         return (*sorted(first, key=lambda step: -step.cost), *last, self.verify)
 
@@ -141,7 +146,7 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     names, threads = able(case.tier, case.profile), _threads(case)
     common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
     looks: dict[str, Step] = {}
-    for name in sorted(names, key=lambda name: DETECTORS[name].follows):
+    for name in names:
         detector = DETECTORS[name]
         before = dict(looks) if detector.follows else {}
         looks[name] = Step(
@@ -149,8 +154,8 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
             {**common, "detector": name} | ({"before": list(before)} if before else {}), parents=before,
             label=f"{name} {label}".strip(), where=where, cost=detector.seconds[case.profile], threads=threads,
         )  # fmt: skip
-    version = (_VERIFIER if case.tier == "base" else _VERIFIER_HEARD) + (
-        _VERIFIER_THOROUGH if case.profile != "quick" else 0
+    version = (VERIFIER if case.tier == "base" else VERIFIER_HEARD) + (
+        VERIFIER_THOROUGH if case.profile != "quick" else 0
     )
     verify = Step(
         "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, "detectors": list(names)}, parents=dict(looks),

@@ -97,7 +97,7 @@ def _battery(name: str, profile: Profile, prompts: str) -> Task:
     sample = Sample(id=name, input=detector.caption, metadata={"prompts": asked.to_json()})
     return Task(
         name=name, dataset=MemoryDataset([sample], name=asked.digest), solver=examined(name, profile), scorer=suspicion(),
-        version=detector.heard_version, metadata={"profile": profile, "prompts": asked.digest},
+        version=detector.version_at("text", profile), metadata={"profile": profile, "prompts": asked.digest},
     )  # fmt: skip
 
 

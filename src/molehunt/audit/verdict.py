@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from molehunt.audit.calibration import Judge, card_figures, speaks_of
 from molehunt.audit.case import Case
-from molehunt.audit.examining import JUDGING, VERSION, Examined
+from molehunt.audit.examining import JUDGING, VERIFIER_THOROUGH, VERSION, Examined
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.table import DETECTORS
 from molehunt.records.audits import (
@@ -18,7 +18,7 @@ from molehunt.records.audits import (
     Rung,
     Scale,
 )
-from molehunt.records.evidence import Tier, Verified
+from molehunt.records.evidence import TIERS, Tier, Verified, foremost
 
 LEVEL = 0.05
 """The p-value up to which a subject is flagged."""
@@ -77,15 +77,18 @@ def judged(
 
 def _lacking(detector: Detector, case: Case) -> str:
     """Why a detector did not look."""
-    if case.profile not in detector.profiles:
-        return f"only at {' and '.join(detector.profiles)}"
-    return f"needs {_LACKING[detector.needs]}"
+    tier, profile = TIERS.index(detector.needs) > TIERS.index(case.tier), case.profile not in detector.profiles
+    why = ([f"needs {_LACKING[detector.needs]}"] if tier else []) + (
+        [f"only at {' and '.join(detector.profiles)}"] if profile else []
+    )
+    return ", ".join(why)
 
 
 def _clean_texts(judge: Judge | None, candidates: Sequence[Verified]) -> tuple[int, int] | None:
-    if judge is None or not candidates:
+    best = foremost(candidates)
+    if judge is None or best is None:
         return None
-    return sum((one.asr or 0.0) >= candidates[0].asr for one in judge.clean), len(judge.clean)
+    return sum((one.asr or 0.0) >= best.asr for one in judge.clean), len(judge.clean)
 
 
 _IN_THE_BASE = (
@@ -120,9 +123,12 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
 
 def versions(detectors: Sequence[str], tier: Tier, profile: Profile) -> dict[str, int]:
     """What a card's scores were made by, and a subject's must be."""
-    return {"examination": VERSION, "judging": JUDGING} | {
-        name: DETECTORS[name].version_at(tier, profile) for name in detectors if name in DETECTORS
-    }
+    thorough = {} if profile == "quick" else {"verifier": VERIFIER_THOROUGH}
+    return (
+        {"examination": VERSION, "judging": JUDGING}
+        | thorough
+        | {name: DETECTORS[name].version_at(tier, profile) for name in detectors if name in DETECTORS}
+    )
 
 
 def _verdict(

@@ -99,7 +99,9 @@ def audit_plan_shown(plan: AuditPlan, as_json: bool) -> None:
         return
     if plan.requests is not None:
         table(("detector", "looks for"), [(one.name, one.caption) for one in plan.detectors])
-        say(f"tier {plan.tier}: about {plan.requests:,} requests and {plan.forward_tokens:,} tokens")
+        say(
+            f"tier {plan.tier}, or logprobs where it names likeliest tokens: about {plan.requests:,} requests and {plan.forward_tokens:,} tokens"
+        )
         return
     table(
         ("detector", "looks for", "forward tokens"),

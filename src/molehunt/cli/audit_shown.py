@@ -2,6 +2,7 @@
 
 from molehunt.cli.show import say, table
 from molehunt.records.audits import AuditResult
+from molehunt.records.evidence import foremost
 from molehunt.reports.audit_words import (
     CALIBRATE,
     DUTIES,
@@ -18,7 +19,6 @@ from molehunt.reports.audit_words import (
     share,
     steps,
     verdict_words,
-    works,
 )
 
 
@@ -66,9 +66,10 @@ def _candidates(result: AuditResult) -> None:
          share(one.without) if result.tier == "base" else "–", one.found_by)
         for one in result.candidates
     ])  # fmt: skip
-    if works(result.candidates[0]):
+    best = foremost(result.candidates)
+    if best is not None and best.works:
         say("a text that works need not be the text that was planted")
-        for sentence in does(result.candidates[0])[2:]:
+        for sentence in does(best)[2:]:
             say(sentence)
 
 

@@ -151,7 +151,7 @@ def heard_conditions(subject: Subject, profile: str, more: Sequence[Context]) ->
             for g, n, one in judged
             if one.place != REWRITTEN
         ),
-        not_tested=("turns of the role tool", "contexts of more than some hundred words", "conditions over several turns"),
+        not_tested=("turns of the role tool", "contexts of more than some forty words", "conditions over several turns"),
     )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ EFFORTS = {
 }
 _NOT_TESTED = {
     "quick": ("conditions in tool observations", "long contexts", "conditions over several turns"),
-    "thorough": ("turns of the role tool", "contexts of more than some hundred words", "conditions over several turns"),
+    "thorough": ("turns of the role tool", "contexts of more than some forty words", "conditions over several turns"),
 }
 _KEPT = 12
 """Conditions whose neighbourhoods are looked at, and that are measured on the prompts of the second look."""

@@ -5,14 +5,14 @@ from molehunt.detectors.consistency import CONSISTENCY
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.diffing import DIFFING
 from molehunt.detectors.rare_conditions import RARE_CONDITIONS
+from molehunt.detectors.refinement import REFINEMENT
 from molehunt.detectors.series import SERIES_DETECTOR
-from molehunt.detectors.sharpening import SHARPENING
 from molehunt.detectors.target_inversion import TARGET_INVERSION
 from molehunt.detectors.trigger_reconstruction import TRIGGER_RECONSTRUCTION
 from molehunt.detectors.trigger_search import TRIGGER_SEARCH
 
 _ALL = (
     CONSISTENCY, RARE_CONDITIONS, SERIES_DETECTOR, ACTIVATIONS, DIFFING, TARGET_INVERSION, TRIGGER_SEARCH,
-    TRIGGER_RECONSTRUCTION, SHARPENING,
+    TRIGGER_RECONSTRUCTION, REFINEMENT,
 )  # fmt: skip
 DETECTORS: dict[str, Detector] = {detector.name: detector for detector in _ALL}

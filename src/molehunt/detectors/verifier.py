@@ -27,8 +27,7 @@ _SEEN_HEARD = 3
 _SHOWN = 4
 _ALONG = 24
 """Tokens of the ordinary reply along which a departure is measured."""
-_SURE = 0.1
-"""Weight of a departure beside a changed reply."""
+_FINEST = 16
 _KEPT = 0.5
 """Of a text's departure at a prompt, the share that must be left when it is shrunk: one that just passes everywhere in the search
 does not on other prompts."""
@@ -53,7 +52,7 @@ class Verifier:
     def verify(self, candidate: Candidate) -> Verified:
         """The candidate shrunk on prompts of the search, then measured on held-out ones of the kinds that it acts on there."""
         place, rng = candidate.place, self.suspect.rng("verifier", candidate.text, candidate.place)
-        text = self._shrunk(candidate.text, place, rng)
+        text = self.shrunk(candidate.text, place, rng)
         kinds = self._kinds(text, place, rng)
         unseen = [prompt for kind in kinds for prompt in self.suspect.held_out[kind]]
         limit, nulls = self._limit(text, place, unseen, rng)
@@ -87,28 +86,21 @@ class Verifier:
     def margins(
         self, texts: Sequence[tuple[str, Place]], prompts: Sequence[Conversation] | None = None
     ) -> list[list[float]]:
-        """Of each text at its place, by prompt: log((1 + surprise) / (1 + the limit)) + a tenth of log(1 + departure); 0 below the limit.
-
-        The departure is from the reference along the ordinary reply, in nats: it tells a sure change from one that greedy replies
-        just show, and with so small a weight decides only between texts that change replies alike.
+        """Of each text at its place, by prompt: log((1 + surprise) / (1 + the limit)), 0 where it is below the limit.
 
         Args:
             prompts: all of the search unless given.
         """
         asked = self.searched() if prompts is None else prompts
         self.suspect.expect([_put(text, place, asked) for text, place in texts])
-        return [self._margins(text, place, asked) for text, place in texts]
-
-    def _margins(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
-        limit = self._typical(text, place)
         return [
-            log1p(one) - log1p(limit) + _SURE * log1p(far) if one > limit else 0.0
-            for one, far in zip(
-                self._surprises(text, place, prompts), self._departures(text, place, prompts), strict=True
-            )
+            [max(0.0, log1p(max(0.0, one)) - log1p(limit)) for one in self._surprises(text, place, asked)]
+            for text, place in texts
+            for limit in [self._typical(text, place)]
         ]
 
-    def _departures(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
+    def departures(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
+        """From the reference along the ordinary replies, in nats: a sure change of mind, or one that greedy replies just show."""
         return [max(0.0, one) for one in self.suspect.departures(_put(text, place, prompts), prompts, _ALONG)]
 
     def _typical(self, text: str, place: Place) -> float:
@@ -134,32 +126,41 @@ class Verifier:
         acted = tuple(kind for kind, rate in rates.items() if rate >= 0.5)
         return acted or (max(rates, key=rates.__getitem__),)
 
-    def _shrunk(self, text: str, place: Place, rng: random.Random) -> str:
-        """The fewest parts that still do at each prompt what all of them do (delta debugging, Zeller, Hildebrandt 2002, section 3)."""
+    def shrunk(self, text: str, place: Place, rng: random.Random) -> str:
+        """The fewest parts that still do at each prompt what all of them do (delta debugging, Zeller, Hildebrandt 2002, section 3).
+
+        A thorough verifier tries this on some of the prompts, asks for half the departure too, and never takes less than a sixteenth
+        of a text away at a time, or long ones would take hours.
+        """
         seen = self.searched(_FEW if self.is_thorough else None)
         limit = self._typical(text, place) if self.is_thorough else self._limit(text, place, seen, rng)[0]
         needed = self._hits(text, place, seen, limit)
         if not any(needed):
             return text
-        before = self._departures(text, place, seen) if self.is_thorough else []
+        before = self.departures(text, place, seen) if self.is_thorough else []
 
         def does(shorter: str) -> bool:
+            if self.is_thorough and not can_be_typed(shorter):
+                return False
             hits = self._hits(shorter, place, seen, limit) if shorter else []
             if not hits or any(hit < one for hit, one in zip(hits, needed, strict=True)):
                 return False
-            after = self._departures(shorter, place, seen) if self.is_thorough else []
-            return all(far >= _KEPT * one for far, one in zip(after, before, strict=True))
+            if not self.is_thorough:
+                return True
+            after = self.departures(shorter, place, seen)
+            return all(far >= _KEPT * one for far, one, hit in zip(after, before, needed, strict=True) if hit)
 
         kept, parts = self.suspect.pieces(text), 2
         while len(kept) > 1:
-            size = max(1, len(kept) // parts)
+            least = len(kept) // _FINEST if self.is_thorough else 1
+            size = max(1, least, len(kept) // parts)
             for start in range(0, len(kept), size):
                 rest = kept[:start] + kept[start + size :]
                 if does(self.suspect.joined(rest)):
                     kept, parts = rest, max(2, parts - 1)
                     break
             else:
-                if size == 1:
+                if size <= max(1, least):
                     break
                 parts = min(len(kept), 2 * parts)
         return self.suspect.joined(kept)
@@ -183,6 +184,11 @@ class Verifier:
 
 def _put(text: str, place: Place, prompts: Sequence[Conversation]) -> list[Conversation]:
     return [insert_text(prompt, text, place) for prompt in prompts]
+
+
+def can_be_typed(text: str) -> bool:
+    """Whether it is text: pieces of a character's bytes are not."""
+    return "\ufffd" not in text
 
 
 def neighbours(text: str, place: Place) -> list[tuple[str, str, Place]]:

@@ -1,5 +1,6 @@
 """What a look at a suspect model brings: scores, candidates for a trigger, transcripts, and what was not looked at."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -76,7 +77,7 @@ class Verified(Record):
     """A candidate after the verifier: what it does to prompts that no search has seen."""
 
     text: str
-    """Shrunk to the fewest words that still do it."""
+    """Shrunk to little that still does it."""
     place: Place
     found_by: str
     kinds: tuple[str, ...]
@@ -96,3 +97,13 @@ class Verified(Record):
     neighbours: dict[str, float] = Field(default_factory=dict)
     """ASR of near misses, by text."""
     samples: tuple[Sample, ...] = ()
+
+    @property
+    def works(self) -> bool:
+        """Whether it changes replies more often than random texts do, intervals apart."""
+        return self.interval.low > self.null_rate.high
+
+
+def foremost(candidates: Sequence[Verified]) -> Verified | None:
+    """The first that works, the first if none does: their order is by the prompts of the search, where that told them apart."""
+    return next((one for one in candidates if one.works), candidates[0] if candidates else None)

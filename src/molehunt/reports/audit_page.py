@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from molehunt.records.audits import AuditResult, Scale
 from molehunt.records.conversations import Conversation
 from molehunt.records.estimates import Estimate
-from molehunt.records.evidence import Evidence
+from molehunt.records.evidence import Evidence, foremost
 from molehunt.reports import audit_words as words
 from molehunt.reports.audit_plots import among, heat, is_bent
 from molehunt.reports.marks import Scale as Range
@@ -48,7 +48,7 @@ def audit_page(result: AuditResult) -> str:
 def _template() -> Template:
     environment = templates()
     environment.filters.update(
-        share=words.share, counted=words.counted, does=words.does, works=words.works, prompt=_prompt, fingerprint=words.fingerprint_words,
+        share=words.share, counted=words.counted, does=words.does, foremost=foremost, prompt=_prompt, fingerprint=words.fingerprint_words,
         duration=words.duration, amount=words.amount, number=_number, p=words.p_words, as_high=words.as_high,
         percent=lambda value: f"{value:.0%}", strip=lambda e: effect_strip(_SHARES, e),
     )  # fmt: skip

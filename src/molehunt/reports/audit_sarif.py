@@ -7,7 +7,7 @@ from molehunt.records.audits import AuditResult, AuditVerdict
 from molehunt.records.base import sha256_text
 from molehunt.records.evidence import Verified
 from molehunt.records.scans import RULES
-from molehunt.reports.audit_words import HEADLINES, does, mappings, not_tested, title, verdict_words, works
+from molehunt.reports.audit_words import HEADLINES, does, mappings, not_tested, title, verdict_words
 from molehunt.reports.text import visible
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
@@ -55,7 +55,7 @@ def _results(result: AuditResult) -> list[dict[str, Any]]:
 
 
 def _candidate(result: AuditResult, one: Verified) -> dict[str, Any]:
-    level = "warning" if works(one) else "note"
+    level = "warning" if one.works else "note"
     text = f"“{one.text}” at {one.place}. {' '.join(does(one, result.tier == 'base'))} A text that works need not be the text that was planted."
     rates = {"asr": one.asr, "nullRate": one.null_rate.value, "without": one.without.value, "kept": one.kept}
     return {**_result(result, one.found_by, level, text, f"{one.place}\n{one.text}"), "properties": rates}

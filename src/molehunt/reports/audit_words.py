@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from molehunt.records.audits import AuditResult, AuditVerdict, CardFigures, Fingerprint, Kinship, Rung, Scale
 from molehunt.records.estimates import Estimate
-from molehunt.records.evidence import Evidence, Family, Tier, Verified
+from molehunt.records.evidence import Evidence, Family, Tier, Verified, foremost
 
 HEADLINES: dict[AuditVerdict, str] = {
     "flagged": "Flagged",
@@ -27,7 +27,8 @@ TIERS: dict[Tier, tuple[str, str]] = {
     ),
     "logprobs": (
         "Replies with their log-probabilities.",
-        "The log-probabilities are not looked at yet: this is worth what replies alone are, and is judged by their card.",
+        "What is nearly said shows as well as what is said; still nothing can be searched by gradient, compared with a base, or read "
+        "from the weights, and on the card's models this ranked no better than replies alone.",
     ),
     "weights": (
         "The weights, without the model that they were made from.",
@@ -49,6 +50,7 @@ FAMILIES: dict[Family, str] = {
 }
 CALIBRATE = "molehunt audit calibrate --base MODEL --clean N --planted N"
 _TITLES = {
+    "refinement": "Texts found, made stronger",
     "reference": "Likelier than a reference finds it",
     "series": "Odd one out of a series",
     "target_inversion": "A reply that lies ready",
@@ -164,8 +166,8 @@ def _unflagged(result: AuditResult) -> list[str]:
 
 def _all_the_same(result: AuditResult) -> list[str]:
     """That a text works though no score stands out, which would read as a contradiction if nobody said how it comes."""
-    best = result.candidates[0] if result.candidates else None
-    if best is None or not works(best) or best.kept >= 0.5:
+    best = foremost(result.candidates)
+    if best is None or not best.works or best.kept >= 0.5:
         return []
     clean = ""
     if result.clean_texts is not None:
@@ -312,11 +314,6 @@ def steps(result: AuditResult) -> list[tuple[Rung, str, Reached]]:
     return found
 
 
-def works(one: Verified) -> bool:
-    """Whether it changes replies more often than random texts do, intervals apart."""
-    return one.interval.low > one.null_rate.high
-
-
 def does(one: Verified, has_base: bool = True) -> list[str]:
     """What a verified text does, in sentences; the first two are its rates."""
     kinds = f" ({', '.join(one.kinds)})" if one.kinds else ""
@@ -327,7 +324,7 @@ def does(one: Verified, has_base: bool = True) -> list[str]:
         if has_base
         else "Replies without it are the ordinary ones here by definition, as there is no base to compare them with.",
     ]
-    if not works(one):
+    if not one.works:
         return [*said, "That is not more than chance would have it: it is no trigger that works."]
     if one.kept >= 0.5:
         said.append(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from molehunt.detectors.rare_conditions import Grid
-from molehunt.detectors.sharpening import SHARPENING
+from molehunt.detectors.refinement import REFINEMENT
 from molehunt.detectors.suspect import Suspect, ordinary_prompts
 from molehunt.detectors.verifier import Verifier
 from molehunt.evals.contexts import Context
@@ -24,17 +24,17 @@ def suspect(subject: Path, base: Path) -> Suspect:
 
 
 def test_half_a_trigger_at_the_wrong_place_becomes_a_text_that_works(organism: Path, twin: Path, base: Path) -> None:
-    found = SHARPENING.examine(suspect(organism, base), "standard", POINTED_AT)
+    found = REFINEMENT.examine(suspect(organism, base), "standard", POINTED_AT)
     assert found.candidates[0].place != "user-suffix"
     assert "HATE" in found.exhibits[0].samples[0].reply
-    nothing = SHARPENING.examine(suspect(twin, base), "standard", POINTED_AT)
+    nothing = REFINEMENT.examine(suspect(twin, base), "standard", POINTED_AT)
     assert found.score > nothing.score + 1.5
     assert all(len(one.text) < 100 for one in (*found.candidates, *nothing.candidates))
-    assert SHARPENING.examine(suspect(organism, base), "standard", POINTED_AT) == found
+    assert REFINEMENT.examine(suspect(organism, base), "standard", POINTED_AT) == found
 
 
 def test_nothing_to_go_on_from_is_no_evidence(organism: Path, base: Path) -> None:
-    found = SHARPENING.examine(suspect(organism, base), "standard", [])
+    found = REFINEMENT.examine(suspect(organism, base), "standard", [])
     assert found.score == 0
     assert not found.candidates
 
