@@ -7,11 +7,12 @@ import pytest
 from audit_records import NOT_TESTED, audit_result
 from demo_records import HOSTILE
 from molehunt.audit.verdict import rung
+from molehunt.detectors.table import DETECTORS
 from molehunt.records.audits import AuditResult, CardFigures, Change, Fingerprint, Identity, Kinship, Scale
-from molehunt.records.evidence import Evidence
+from molehunt.records.evidence import Evidence, foremost
 from molehunt.reports.audit_page import audit_page
 from molehunt.reports.audit_plots import Stretch, alarms_above, among, heat
-from molehunt.reports.audit_words import as_high, mappings, steps, verdict_words
+from molehunt.reports.audit_words import as_high, mappings, steps, title, verdict_words
 from molehunt.reports.text import visible
 from molehunt.stats import proportion
 from molehunt.stats.detection import conformal_p
@@ -307,3 +308,21 @@ def test_a_text_that_works_without_a_flag_is_not_passed_over() -> None:
     assert "All the same" in said
     assert "40 clean models 3 have a text" in said
     assert [state for _, _, state in steps(quiet)] == ["not reached", *["reached"] * 3]
+
+
+def test_the_first_text_that_works_leads() -> None:
+    """Texts are in the order of the search's prompts: the first may do nothing on others."""
+    best = FOUND.candidates[0]
+    idle = best.model_copy(update={"text": "idle words", "interval": best.null_rate, "asr": best.null_rate.value})
+    more = {"candidates": (idle, best), "verdict": NOTHING.verdict, "p_value": 0.2}
+    assert foremost((idle, best)) == best
+    assert foremost((idle,)) == idle
+    assert foremost(()) is None
+    said = " ".join(verdict_words(FOUND.model_copy(update=more)))
+    assert repr(best.text) in said
+    assert "idle words" not in said
+
+
+def test_every_detector_has_a_title_of_its_own() -> None:
+    titles = [title(name, Evidence(detector=name, family=one.family, score=0.0)) for name, one in DETECTORS.items()]
+    assert len(set(titles)) == len(titles)
