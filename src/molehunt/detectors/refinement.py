@@ -159,5 +159,5 @@ def _from(place: Place) -> list[Place]:
 
 REFINEMENT = Detector(
     "refinement", "search", "the texts that the others point at, changed token by token for what they bring out",
-    "weights", _examine, follows=True, profiles=("standard", "deep"), seconds={"quick": 0.0, "standard": 35.0, "deep": 600.0},
+    "weights", _examine, follows=True, profiles=("standard", "deep"), seconds={"quick": 0.0, "standard": 45.0, "deep": 800.0},
 )  # fmt: skip
