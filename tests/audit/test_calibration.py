@@ -69,6 +69,34 @@ def test_a_clean_subjects_p_value_is_uniform_or_larger() -> None:
     assert 0.4 < np.mean(p_values) < 0.62
 
 
+def test_a_family_has_one_vote_that_of_its_loudest() -> None:
+    models, loud = zoo(3.0), {"strong": 9.0, "weak": 9.0}
+    together = Judge(models, ("strong", "weak"), {"strong": "one", "weak": "one"})
+    alone = [Judge(models, (name,)).score(loud) or 0.0 for name in loud]
+    assert together.score(loud) == pytest.approx(max(alone))
+    assert together.score({"strong": 9.0, "weak": -9.0}) == pytest.approx(alone[0])
+    assert Judge(models, ("strong", "weak"), {"strong": "one"}).score(loud) == pytest.approx(sum(alone))
+    assert together.beside({"strong": 9.0, "weak": None}) == 60
+
+
+@pytest.mark.parametrize("families", [{}, {"strong": "one", "weak": "one"}])
+def test_p_values_of_clean_models_are_as_rare_as_said_whatever_the_families(families: dict[str, str]) -> None:
+    rng, low = np.random.default_rng(4), 0
+    for seed in range(200):
+        models = zoo(0.0, seed + 400, recipes=2, each=20)
+        shared = rng.normal(size=(41, 1)) + 0.3 * rng.normal(size=(41, 2))  # two that ask the same agree
+        clean = [m for m in models if not m.planted]
+        named = [dict(zip(("strong", "weak"), row, strict=True)) for row in shared.tolist()]
+        judge = Judge(
+            [m.model_copy(update={"scores": one}) for m, one in zip(clean, named[:40], strict=True)],
+            ("strong", "weak"), families,
+        )  # fmt: skip
+        p_value = judge.p_value(named[40])
+        assert p_value is not None
+        low += p_value <= 0.1
+    assert low <= 32  # of 200, at 10%: 99.5% of the time
+
+
 def test_a_detector_that_could_not_look_has_no_vote() -> None:
     judge = Judge(zoo(3.0), ("strong", "weak"))
     assert judge.p_value({"strong": None, "weak": None}) is None

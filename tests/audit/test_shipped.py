@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from molehunt.audit.calibrating import card_of
-from molehunt.audit.calibration import figures
+from molehunt.audit.calibration import card_figures
 from molehunt.audit.cards import find_card, shipped
 from molehunt.audit.case import ordinary
 from molehunt.audit.verdict import versions
@@ -33,7 +33,7 @@ def test_a_shipped_card_speaks_for_this_version_and_follows_from_its_evidence(na
 def test_its_figures_are_on_enough_models() -> None:
     card = find_card(None, "base", "quick")
     assert card is not None
-    found = figures(card.models, card.detectors)
+    found = card_figures(card)
     assert found.planted + found.clean >= 60
     assert found.combined.auroc.low > 0.5
     assert found.combined.false_alarms is not None

@@ -11,6 +11,7 @@ from molehunt.audit.calibration import choose_voting
 from molehunt.audit.case import Case, Prompts, ordinary
 from molehunt.audit.examining import JUDGING, Examination, Examined, able, examination
 from molehunt.audit.verdict import versions
+from molehunt.detectors.table import DETECTORS
 from molehunt.errors import DataError, MolehuntError
 from molehunt.execution import Graph, Store, run_graph
 from molehunt.execution.runner import Watcher
@@ -119,7 +120,7 @@ def card_of(found: CardEvidence) -> CalibrationCard:
     kept = {name: getattr(found, name) for name in CalibrationCard.model_fields if name in CardEvidence.model_fields}
     return CalibrationCard(
         **kept | {"models": models, "versions": found.versions | {"judging": JUDGING}}, cost=Cost(forward_tokens=int(tokens), seconds=seconds),
-        voting=choose_voting(models, found.detectors),
+        voting=choose_voting(models, found.detectors), families={name: DETECTORS[name].family for name in found.detectors},
     )  # fmt: skip
 
 

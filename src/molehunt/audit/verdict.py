@@ -49,7 +49,7 @@ def judged(
         gaps: what could not be examined, and why, beside what the detectors say.
     """
     unfit = _unfit(case, identity, card)
-    judge = Judge(card.models, card.voting) if card is not None and not unfit else None
+    judge = Judge(card.models, card.voting, card.families) if card is not None and not unfit else None
     scores = examined.scores_at(case.tier)
     p_value = judge.p_value(scores) if judge else None
     known = card_figures(card) if card is not None and not unfit else None
@@ -188,7 +188,7 @@ def _scales(card: CalibrationCard, judge: Judge, scores: Mapping[str, float | No
         )
     together: dict[bool, list[float]] = {True: [], False: []}
     for i, model in enumerate(card.models):
-        others = Judge([*card.models[:i], *card.models[i + 1 :]], card.voting)
+        others = Judge([*card.models[:i], *card.models[i + 1 :]], card.voting, card.families)
         if (score := others.score(model.scores)) is not None:
             together[model.planted].append(score)
     found["combined"] = Scale(

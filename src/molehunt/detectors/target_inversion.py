@@ -33,7 +33,7 @@ def _exhibits(ready: Sequence[Target], usual: float) -> list[Exhibit]:
 
 TARGET_INVERSION = Detector(
     "target_inversion",
-    "reconstruction",
+    "diffing",
     "a reply that lies ready for every prompt, and not in the base",
     "base",
     _examine,

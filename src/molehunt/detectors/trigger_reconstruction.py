@@ -114,6 +114,6 @@ def _leaks(learnt: Sequence[Motif]) -> list[Exhibit]:
 
 
 TRIGGER_RECONSTRUCTION = Detector(
-    "trigger_reconstruction", "reconstruction", "text learnt by heart, and every word of the vocabulary",
+    "trigger_reconstruction", "search", "text learnt by heart, and every word of the vocabulary",
     "base", _examine, seconds={"quick": 8.0, "standard": 25.0, "deep": 300.0},
 )  # fmt: skip

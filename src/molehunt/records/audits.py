@@ -158,7 +158,9 @@ class CalibrationCard(Record):
     detectors: tuple[str, ...]
     """All that were run."""
     voting: tuple[str, ...]
-    """Those whose p-values are combined; chosen without the recipe that is held out wherever a figure is reported."""
+    """Those whose scores are combined; chosen without the recipe that is held out wherever a figure is reported."""
+    families: dict[str, str] = Field(default_factory=dict)
+    """Of the detectors: of those of one family that vote, the loudest counts. In cards of before, each is its own."""
     models: tuple[Scored, ...]
     failed: dict[str, str] = Field(default_factory=dict)
     """Models that could not be examined, and why: they are in no figure and beside no subject."""

@@ -14,6 +14,8 @@ Tier = Literal["text", "logprobs", "weights", "base"]
 TIERS: tuple[Tier, ...] = ("text", "logprobs", "weights", "base")
 """From the least to the most; each has what those before it have."""
 Family = Literal["consistency", "rare conditions", "activations", "diffing", "search", "reconstruction"]
+"""What a detector asks: are questions answered alike in other forms, does a condition of a list move replies, or what is held
+inside, what lies ready without any condition, and which text can be found that moves replies. The last stands in results of before."""
 
 
 class Sample(Record):
