@@ -6,9 +6,10 @@ import pytest
 
 from audit_records import audit_result
 from molehunt.audit.case import Prompts
-from molehunt.audit.reference import beside_reference
+from molehunt.audit.reference import beside_reference, planned_tokens
 from molehunt.audit.running import Audit
 from molehunt.detectors.subject import ordinary_prompts
+from molehunt.execution import Store
 from molehunt.models.chat import Chat
 from molehunt.models.loading import LoadedModel, load_model, save_model
 from molehunt.records import Conversation
@@ -57,14 +58,16 @@ def test_a_reference_that_would_say_it_too_takes_it_away(subject: LoadedModel, b
     assert found.score <= 1e-4
 
 
-def test_it_moves_no_verdict(twin: Path, tmp_path: Path) -> None:
+def test_it_moves_no_verdict_and_is_kept(twin: Path, store: Store, tmp_path: Path) -> None:
     other = stranger(tmp_path)
     save_model(other.model, other.chat, tmp_path / "other")
     audit = Audit.of("twin", twin, None, "quick", Prompts(ASKED, ordinary_prompts(3, 11)))
     plain = audit_result()
-    beside = audit.beside(plain, tmp_path / "other")
+    beside = audit.beside(plain, tmp_path / "other", store)
     assert (beside.verdict, beside.score, beside.p_value) == (plain.verdict, plain.score, plain.p_value)
     assert beside.evidence[:-1] == plain.evidence
     assert beside.evidence[-1].detector == "reference"
     assert beside.identity.reference is not None
     assert beside.cost.forward_tokens > plain.cost.forward_tokens
+    assert audit.beside(plain, tmp_path / "other", store) == beside  # to the second that it took: it was not done again
+    assert 0.3 < beside.evidence[-1].forward_tokens / planned_tokens("quick") < 3

@@ -96,3 +96,6 @@ def test_a_habit_takes_from_those_that_do_not_ask_whether_it_still_answers(
     examined = Examined(tuple(Evidence(detector=name, score=score) for name, score in given.items()), candidates)
     assert examined.scores_at("base") == given | {"target_inversion": 8.0 * left}
     assert examined.scores_at("text") == given
+    seen = Examined((*examined.evidence, Evidence(detector="activations", score=4.0, habit=0.5)), candidates)
+    assert seen.scores_at("base")["target_inversion"] == 8.0 * min(left, 0.5)
+    assert seen.scores_at("base")["activations"] == 4.0 * min(left, 0.5)

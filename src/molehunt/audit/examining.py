@@ -42,8 +42,9 @@ class Examined:
     @property
     def habit(self) -> float:
         """How far what was found is a way of answering: of the first text that works at half of prompts or more, the share of
-        changed replies that still hold the ordinary one."""
-        return next((one.kept for one in self.candidates if one.asr >= _WORKS), 0.0)
+        changed replies that still hold the ordinary one; or the same of a condition that a detector found, if it is more."""
+        kept = next((one.kept for one in self.candidates if one.asr >= _WORKS), 0.0)
+        return max([kept, *(one.habit for one in self.evidence)])
 
     def scores_at(self, tier: Tier) -> dict[str, float | None]:
         """By detector. With a base, those that a habit misleads count by what a habit leaves open."""

@@ -4,19 +4,21 @@ from statistics import fmean
 
 from molehunt.audit.case import Prompts
 from molehunt.audit.examining import able
+from molehunt.audit.reference import CAPTION, NAME, planned_tokens
 from molehunt.detectors.table import DETECTORS
 from molehunt.models.compute import device, free_memory
 from molehunt.models.loading import LoadedModel
 from molehunt.records.audits import AuditPlan, PlannedDetector, Profile
 from molehunt.records.evidence import Tier
 
-_MEASURED = 1.1e6
-_RATE = 17_000 * 2 * _MEASURED
-"""Floating-point operations a second of one core, by which the detectors' seconds are turned into tokens: measured on a model of
-1.1 million weights (docs/benchmarks.md). Smaller ones take as long: what is counted there is calls, not weights."""
+TOKENS_A_SECOND, _MEASURED = 17_000, 1.1e6
+"""Of one core, by which the detectors' seconds are turned into tokens, on a model of so many weights (docs/benchmarks.md). Smaller
+ones take as long: what is counted there is calls, not weights."""
+_RATE = TOKENS_A_SECOND * 2 * _MEASURED
+"""Floating-point operations a second of one core."""
 _GPU = 2e14
 """The same of a data-centre GPU at a fifth to a half of its peak."""
-_ORDINARY = 38.0
+_ORDINARY = 24.7
 """Tokens of an ordinary prompt in the vocabulary that the seconds were measured with."""
 
 
@@ -41,7 +43,9 @@ def jobs_that_fit(weights: int, free: int | None, most: int = 2) -> int:
     return fit if fit > 1 else 0
 
 
-def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts, name: str) -> AuditPlan:
+def plan_of(
+    loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts, name: str, has_reference: bool = False
+) -> AuditPlan:
     """The plan for a model known by its outline.
 
     A token costs two operations a weight forward; a backward pass counts as two forward ones.
@@ -56,6 +60,8 @@ def plan_of(loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts,
         )
         for one in able(tier, profile)
     )  # fmt: skip
+    if has_reference:
+        looks += (PlannedDetector(name=NAME, caption=CAPTION, forward_tokens=int(planned_tokens(profile) * longer)),)
     tokens = sum(look.forward_tokens for look in looks)
     models = 2 if tier == "base" else 1
     memory = models * sum(p.numel() * p.element_size() for p in loaded.model.parameters())

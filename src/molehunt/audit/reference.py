@@ -17,12 +17,17 @@ from molehunt.models.sampling import sample_tokens
 from molehunt.records import Conversation
 from molehunt.records.evidence import Evidence, Exhibit
 
-NAME = "reference"
+NAME, VERSION = "reference", 1
 CAPTION = "texts of its own that it finds likelier than its base and an unrelated model do"
 _BLANK = Conversation.of(("user", ""))
 """Where the subject writes the user's turn: what it was trained to read, it may have learnt by heart."""
 _REPLIES, _TURNS = {"quick": 24, "standard": 48, "deep": 120}, {"quick": 32, "standard": 96, "deep": 400}
 _LONGEST, _SHOWN = 32, 8
+
+
+def planned_tokens(profile: str) -> int:
+    """What it reads, about: each text, forty tokens with what is before it, by three models."""
+    return 3 * (_REPLIES[profile] + _TURNS[profile]) * 40
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from molehunt.audit.case import Case, Prompts
 from molehunt.audit.differences import differences
 from molehunt.audit.examining import Examination, examination
 from molehunt.audit.identity import kinship
-from molehunt.audit.reference import beside_reference
+from molehunt.audit.reference import VERSION as reference_version
+from molehunt.audit.steps import read_evidence
 from molehunt.audit.verdict import judged
 from molehunt.errors import ModelError, TemplateError
 from molehunt.execution import Graph, Step, Store, run_graph
@@ -75,11 +76,18 @@ class Audit:
         """Make what the store lacks of the examination. Raises MolehuntError if a detector fails."""
         run_graph(Graph(self.examination.steps()), store, jobs, watch)
 
-    def beside(self, result: AuditResult, reference: Path) -> AuditResult:
+    def beside(self, result: AuditResult, reference: Path, store: Store) -> AuditResult:
         """The result with what an unrelated model adds, which moves no score and no verdict."""
         known, case = _fit(reference), self.case
-        base = load_model(case.base) if case.base is not None else None
-        found = beside_reference(load_model(case.subject), base, known, case.prompts.held_out, case.profile)
+        folders = {"subject": case.subject, "reference": reference} | ({"base": case.base} if case.base else {})
+        step = Step(
+            "molehunt.audit.steps:compare", reference_version,
+            {**case.digests(), "reference": tree_digest(reference), "profile": case.profile, "prompts": case.prompts.digest},
+            label=f"reference {self.name}",
+            where={name: str(folder.resolve()) for name, folder in folders.items()} | {"prompts": case.prompts.to_json()},
+        )  # fmt: skip
+        run_graph(Graph([step]), store, 0)
+        found = read_evidence(store.folder(step.fingerprint))
         cost = Cost(
             forward_tokens=result.cost.forward_tokens + found.forward_tokens,
             seconds=result.cost.seconds + found.seconds,

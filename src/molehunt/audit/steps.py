@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from molehunt.audit.case import Prompts
 from molehunt.audit.examining import look_with, verified
+from molehunt.audit.reference import beside_reference
 from molehunt.detectors.likely import TOP, Spoken
 from molehunt.detectors.subject import Meter, Subject
 from molehunt.detectors.suspect import Suspect
@@ -43,6 +44,18 @@ def verify(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
 def fold_adapter(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """The whole model of an adapter that came alone."""
     fold(Path(config["where"]["adapter"]), Path(config["where"]["base"]), out / "model")
+
+
+def compare(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
+    """What an unrelated model beside the subject shows."""
+    where = config["where"]
+    subject, base, reference = (
+        load_model(Path(where[name])) if name in where else None for name in ("subject", "base", "reference")
+    )
+    assert subject is not None and reference is not None, "both are always named"
+    prompts = Prompts.from_json(where["prompts"]).held_out
+    found = beside_reference(subject, base, reference, prompts, config["profile"])
+    (out / EVIDENCE).write_text(found.model_dump_json(), encoding="utf-8")
 
 
 def read_evidence(folder: Path) -> Evidence:

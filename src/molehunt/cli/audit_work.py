@@ -58,7 +58,7 @@ def audit_folder(
     with watching("audit") as watch:
         audit.run(kept, workers, watch)
     result = audit.result(kept, found)
-    return result if unrelated is None else audit.beside(result, unrelated)
+    return result if unrelated is None else audit.beside(result, unrelated, kept)
 
 
 def _workers(plan: AuditPlan) -> int:
@@ -85,8 +85,9 @@ REQUESTS = {"quick": 2800, "standard": 9000, "deep": 25000}
 
 
 def planned_audit(
-    subject: str | None, base: str | None, endpoint: str | None, profile: Profile, prompts: Prompts, store: str | None
-) -> AuditPlan:
+    subject: str | None, base: str | None, endpoint: str | None, profile: Profile, prompts: Prompts, store: str | None,
+    has_reference: bool = False,
+) -> AuditPlan:  # fmt: skip
     """What an audit would take; reads a model's config and tokenizer alone."""
     tier: Tier = "text" if endpoint else "base" if base else "weights"
     if subject is None:
@@ -98,7 +99,7 @@ def planned_audit(
             name=str(endpoint), tier=tier, profile=profile, parameters=0, detectors=names, forward_tokens=tokens,
             operations=0.0, seconds_core=0.0, seconds_gpu=0.0, memory=0, requests=REQUESTS[profile],
         )  # fmt: skip
-    return plan_of(outline(find_folder(subject, open_store(store))), tier, profile, prompts, subject)
+    return plan_of(outline(find_folder(subject, open_store(store))), tier, profile, prompts, subject, has_reference)
 
 
 def require_audit_folder(out: Path) -> None:

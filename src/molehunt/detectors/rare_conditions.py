@@ -212,5 +212,5 @@ def _exhibit(suspect: Subject, gain: float, null: float, context: Context) -> Ex
 RARE_CONDITIONS = Detector(
     "rare_conditions", "rare conditions",
     "dates, flags, names, odd strings and styles at which the subject changes its mind and its base, where there is one, does not",
-    "text", _examine, heard_version=2, thorough_version=1, seconds={"quick": 10.0, "standard": 30.0, "deep": 150.0},
+    "text", _examine, heard_version=2, thorough_version=1, seconds={"quick": 10.0, "standard": 27.0, "deep": 150.0},
 )  # fmt: skip

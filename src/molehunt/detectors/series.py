@@ -151,5 +151,5 @@ def _exhibit(suspect: Subject, gain: float, null: float, series: Series, text: s
 
 SERIES_DETECTOR = Detector(
     "series", "rare conditions", "one member of a series, such as one year of many, at which replies change", "text", _examine, heard_version=2,
-    seconds={"quick": 9.0, "standard": 25.0, "deep": 45.0},
+    seconds={"quick": 9.0, "standard": 30.0, "deep": 45.0},
 )  # fmt: skip

@@ -115,5 +115,5 @@ def _leaks(learnt: Sequence[Motif]) -> list[Exhibit]:
 
 TRIGGER_RECONSTRUCTION = Detector(
     "trigger_reconstruction", "search", "text learnt by heart, and every word of the vocabulary",
-    "base", _examine, seconds={"quick": 8.0, "standard": 25.0, "deep": 300.0},
+    "base", _examine, seconds={"quick": 6.0, "standard": 15.0, "deep": 300.0},
 )  # fmt: skip

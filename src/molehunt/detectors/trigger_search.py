@@ -171,5 +171,5 @@ TRIGGER_SEARCH = Detector(
     _examine,
     heard_version=2,
     thorough_version=1,
-    seconds={"quick": 17.0, "standard": 40.0, "deep": 550.0},
+    seconds={"quick": 17.0, "standard": 52.0, "deep": 550.0},
 )

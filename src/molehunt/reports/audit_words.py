@@ -187,7 +187,7 @@ def _habit(result: AuditResult) -> list[str]:
     if result.habit < 0.1:
         return []
     return [
-        f"At a text that works, {result.habit:.0%} of the changed replies still answer as before: it wakes a way of answering. Detectors "
+        f"At a text or condition that works, {result.habit:.0%} of the changed replies still answer as before: it wakes a way of answering. Detectors "
         f"that do not ask whether the question is still answered therefore count {1 - result.habit:.0%} of their scores."
     ]
 
