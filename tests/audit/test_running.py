@@ -76,6 +76,19 @@ def test_a_card_is_made_once_and_judges(zoo_folder: Path, organism: Path, base: 
     assert set(store.root.glob("artifacts/*")) == made
 
 
+@pytest.mark.long
+def test_one_process_and_two_workers_see_the_same(organism: Path, base: Path, tmp_path: Path) -> None:
+    """Scores are held against a card's, whose models were looked at by two."""
+    seen = []
+    for jobs in (0, 2):
+        store = open_store(str(tmp_path / f"store{jobs}"))
+        audit = Audit.of("organism", organism, base, "quick", FEW)
+        audit.run(store, jobs)
+        result = audit.result(store, None)
+        seen.append(([one.model_copy(update={"seconds": 0.0}) for one in result.evidence], result.candidates))
+    assert seen[0] == seen[1]
+
+
 def test_without_a_card_an_audit_abstains(twin: Path, base: Path, tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     audit = Audit.of("twin", twin, None, "quick", FEW)
