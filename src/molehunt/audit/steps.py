@@ -49,12 +49,9 @@ def fold_adapter(config: dict[str, Any], parents: dict[str, Path], out: Path) ->
 def compare(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """What an unrelated model beside the subject shows."""
     where = config["where"]
-    subject, base, reference = (
-        load_model(Path(where[name])) if name in where else None for name in ("subject", "base", "reference")
-    )
-    assert subject is not None and reference is not None, "both are always named"
+    loaded = {name: load_model(Path(where[name])) for name in ("subject", "base", "reference") if name in where}
     prompts = Prompts.from_json(where["prompts"]).held_out
-    found = beside_reference(subject, base, reference, prompts, config["profile"])
+    found = beside_reference(loaded["subject"], loaded.get("base"), loaded["reference"], prompts, config["profile"])
     (out / EVIDENCE).write_text(found.model_dump_json(), encoding="utf-8")
 
 

@@ -184,8 +184,9 @@ def _scales(card: CalibrationCard, judge: Judge, scores: Mapping[str, float | No
             for kind in (False, True)
         )
         found[name] = Scale(
-            score=scores.get(name), p_value=p_values.get(name), clean=clean, planted=planted, votes=name in card.voting
-        )
+            score=scores.get(name), p_value=p_values.get(name), clean=clean, planted=planted,
+            votes=name in card.voting, family=card.shared_family(name),
+        )  # fmt: skip
     together: dict[bool, list[float]] = {True: [], False: []}
     for i, model in enumerate(card.models):
         others = Judge([*card.models[:i], *card.models[i + 1 :]], card.voting, card.families)

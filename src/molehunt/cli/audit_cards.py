@@ -22,7 +22,8 @@ def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
         return
     rows = [_row("together", found.combined, "")]
     rows += [
-        _row(name, one, "votes" if name in card.voting else "evidence only") for name, one in found.by_detector.items()
+        _row(name, one, _family(card, name) if name in card.voting else "evidence only")
+        for name, one in found.by_detector.items()
     ]
     table(("detector", "", "AUROC", "found at 5%", "found at 1%", "false alarms at 5%"), rows)
     say("")
@@ -52,6 +53,10 @@ def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
     for line in failed_words(found):
         say(line)
     say(f"card: {out.resolve()}")
+
+
+def _family(card: CalibrationCard, name: str) -> str:
+    return f"votes if loudest of {one}" if (one := card.shared_family(name)) else "votes"
 
 
 def plan_shown(plan: ZooPlan, look: AuditPlan | None, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from molehunt.reports.audit_words import (
     share,
     steps,
     verdict_words,
+    vote,
 )
 
 
@@ -79,7 +80,7 @@ def _scores(result: AuditResult) -> None:
     for one in result.evidence:
         scale = result.scales.get(one.detector)
         beside = as_high(scale) if scale else "no card to compare with"
-        votes = "votes" if scale and scale.votes else ""
+        votes = vote(scale) if scale and scale.votes else ""
         score = "could not look" if one.score is None else f"{one.score:.3g}"
         rows.append((one.detector, score, beside, p_words(scale.p_value) if scale else "", votes))
     table(("detector", "score", "beside the card's clean models", "", ""), rows)

@@ -89,6 +89,8 @@ class Scale(Record):
     """Scores of the card's clean models."""
     planted: tuple[float, ...]
     votes: bool
+    family: str = ""
+    """Of several that vote: the loudest of them counts. Empty where it stands for itself."""
 
 
 class Scored(Record):
@@ -164,6 +166,11 @@ class CalibrationCard(Record):
     models: tuple[Scored, ...]
     failed: dict[str, str] = Field(default_factory=dict)
     """Models that could not be examined, and why: they are in no figure and beside no subject."""
+
+    def shared_family(self, name: str) -> str:
+        """The family that a detector has one vote with others in; empty if it stands for itself."""
+        family = self.families.get(name, "")
+        return family if sum(self.families.get(one) == family for one in self.voting) > 1 else ""
 
 
 class DetectorPower(Record):

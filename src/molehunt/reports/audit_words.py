@@ -347,6 +347,13 @@ def not_tested(result: AuditResult) -> list[str]:
     return said
 
 
+def vote(scale: Scale) -> str:
+    """How a detector counts in the verdict."""
+    if not scale.votes:
+        return "evidence only"
+    return f"votes if loudest of {scale.family}" if scale.family else "votes"
+
+
 def title(name: str, evidence: Evidence | None) -> str:
     """A detector in words."""
     if name == COMBINED:
