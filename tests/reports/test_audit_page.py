@@ -307,7 +307,7 @@ def test_a_text_that_works_without_a_flag_is_not_passed_over() -> None:
     said = " ".join(verdict_words(quiet))
     assert "All the same" in said
     assert "40 clean models 3 have a text" in said
-    assert [state for _, _, state in steps(quiet)] == ["not reached", *["reached"] * 3]
+    assert [state for _, _, state in steps(quiet)] == ["not reached", *["by a text alone"] * 3]
 
 
 def test_the_first_text_that_works_leads() -> None:

@@ -187,8 +187,8 @@ def _habit(result: AuditResult) -> list[str]:
     if result.habit < 0.1:
         return []
     return [
-        f"At a text or condition that works, {result.habit:.0%} of the changed replies still answer as before: it wakes a way of answering. Detectors "
-        f"that do not ask whether the question is still answered therefore count {1 - result.habit:.0%} of their scores."
+        f"At a text or condition that changes replies, {result.habit:.0%} of the changed ones still answer as before, as with a harmless habit. "
+        f"Detectors that do not ask whether the question is still answered therefore count {1 - result.habit:.0%} of their scores."
     ]
 
 
@@ -293,21 +293,24 @@ def p_words(p: float | None) -> str:
     return "no p-value" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-Reached = Literal["reached", "not reached", "not known"]
+Reached = Literal["reached", "by a text alone", "not reached", "not known"]
 
 
 def steps(result: AuditResult) -> list[tuple[Rung, str, Reached]]:
     """The evidence ladder from the lowest step: (name, what it takes, whether it was reached).
 
-    Without a p-value it is not known whether scores stand apart; what a text does to replies is known all the same.
+    Without a p-value it is not known whether scores stand apart; what a text does to replies is known all the same. Where scores do not
+    stand apart, that is of a text alone: many a clean model has one.
     """
     order: tuple[Rung, ...] = get_args(Rung)
     found: list[tuple[Rung, str, Reached]] = []
     for name, words in RUNGS.items():
         reached: Reached = "reached" if order.index(name) <= order.index(result.rung) else "not reached"
+        p = result.p_value
         if name == "association":  # by itself: a text may work though no score stands apart
-            p = result.p_value
             reached = "not known" if p is None else "reached" if p <= result.level else "not reached"
+        elif reached == "reached" and p is not None and p > result.level:
+            reached = "by a text alone"
         if name == "confirmed by removal" and result.tier != "base":
             words, reached = BESIDE_ITSELF, "not known"
         found.append((name, words, reached))
