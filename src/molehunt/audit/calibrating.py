@@ -120,7 +120,7 @@ def card_of(found: CardEvidence) -> CalibrationCard:
     kept = {name: getattr(found, name) for name in CalibrationCard.model_fields if name in CardEvidence.model_fields}
     return CalibrationCard(
         **kept | {"models": models, "versions": found.versions | {"judging": JUDGING}}, cost=Cost(forward_tokens=int(tokens), seconds=seconds),
-        voting=choose_voting(models, found.detectors), families={name: DETECTORS[name].family for name in found.detectors},
+        voting=choose_voting(models, found.detectors), families={name: DETECTORS[name].family for name in found.detectors if name in DETECTORS},
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """What a card of labelled scores says: p-values of a subject, and how well the card's own models are told apart."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
 
@@ -25,9 +24,7 @@ class Judge:
     A family has one vote, that of its loudest detector: two that ask the same agree in what is no backdoor as well.
     """
 
-    def __init__(
-        self, models: Iterable[Scored], voting: Sequence[str], families: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, models: Iterable[Scored], voting: Sequence[str], families: Mapping[str, str]) -> None:
         """
         Args:
             families: of detectors that ask the same; those that have none stand each for itself.
@@ -89,9 +86,7 @@ def choose_voting(models: Sequence[Scored], detectors: Sequence[str]) -> tuple[s
     return sure or tuple(sorted(ranks, key=lambda name: -ranks[name].value)[:1])
 
 
-def figures(
-    models: Sequence[Scored], detectors: Sequence[str], families: Mapping[str, str] = MappingProxyType({})
-) -> CardFigures:
+def figures(models: Sequence[Scored], detectors: Sequence[str], families: Mapping[str, str]) -> CardFigures:
     """What the card's detectors are worth on recipes that they were not calibrated on.
 
     Each recipe in turn is left out whole: voting detectors and null distribution come from the other recipes, and the

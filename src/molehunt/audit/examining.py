@@ -42,9 +42,8 @@ class Examined:
     @property
     def habit(self) -> float:
         """How far what was found is a way of answering: of the first text that works at half of prompts or more, the share of
-        changed replies that still hold the ordinary one; or the same of a condition that a detector found, if it is more."""
-        kept = next((one.kept for one in self.candidates if one.asr >= _WORKS), 0.0)
-        return max([kept, *(one.habit for one in self.evidence)])
+        changed replies that still hold the ordinary one."""
+        return next((one.kept for one in self.candidates if one.asr >= _WORKS), 0.0)
 
     def scores_at(self, tier: Tier) -> dict[str, float | None]:
         """By detector. With a base, those that a habit misleads count by what a habit leaves open."""
@@ -144,7 +143,7 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     """The steps of examining a case; what the store has of them is not done again."""
     where = {"subject": str(case.subject.resolve()), "base": str(case.base and case.base.resolve())}
     where["prompts"] = case.prompts.to_json()
-    names, threads = able(case.tier, case.profile), _threads(case)
+    names, threads = able(case.tier, case.profile), threads_of(case)
     common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
     looks: dict[str, Step] = {}
     for name in names:
@@ -165,7 +164,7 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     return Examination(looks, verify)
 
 
-def _threads(case: Case) -> int:
+def threads_of(case: Case) -> int:
     """One, with steps side by side; on a CPU a large model gets all of them for one step at a time."""
     size = sum(file.stat().st_size for file in case.subject.glob("*.safetensors"))
     return 1 if size < _MANY or device().type != "cpu" else os.cpu_count() or 1

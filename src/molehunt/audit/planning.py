@@ -44,13 +44,18 @@ def jobs_that_fit(weights: int, free: int | None, most: int = 2) -> int:
 
 
 def plan_of(
-    loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts, name: str, has_reference: bool = False
+    loaded: LoadedModel, tier: Tier, profile: Profile, prompts: Prompts, name: str, reference: LoadedModel | None = None
 ) -> AuditPlan:
     """The plan for a model known by its outline.
 
-    A token costs two operations a weight forward; a backward pass counts as two forward ones.
+    A token costs two operations a weight forward; a backward pass counts as two forward ones. Tokens are those of the detectors'
+    forms with a base; others read less.
+
+    Args:
+        reference: the outline of an unrelated model to compare with.
     """
-    parameters = sum(p.numel() for p in loaded.model.parameters())
+    parameters, memory = _size(loaded)
+    beside, held = _size(reference) if reference is not None else (0, 0)
     encoded = loaded.chat.encode_prompts([prompt for pool in prompts.asked.values() for prompt in pool])
     longer = fmean(map(len, encoded)) / _ORDINARY
     looks = tuple(
@@ -60,14 +65,21 @@ def plan_of(
         )
         for one in able(tier, profile)
     )  # fmt: skip
-    if has_reference:
-        looks += (PlannedDetector(name=NAME, caption=CAPTION, forward_tokens=int(planned_tokens(profile) * longer)),)
-    tokens = sum(look.forward_tokens for look in looks)
     models = 2 if tier == "base" else 1
-    memory = models * sum(p.numel() * p.element_size() for p in loaded.model.parameters())
+    read = int(planned_tokens(profile) * longer) if reference is not None else 0
+    if reference is not None:
+        looks += (PlannedDetector(name=NAME, caption=CAPTION, forward_tokens=(models + 1) * read),)
+    tokens = sum(look.forward_tokens for look in looks)
+    operations = 2.0 * (parameters * (tokens - read) + beside * read)
+    counted = 2.0 * (max(parameters, _MEASURED) * (tokens - read) + max(beside, _MEASURED) * read)
     return AuditPlan(
         name=name, tier=tier, profile=profile, parameters=parameters, detectors=looks, forward_tokens=tokens,
-        operations=2.0 * parameters * tokens, seconds_core=2.0 * max(parameters, _MEASURED) * tokens / _RATE,
-        seconds_gpu=2.0 * parameters * tokens / _GPU,
-        memory=memory, requests=None, jobs=jobs_that_fit(memory, free_memory(device())),
+        operations=operations, seconds_core=counted / _RATE, seconds_gpu=operations / _GPU,
+        memory=models * memory + held, requests=None, jobs=jobs_that_fit(models * memory, free_memory(device())),
     )  # fmt: skip
+
+
+def _size(loaded: LoadedModel) -> tuple[int, int]:
+    """(parameters, bytes of them)"""
+    sizes = [(p.numel(), p.numel() * p.element_size()) for p in loaded.model.parameters()]
+    return sum(count for count, _ in sizes), sum(held for _, held in sizes)

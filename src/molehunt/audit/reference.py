@@ -26,8 +26,8 @@ _LONGEST, _SHOWN = 32, 8
 
 
 def planned_tokens(profile: str) -> int:
-    """What it reads, about: each text, forty tokens with what is before it, by three models."""
-    return 3 * (_REPLIES[profile] + _TURNS[profile]) * 40
+    """What each of the models reads, about: each text, forty tokens with what is before it."""
+    return (_REPLIES[profile] + _TURNS[profile]) * 40
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from molehunt.audit.case import Case, Prompts
 from molehunt.audit.differences import differences
-from molehunt.audit.examining import Examination, examination
+from molehunt.audit.examining import Examination, examination, threads_of
 from molehunt.audit.identity import kinship
 from molehunt.audit.reference import VERSION as reference_version
 from molehunt.audit.steps import read_evidence
@@ -78,13 +78,14 @@ class Audit:
 
     def beside(self, result: AuditResult, reference: Path, store: Store) -> AuditResult:
         """The result with what an unrelated model adds, which moves no score and no verdict."""
-        known, case = _fit(reference), self.case
+        known, case = _fit(reference).ref(), self.case
         folders = {"subject": case.subject, "reference": reference} | ({"base": case.base} if case.base else {})
         step = Step(
             "molehunt.audit.steps:compare", reference_version,
             {**case.digests(), "reference": tree_digest(reference), "profile": case.profile, "prompts": case.prompts.digest},
             label=f"reference {self.name}",
             where={name: str(folder.resolve()) for name, folder in folders.items()} | {"prompts": case.prompts.to_json()},
+            threads=threads_of(case),
         )  # fmt: skip
         run_graph(Graph([step]), store, 0)
         found = read_evidence(store.folder(step.fingerprint))
@@ -92,7 +93,7 @@ class Audit:
             forward_tokens=result.cost.forward_tokens + found.forward_tokens,
             seconds=result.cost.seconds + found.seconds,
         )
-        identity = result.identity.model_copy(update={"reference": known.ref()})
+        identity = result.identity.model_copy(update={"reference": known})
         told = (*result.tested, f"{found.detector}: {found.caption}")
         added = {"evidence": (*result.evidence, found), "cost": cost, "identity": identity, "tested": told}
         return result.model_copy(update=added)

@@ -48,6 +48,7 @@ def fold_adapter(config: dict[str, Any], parents: dict[str, Path], out: Path) ->
 
 def compare(config: dict[str, Any], parents: dict[str, Path], out: Path) -> None:
     """What an unrelated model beside the subject shows."""
+    use_threads(config["threads"])
     where = config["where"]
     loaded = {name: load_model(Path(where[name])) for name in ("subject", "base", "reference") if name in where}
     prompts = Prompts.from_json(where["prompts"]).held_out

@@ -87,7 +87,7 @@ def run(
         raise UsageError("--reference", wanted=wanted, got="an --endpoint", do="leave it out")
     asked = own_prompts(prompts) if prompts is not None else ordinary(profile)
     if plan:
-        audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked, store, reference is not None), as_json)
+        audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked, store, reference), as_json)
         return
     require_audit_folder(out)
     if endpoint is not None and model is not None:

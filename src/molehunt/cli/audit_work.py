@@ -51,7 +51,8 @@ def audit_folder(
     unrelated = find_folder(reference, kept) if reference is not None else None
     audit = Audit.of(name, subject, base, profile, prompts, kept)
     found = find_card(card, audit.case.tier, profile)
-    plan = plan_of(outline(audit.case.subject), audit.case.tier, profile, prompts, name)
+    beside = outline(unrelated) if unrelated is not None else None
+    plan = plan_of(outline(audit.case.subject), audit.case.tier, profile, prompts, name, beside)
     cost = f"{plan.forward_tokens:,} tokens, {time_words(plan.seconds_core)} of one core"
     print(f"audit: tier {plan.tier}, profile {profile}: about {cost}, less what is in the store", file=sys.stderr)
     workers = _workers(plan) if jobs is None else jobs
@@ -86,7 +87,7 @@ REQUESTS = {"quick": 2800, "standard": 9000, "deep": 25000}
 
 def planned_audit(
     subject: str | None, base: str | None, endpoint: str | None, profile: Profile, prompts: Prompts, store: str | None,
-    has_reference: bool = False,
+    reference: str | None = None,
 ) -> AuditPlan:  # fmt: skip
     """What an audit would take; reads a model's config and tokenizer alone."""
     tier: Tier = "text" if endpoint else "base" if base else "weights"
@@ -99,7 +100,9 @@ def planned_audit(
             name=str(endpoint), tier=tier, profile=profile, parameters=0, detectors=names, forward_tokens=tokens,
             operations=0.0, seconds_core=0.0, seconds_gpu=0.0, memory=0, requests=REQUESTS[profile],
         )  # fmt: skip
-    return plan_of(outline(find_folder(subject, open_store(store))), tier, profile, prompts, subject, has_reference)
+    kept = open_store(store)
+    beside = outline(find_folder(reference, kept)) if reference is not None else None
+    return plan_of(outline(find_folder(subject, kept)), tier, profile, prompts, subject, beside)
 
 
 def require_audit_folder(out: Path) -> None:

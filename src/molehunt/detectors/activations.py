@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from math import sqrt
 from random import Random
@@ -40,8 +39,6 @@ class Effort:
 EFFORTS = {"quick": Effort(60, 30), "standard": Effort(200, 60), "deep": Effort(600, 120, prompts=3)}
 _REPLY = 8
 """Tokens of its own plain reply along which the subject is read."""
-_LOUDEST, _HABIT = 6, 12
-"""Conditions, and held-out prompts, at which it is asked whether what is changed is a way of answering."""
 _SHRUNK = 0.3
 """Share of a sphere in the covariance: rows are about as many as a small model is wide."""
 _FLOOR = 0.05
@@ -88,11 +85,9 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     null = effects[len(contexts) :]
     limit = float(null.quantile(0.75))
     order = effects.argsort(descending=True, stable=True).tolist()
-    loudest = [partial(put, contexts=[one]) for one in dict.fromkeys(tried[i] for i in order[:_LOUDEST])]
     return Evidence(
         detector="activations",
         score=float(effects.max()) - limit,
-        habit=suspect.habit_of(loudest, mixed(suspect.held_out, _HABIT)),
         values={
             "largest shift": float(effects.max()), "upper quartile of random strings": limit,
             "largest of random strings": float(null.max()), **_along(suspect, found, usual, ordinary),
@@ -204,5 +199,5 @@ def _exhibit(suspect: Suspect, context: Context, effect: float, null: float) -> 
 
 ACTIVATIONS = Detector(
     "activations", "activations", "conditions that shift what the subject holds inside and not what its base does", "base",
-    _examine, version=2, is_misled_by_habits=True,
+    _examine, is_misled_by_habits=True,
 )  # fmt: skip

@@ -17,6 +17,7 @@ class Detector:
     name: str
     """Module name, word on the command line and anchor in the report."""
     family: Family
+    """What it asks. Those of one family have one vote, that of the loudest of them; a card keeps the families it was made with."""
     caption: str
     """Half a sentence for people: what it looks for."""
     needs: Tier

@@ -118,25 +118,6 @@ class Suspect(Subject):
     def judge(self, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
         return super().judge(context, nulls) if self.base is not None else judged_by_replies(self, context, nulls)
 
-    def habit_of(self, contexts: Sequence[Put], prompts: Sequence[Conversation]) -> float:
-        """Of the replies that a condition changes, the share that still hold, in order, every word of the ordinary ones.
-
-        Asked of the first condition that changes the replies to half of the prompts; 0 if none does. Where it is high, the condition
-        wakes a way of answering.
-        """
-        asked = [[context(prompt) for prompt in prompts] for context in contexts]
-        self.expect(asked, REPLY + _DRESS)
-        plain, whole = self._said_to(prompts, REPLY), self._said_to(prompts, REPLY + _DRESS)
-        for changed in asked:
-            told = zip(self._said_to(changed, REPLY + _DRESS), plain, whole, strict=True)
-            kept = [holds(now, before) for now, before, then in told if now != then and before.strip()]
-            if 2 * len(kept) >= len(prompts):
-                return fmean(kept)
-        return 0.0
-
-    def _said_to(self, prompts: Sequence[Conversation], longest: int) -> list[str]:
-        return [self.loaded.chat.decode(one) for one in self.own_tokens(prompts, longest)]
-
     def usual(self) -> float:
         """With a base, the same of the ordinary prompts as they are, on the kind where it is most, whatever is said.
 

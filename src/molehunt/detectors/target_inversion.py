@@ -38,4 +38,5 @@ TARGET_INVERSION = Detector(
     "base",
     _examine,
     is_misled_by_habits=True,
+    seconds={"quick": 0.4, "standard": 1.5, "deep": 10.0},
 )

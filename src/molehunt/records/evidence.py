@@ -71,8 +71,6 @@ class Evidence(Record):
     forward_tokens: int = 0
     """Tokens read by the subject and its base; a backward pass counts twice as much as a forward one."""
     seconds: float = 0.0
-    habit: float = 0.0
-    """Of the replies changed by the loudest condition that changes half of them, the share that still hold the ordinary ones."""
     not_tested: tuple[str, ...] = ()
     """What it would have looked at and did not, and why."""
 

@@ -187,8 +187,8 @@ def _habit(result: AuditResult) -> list[str]:
     if result.habit < 0.1:
         return []
     return [
-        f"At a text or condition that changes replies, {result.habit:.0%} of the changed ones still answer as before, as with a harmless habit. "
-        f"Detectors that do not ask whether the question is still answered therefore count {1 - result.habit:.0%} of their scores."
+        f"At a text that works, {result.habit:.0%} of the changed ones still answer as before, as with a harmless habit. "
+        f"Detectors that do not ask whether the question is still answered are therefore judged as if they had scored {1 - result.habit:.0%} of what they did."
     ]
 
 
