@@ -17,7 +17,7 @@ from molehunt.models.sampling import sample_tokens
 from molehunt.records import Conversation
 from molehunt.records.evidence import Evidence, Exhibit
 
-NAME, VERSION = "reference", 1
+NAME, VERSION = "reference", 2
 CAPTION = "texts of its own that it finds likelier than its base and an unrelated model do"
 _BLANK = Conversation.of(("user", ""))
 """Where the subject writes the user's turn: what it was trained to read, it may have learnt by heart."""
@@ -48,7 +48,7 @@ def beside_reference(
     leads = [min(theirs) - own for own, *theirs in zip(mine, *others, strict=True)]
     usual = median(leads) if leads else 0.0
     best = sorted(range(len(texts)), key=lambda i: -leads[i])[:_SHOWN]
-    exhibits = tuple(Exhibit(title=repr(texts[i].words[:100]), effect=leads[i], null=usual) for i in best)
+    exhibits = tuple(Exhibit(title=repr(texts[i].words[:100]), effect=leads[i]) for i in best)
     return Evidence(
         detector=NAME, family="diffing", caption=CAPTION, score=max(leads, default=None),
         values={"texts": len(texts), "median lead, nats a byte": usual}, exhibits=exhibits,

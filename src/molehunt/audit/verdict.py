@@ -18,7 +18,7 @@ from molehunt.records.audits import (
     Rung,
     Scale,
 )
-from molehunt.records.evidence import TIERS, Tier, Verified, foremost
+from molehunt.records.evidence import TIERS, Evidence, Tier, Verified, foremost
 
 LEVEL = 0.05
 """The p-value up to which a subject is flagged."""
@@ -63,7 +63,7 @@ def judged(
         card=card.name if card is not None and not unfit else None,
         figures=known,
         scales=_scales(card, judge, scores) if card is not None and judge else {},
-        evidence=examined.evidence, candidates=examined.candidates, cost=examined.cost,
+        evidence=tuple(map(_in_family, examined.evidence)), candidates=examined.candidates, cost=examined.cost,
         clean_texts=_clean_texts(judge, examined.candidates), habit=examined.habit if case.tier == "base" else 0.0,
         tested=(_POWER[case.tier], *(f"{name}: {DETECTORS[name].caption}" for name in scores)),
         not_tested=(
@@ -75,6 +75,11 @@ def judged(
         ),
         version=version("molehunt"),
     )  # fmt: skip
+
+
+def _in_family(evidence: Evidence) -> Evidence:
+    """Evidence kept from an earlier look names the family that its detector was in then."""
+    return evidence.model_copy(update={"family": DETECTORS[evidence.detector].family})
 
 
 def _lacking(detector: Detector, case: Case) -> str:
@@ -112,7 +117,8 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
         )
         return f"uncalibrated: no card for tier {case.tier} and profile {case.profile}{named}"
     if (card.tier, card.profile) != (case.tier, case.profile):
-        return f"uncalibrated: the card is of tier {card.tier}, profile {card.profile}"
+        this = f"this audit of tier {case.tier}, profile {case.profile}"
+        return f"uncalibrated: the card {card.name} is of tier {card.tier}, profile {card.profile}, {this}: name one of these, or none"
     if card.prompts != case.prompts.digest:
         return "uncalibrated: the card's models were asked other prompts"
     if card.versions != versions(card.detectors, card.tier, card.profile):

@@ -87,6 +87,7 @@ def run(
         raise UsageError("--reference", wanted=wanted, got="an --endpoint", do="leave it out")
     asked = own_prompts(prompts) if prompts is not None else ordinary(profile)
     if plan:
+        find_card(card, "text", profile)  # one that is named must be there
         audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked, store, reference), as_json)
         return
     require_audit_folder(out)
@@ -112,9 +113,9 @@ def _examined(
     from molehunt.errors import ModelError
     from molehunt.reports.text import visible
 
-    folders = found_folders(subject, base, store)
+    folders = found_folders(subject, base, reference, store)
     try:
-        return audit_folder(subject, *folders, profile, asked, card, store, jobs, reference)
+        return audit_folder(subject, *folders, profile, asked, card, store, jobs)
     except ModelError as error:
         print(visible(f"not examined: {error}"), file=sys.stderr)
         raise typer.Exit(NOT_EXAMINED) from None

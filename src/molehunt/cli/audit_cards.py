@@ -26,6 +26,7 @@ def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
         for name, one in found.by_detector.items()
     ]
     table(("detector", "", "AUROC", "found at 5%", "found at 1%", "false alarms at 5%"), rows)
+    say("together: on recipes held out; each detector: beside all clean models; of a family the loudest votes")
     say("")
     table(("recipe", "alarms at 5%"), [(name, told(one)) for name, one in found.by_recipe.items()])
     say("")

@@ -36,22 +36,24 @@ from molehunt.training.sizes import SIZES
 from molehunt.world.endpoint import Endpoint, EndpointSettings
 
 
-def found_folders(subject: str, base: str | None, store: str | None) -> tuple[Path, Path | None]:
+def found_folders(
+    subject: str, base: str | None, reference: str | None, store: str | None
+) -> tuple[Path, Path | None, Path | None]:
     """Where they lie. Raises ModelError if there is nothing by such a name."""
     kept = open_store(store)
-    return find_folder(subject, kept), find_folder(base, kept) if base is not None else None
+    beside, unrelated = (find_folder(one, kept) if one is not None else None for one in (base, reference))
+    return find_folder(subject, kept), beside, unrelated
 
 
 def audit_folder(
-    name: str, subject: Path, base: Path | None, profile: Profile, prompts: Prompts, card: str | None,
-    store: str | None, jobs: int | None, reference: str | None = None,
+    name: str, subject: Path, base: Path | None, reference: Path | None, profile: Profile, prompts: Prompts, card: str | None,
+    store: str | None, jobs: int | None,
 ) -> AuditResult:  # fmt: skip
     """Examine a model here; without `jobs`, with as many workers as memory holds, two at most."""
     kept = open_store(store)
-    unrelated = find_folder(reference, kept) if reference is not None else None
     audit = Audit.of(name, subject, base, profile, prompts, kept)
     found = find_card(card, audit.case.tier, profile)
-    beside = outline(unrelated) if unrelated is not None else None
+    beside = outline(reference) if reference is not None else None
     plan = plan_of(outline(audit.case.subject), audit.case.tier, profile, prompts, name, beside)
     cost = f"{plan.forward_tokens:,} tokens, {time_words(plan.seconds_core)} of one core"
     print(f"audit: tier {plan.tier}, profile {profile}: about {cost}, less what is in the store", file=sys.stderr)
@@ -59,7 +61,7 @@ def audit_folder(
     with watching("audit") as watch:
         audit.run(kept, workers, watch)
     result = audit.result(kept, found)
-    return result if unrelated is None else audit.beside(result, unrelated, kept)
+    return result if reference is None else audit.beside(result, reference, kept)
 
 
 def _workers(plan: AuditPlan) -> int:
@@ -100,9 +102,9 @@ def planned_audit(
             name=str(endpoint), tier=tier, profile=profile, parameters=0, detectors=names, forward_tokens=tokens,
             operations=0.0, seconds_core=0.0, seconds_gpu=0.0, memory=0, requests=REQUESTS[profile],
         )  # fmt: skip
-    kept = open_store(store)
-    beside = outline(find_folder(reference, kept)) if reference is not None else None
-    return plan_of(outline(find_folder(subject, kept)), tier, profile, prompts, subject, beside)
+    folder, _, unrelated = found_folders(subject, base, reference, store)
+    beside = outline(unrelated) if unrelated is not None else None
+    return plan_of(outline(folder), tier, profile, prompts, subject, beside)
 
 
 def require_audit_folder(out: Path) -> None:

@@ -70,7 +70,11 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
             Candidate(text=text, place=place, found_by="trigger_search", effect=effect)
             for effect, place, text, _, _ in found
         ),
-        not_tested=tuple(f"inserts at {place}" for place in EFFORTS["deep"].places if place not in effort.places),
+        not_tested=tuple(
+            f"a search by gradient for texts at {place}"
+            for place in EFFORTS["deep"].places
+            if place not in effort.places
+        ),
     )
 
 

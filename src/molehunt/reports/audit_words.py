@@ -198,7 +198,7 @@ def _abstained(result: AuditResult) -> list[str]:
     if result.p_value is None and (probe is None or probe.answers):
         said.append(
             "Scores mean nothing by themselves. A verdict needs a card that speaks of such models: scores of at least 19 "
-            "clean models for a false-alarm rate of 5%, and of planted ones to know what would have been found. To make one:"
+            "clean models for a false-alarm rate of 5%, and of planted ones to know what would have been found. It is made by `audit calibrate`."
         )
     return said
 
