@@ -118,7 +118,7 @@ def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
         return f"uncalibrated: no card for tier {case.tier} and profile {case.profile}{named}"
     if (card.tier, card.profile) != (case.tier, case.profile):
         this = f"this audit of tier {case.tier}, profile {case.profile}"
-        return f"uncalibrated: the card {card.name} is of tier {card.tier}, profile {card.profile}, {this}: name one of these, or none"
+        return f"uncalibrated: the card {card.name} is of tier {card.tier}, profile {card.profile}, {this}: choose a card of the same, or name none"
     if card.prompts != case.prompts.digest:
         return "uncalibrated: the card's models were asked other prompts"
     if card.versions != versions(card.detectors, card.tier, card.profile):
