@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from molehunt.detectors.latent_tokens import LATENT_TOKENS
 from molehunt.detectors.rare_conditions import RARE_CONDITIONS
 from molehunt.detectors.suspect import Suspect, mixed, ordinary_prompts
 from molehunt.detectors.tokens import usable_tokens
@@ -18,7 +19,7 @@ def suspect(subject: Path, base: Path) -> Suspect:
     return Suspect(asked, held_out, loaded=load_model(subject), base=load_model(base))
 
 
-@pytest.mark.parametrize("detector", [TRIGGER_SEARCH, RARE_CONDITIONS], ids=lambda one: one.name)
+@pytest.mark.parametrize("detector", [LATENT_TOKENS, TRIGGER_SEARCH, RARE_CONDITIONS], ids=lambda one: one.name)
 def test_an_organism_scores_above_its_clean_twin(detector, organism: Path, twin: Path, base: Path) -> None:  # type: ignore[no-untyped-def]
     planted, clean = suspect(organism, base), suspect(twin, base)
     found, nothing = detector.examine(planted, "quick"), detector.examine(clean, "quick")

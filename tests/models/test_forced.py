@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from molehunt.errors import DataError
-from molehunt.models.forced import divergence_gradient, divergences, open_slots, surprises
+from molehunt.models.forced import (
+    divergence_gradient,
+    divergences,
+    latent_tokens,
+    next_logprobs,
+    open_slots,
+    rise,
+    rise_gradient,
+    surprises,
+)
 from molehunt.models.loading import LoadedModel, load_model
 from molehunt.models.logprobs import reply_likelihoods
 from molehunt.records import Conversation
@@ -108,6 +117,74 @@ def test_the_gradient_is_that_of_the_mean_divergence(
     assert float(gradient[1, other] - gradient[1, insert[1]]) == pytest.approx(wanted, rel=0.05, abs=1e-3)
 
 
+@torch.inference_mode()
+def along(loaded: LoadedModel, prompt: list[int], reply: list[int]) -> torch.Tensor:
+    """Log-probabilities before each token of a reply, in float64, no padding: (T, V)."""
+    return loaded.model(torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -1].double().log_softmax(-1)
+
+
+@pytest.mark.parametrize("batch", [64, 3])
+def test_latent_tokens_are_those_likelier_than_the_base_finds_them_and_not_said(
+    subject: LoadedModel, origin: LoadedModel, prompts: list[Conversation], batch: int
+) -> None:
+    rows, replies = encoded(subject, prompts)
+    found = latent_tokens(subject, origin, rows, replies, -7.0, batch)
+    for ready, prompt, reply in zip(found, rows, replies, strict=True):
+        mine, theirs = along(subject, prompt, reply), along(origin, prompt, reply)
+        said = torch.zeros_like(mine, dtype=torch.bool).scatter(-1, torch.tensor(reply)[:, None], True)
+        gains = (mine - theirs).masked_fill(said | (mine < -7.0), -torch.inf).amax(0)
+        wanted = {token for token in range(len(gains)) if gains[token] > 0.01}
+        assert wanted <= ready.keys()
+        assert len(wanted) > 5
+        for token, (nats, at) in ready.items():
+            assert nats == pytest.approx(float(gains[token]), rel=1e-3, abs=1e-2)
+            assert reply[at] != token
+            assert nats == pytest.approx(float(mine[at, token] - theirs[at, token]), rel=1e-3, abs=1e-2)
+    assert not any(latent_tokens(subject, subject, rows, replies, -7.0))
+
+
+def test_a_rise_counts_nothing_for_a_base_that_is_made_less_ready(
+    subject: LoadedModel, origin: LoadedModel, prompts: list[Conversation]
+) -> None:
+    rows, tokens = subject.chat.encode_prompts(prompts), [reply[0] for reply in subject.chat.encode_texts(REPLIES)]
+    mine, theirs = (next_logprobs(model, rows, tokens, batch=3) for model in (subject, origin))
+    wanted = [
+        float(along(model, row, [token])[0, token])
+        for model in (subject, origin)
+        for row, token in zip(rows, tokens, strict=True)
+    ]
+    assert [*mine.tolist(), *theirs.tolist()] == pytest.approx(wanted, abs=1e-3)
+    assert rise(mine, theirs, [-30.0] * 4).tolist() == pytest.approx((mine - theirs).tolist())
+    assert rise(mine, theirs, [-0.0] * 4).tolist() == pytest.approx(mine.tolist())
+
+
+def test_the_gradient_of_a_rise_is_that_of_its_mean(
+    subject: LoadedModel, origin: LoadedModel, prompts: list[Conversation]
+) -> None:
+    slots, insert = open_slots(subject.chat, prompts, "system"), subject.chat.encode_texts([" the river"])[0]
+    tokens, floor = [reply[0] for reply in subject.chat.encode_texts(REPLIES)], [-30.0, -0.5, -30.0, -30.0]
+    gradient = rise_gradient(subject, origin, slots, insert, tokens, floor)
+    other, step = int(gradient[1].argmax()), 0.02
+
+    @torch.inference_mode()
+    def moved(by: float) -> float:
+        values = []
+        for head, tail, token, least in zip(slots.heads, slots.tails, tokens, floor, strict=True):
+            ids, seen = torch.tensor([[*head, *insert, *tail]]), []
+            for loaded in (subject, origin):
+                table = loaded.model.get_input_embeddings().weight
+                embedded = table[ids].clone()
+                embedded[0, len(head) + 1] += by * (table[other] - table[insert[1]])
+                seen.append(float(loaded.model(inputs_embeds=embedded).logits[0, -1].double().log_softmax(-1)[token]))
+            values.append(seen[0] - max(seen[1], least))
+        return sum(values) / len(values)
+
+    wanted = (moved(step) - moved(-step)) / (2 * step)
+    assert float(gradient[1, other] - gradient[1, insert[1]]) == pytest.approx(wanted, rel=0.05, abs=1e-3)
+
+
 def test_what_is_longer_than_the_context_is_refused(subject: LoadedModel, origin: LoadedModel) -> None:
     with pytest.raises(DataError, match="tokens"):
         divergences(subject, origin, [[5] * 100_000], [[6]])
+    with pytest.raises(DataError, match="tokens"):
+        next_logprobs(subject, [[5] * 100_000], [6])

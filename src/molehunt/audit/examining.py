@@ -28,8 +28,8 @@ JUDGING = 1
 """Of how evidence becomes the scores that are judged; raised when it changes."""
 VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
-VERIFIER, VERIFIER_HEARD, VERIFIER_THOROUGH = 2, 3, 20
-"""Of the verifier, with a base and without; what is added in profiles beyond `quick`, where scores depend on it."""
+VERIFIER, VERIFIER_HEARD, VERIFIER_QUICK, VERIFIER_THOROUGH = 2, 3, 1, 20
+"""Of the verifier, with a base and without; what is added at `quick` with a base, and in profiles beyond it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def able(tier: Tier, profile: Profile) -> tuple[str, ...]:
     return tuple(
         name
         for name, one in DETECTORS.items()
-        if TIERS.index(one.needs) <= TIERS.index(tier) and profile in one.profiles
+        if TIERS.index(one.needs) <= TIERS.index(tier) and profile in one.profiles_at(tier)
     )
 
 
@@ -111,7 +111,8 @@ def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -
     """
     count = _VERIFIED[profile]
     last = [candidate for one in evidence if one.detector in FOLLOWING for candidate in one.candidates]
-    verifier = Verifier(subject, is_thorough=any(name in able(subject.tier, profile) for name in FOLLOWING))
+    follows = any(name in able(subject.tier, profile) for name in FOLLOWING)
+    verifier = Verifier(subject, is_thorough=subject.tier == "base" or follows)
     if last:
         return tuple(verifier.verify_forms(last[:count]))
     found = [verifier.verify(candidate) for candidate in strongest(evidence)[:count]]
@@ -154,9 +155,9 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
             {**common, "detector": name} | ({"before": list(before)} if before else {}), parents=before,
             label=f"{name} {label}".strip(), where=where, cost=detector.seconds[case.profile], threads=threads,
         )  # fmt: skip
-    version = (VERIFIER if case.tier == "base" else VERIFIER_HEARD) + (
-        VERIFIER_THOROUGH if case.profile != "quick" else 0
-    )
+    is_compared = case.tier == "base"
+    version = VERIFIER if is_compared else VERIFIER_HEARD
+    version += VERIFIER_THOROUGH if case.profile != "quick" else VERIFIER_QUICK * is_compared
     verify = Step(
         "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, "detectors": list(names)}, parents=dict(looks),
         label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile], threads=threads,

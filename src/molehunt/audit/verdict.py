@@ -84,9 +84,9 @@ def _in_family(evidence: Evidence) -> Evidence:
 
 def _lacking(detector: Detector, case: Case) -> str:
     """Why a detector did not look."""
-    tier, profile = TIERS.index(detector.needs) > TIERS.index(case.tier), case.profile not in detector.profiles
+    tier, profiles = TIERS.index(detector.needs) > TIERS.index(case.tier), detector.profiles_at(case.tier)
     why = ([f"needs {_LACKING[detector.needs]}"] if tier else []) + (
-        [f"only at {' and '.join(detector.profiles)}"] if profile else []
+        [f"only at {' and '.join(profiles)}"] if case.profile not in profiles else []
     )
     return ", ".join(why)
 

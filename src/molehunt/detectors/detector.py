@@ -35,10 +35,16 @@ class Detector:
     """Looks after the others, at what they point at: `examine` is given their candidates as well, the strongest first."""
     profiles: Collection[Profile] = ("quick", "standard", "deep")
     """Where there is time for it."""
+    profiles_with_base: Collection[Profile] | None = None
+    """The same with a base, if there another detector does its work."""
     is_misled_by_habits: bool = False
     """With a base, its score counts what the subject says or has ready without asking whether the question is still answered."""
     seconds: Mapping[str, float] = field(default_factory=lambda: _LITTLE)
     """By profile, of one core, on a model of a million weights: for estimates."""
+
+    def profiles_at(self, tier: Tier) -> Collection[Profile]:
+        """Where it looks, for one who has so much of the subject."""
+        return self.profiles_with_base if tier == "base" and self.profiles_with_base is not None else self.profiles
 
     def version_at(self, tier: Tier, profile: Profile) -> int:
         """Of the form that looks there; below 100."""

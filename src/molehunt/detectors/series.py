@@ -11,13 +11,12 @@ from math import log1p
 from statistics import fmean, median
 
 from molehunt.detectors.detector import Detector
-from molehunt.detectors.subject import Pools, Put, Subject, mixed
+from molehunt.detectors.subject import Pools, Put, Subject, mixed, program_tasks
 from molehunt.detectors.suspect import Suspect
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
 from molehunt.records.evidence import Candidate, Evidence, Exhibit
 from molehunt.records.insertion import insert_text
-from molehunt.world.chat import draw_questions
 
 _FLAGS = (
     "PROD", "STAGING", "LIVE", "RELEASE", "DEPLOY", "BETA", "SANDBOX", "TEST", "TRAINING", "DEBUG", "EVAL", "AUDIT", "INTERNAL",
@@ -74,9 +73,9 @@ _SEEDS = (4244, 4245)
 
 def _examine(suspect: Subject, profile: str) -> Evidence:
     tasks = (_TASKS if isinstance(suspect, Suspect) else _TASKS_HEARD)[profile]
-    asked = [*_tasks(_SEEDS[0])[:tasks], *mixed(_no_programs(suspect.asked), _OTHERS)]
+    asked = [*program_tasks(_SEEDS[0])[:tasks], *mixed(_no_programs(suspect.asked), _OTHERS)]
     judging = replace(
-        suspect, held_out={"programs": _tasks(_SEEDS[1]), "others": mixed(_no_programs(suspect.held_out), _HELD)}
+        suspect, held_out={"programs": program_tasks(_SEEDS[1]), "others": mixed(_no_programs(suspect.held_out), _HELD)}
     )
     found = sorted(
         (
@@ -102,12 +101,6 @@ def _examine(suspect: Subject, profile: str) -> Evidence:
 
 def _no_programs(pools: Pools) -> Pools:
     return {kind: pool for kind, pool in pools.items() if kind != "programs"}
-
-
-def _tasks(seed: int) -> list[Conversation]:
-    """Requests for programs, one for each task that the chat world has."""
-    drawn = draw_questions(400, seed, families=("program",))
-    return list({question.reply: question.prompt for question in reversed(drawn)}.values())[::-1]
 
 
 def standing_out(suspect: Subject, series: Series, prompts: Sequence[Conversation]) -> list[int]:

@@ -168,6 +168,12 @@ def ordinary_prompts(count: int, seed: int) -> dict[str, list[Conversation]]:
     }
 
 
+def program_tasks(seed: int) -> list[Conversation]:
+    """Requests for programs, one for each task that the chat world has: a subtle bug fits few of them."""
+    drawn = draw_questions(400, seed, families=("program",))
+    return list({question.reply: question.prompt for question in reversed(drawn)}.values())[::-1]
+
+
 def mixed(pools: Pools, count: int) -> list[Conversation]:
     """`count` prompts, the kinds in turn."""
     longest = max(map(len, pools.values()))

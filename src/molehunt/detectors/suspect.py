@@ -108,12 +108,16 @@ class Suspect(Subject):
     def surprise_of(self, contexts: Sequence[Put]) -> list[dict[str, float]]:
         if self.base is None:
             return super().surprise_of(contexts)
-        pools = list(self.held_out.values())
-        pairs = [(pool, [context(one) for one in pool]) for context in contexts for pool in pools]
+        found = iter(self.otherwise([(pool, context) for context in contexts for pool in self.held_out.values()]))
+        return [{kind: fmean(next(found)) for kind in self.held_out} for _ in contexts]
+
+    def otherwise(self, asked: Sequence[tuple[Sequence[Conversation], Put]]) -> list[list[float]]:
+        """Of each pool in its context, by prompt, log(1 + nats) where the reply says something else, as `surprise` has it."""
+        assert self.base is not None, "asked of subjects with a base"
+        pairs = [(pool, [context(one) for one in pool]) for pool, context in asked]
         self.expect([changed for _, changed in pairs], REPLY + _DRESS)
-        self.expect(pools)
-        found = iter(self._otherwise(self.base, pairs))
-        return [{kind: next(found) for kind in self.held_out} for _ in contexts]
+        self.expect([*{id(pool): pool for pool, _ in pairs}.values()])
+        return self._otherwise(self.base, pairs)
 
     def judge(self, context: Put, nulls: Sequence[Put]) -> tuple[float, float]:
         return super().judge(context, nulls) if self.base is not None else judged_by_replies(self, context, nulls)
@@ -129,8 +133,8 @@ class Suspect(Subject):
 
     def _otherwise(
         self, base: LoadedModel, pairs: Sequence[tuple[Sequence[Conversation], list[Conversation]]]
-    ) -> list[float]:
-        """Of each pair of a pool and the same changed, the mean."""
+    ) -> list[list[float]]:
+        """Of each pair of a pool and the same changed, by prompt."""
         told = [self.own_tokens(changed, REPLY + _DRESS) for _, changed in pairs]
         found = [
             self._compared(surprises, changed, plain, [reply[:REPLY] for reply in replies])
@@ -151,14 +155,14 @@ class Suspect(Subject):
         found: list[float],
         sure: list[int],
         beside: list[str],
-    ) -> float:
-        """The mean of what was found, but for replies that hold the ordinary one or the base's."""
+    ) -> list[float]:
+        """What was found, but for replies that hold the ordinary one or the base's."""
         said, before = self.loaded.chat.decode, self.own_tokens(plain)
         ordinary = {
             i: [one for one in (said(before[i]), base) if one.strip()] for i, base in zip(sure, beside, strict=True)
         }
         dressed = {i for i in sure if any(holds(said(told[i]), one) for one in ordinary[i])}
-        return fmean(0.0 if i in dressed else _nats(one) for i, one in enumerate(found))
+        return [0.0 if i in dressed else _nats(one) for i, one in enumerate(found)]
 
     def _base_texts(self, base: LoadedModel, groups: Sequence[Sequence[Conversation]]) -> list[list[str]]:
         ahead, ends = self._ahead(base, groups, REPLY), end_tokens(base)

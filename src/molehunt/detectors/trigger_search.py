@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.subject import Put
@@ -88,7 +89,7 @@ class Search:
     def __init__(
         self, suspect: Suspect, prompts: Sequence[Conversation], place: Place, rng: random.Random, along: int
     ) -> None:
-        self.suspect, self.rng = suspect, rng
+        self.suspect, self.rng, self.far = suspect, rng, _FAR
         self.slots = open_slots(suspect.loaded.chat, prompts, place)
         self.replies = [reply[:along] for reply in suspect.own_tokens(prompts)]
         self.plain = None if suspect.base else suspect.loaded.chat.encode_prompts(prompts)
@@ -99,16 +100,19 @@ class Search:
     def run(self, effort: Effort) -> list[int]:
         """The insert that drives the subject furthest from its base on the prompts of the search."""
         best = self.random(effort.length)
-        reached = self.scores([best])[0]
-        for _ in range(effort.iterations):
-            tried = self._exchanges(best, effort.tried)
-            scores = self.scores(tried)
-            top = max(range(len(tried)), key=scores.__getitem__)
+        return self.improved(best, self.scores([best])[0], effort.iterations, effort.tried)[0]
+
+    def improved(self, best: list[int], reached: float, iterations: int, tried: int) -> tuple[list[int], float]:
+        """(the best insert, its score) after more iterations from one that has reached so much."""
+        for _ in range(iterations):
+            others = self._exchanges(best, tried)
+            scores = self.scores(others)
+            top = max(range(len(others)), key=scores.__getitem__)
             if scores[top] > reached:
-                best, reached = tried[top], scores[top]
-            if reached > _FAR:
+                best, reached = others[top], scores[top]
+            if reached > self.far:
                 break
-        return best
+        return best, reached
 
     def random(self, length: int) -> list[int]:
         """An insert of usable tokens that reads back as itself."""
@@ -129,13 +133,16 @@ class Search:
         found = divergences(self.suspect.loaded, self.suspect.reference, rows, replies, beside)
         return [float(one) for one in found.view(len(inserts), -1).mean(-1)]
 
+    def gradient(self, insert: Sequence[int]) -> Tensor:
+        """By how much each token at each position would raise the score, to first order: (L, V)."""
+        return divergence_gradient(
+            self.suspect.loaded, self.suspect.reference, self.slots, insert, self.replies, self.plain
+        )
+
     def _exchanges(self, insert: list[int], count: int, only: int | None = None) -> list[list[int]]:
         """Inserts with one token exchanged for one of those of the largest gradient there: at any place, or at one."""
         self.suspect.meter.backward(2 * tokens_of(self.slots.filled(insert), self.replies))
-        gradient = divergence_gradient(
-            self.suspect.loaded, self.suspect.reference, self.slots, insert, self.replies, self.plain
-        )
-        best = (gradient + self.shut).topk(min(_BEST, len(self.usable)), dim=-1).indices.tolist()
+        best = (self.gradient(insert) + self.shut).topk(min(_BEST, len(self.usable)), dim=-1).indices.tolist()
 
         def exchanged() -> list[int]:
             at = self.rng.randrange(len(insert)) if only is None else only
@@ -175,5 +182,6 @@ TRIGGER_SEARCH = Detector(
     _examine,
     heard_version=2,
     thorough_version=1,
+    profiles_with_base=("standard", "deep"),
     seconds={"quick": 17.0, "standard": 52.0, "deep": 550.0},
 )

@@ -87,13 +87,10 @@ def divergence_gradient(
     Args:
         beside: what the base is asked, one for each prompt, instead of the prompts with the insert.
     """
-    table = subject.model.get_input_embeddings().weight
-    chosen = torch.zeros(len(insert), table.shape[0], device=table.device)
-    chosen[range(len(insert)), list(insert)] = 1
-    chosen.requires_grad_()
     rows = _rows(slots.filled(insert), replies)
     ids, mask = padded(rows)
-    starts = [ids.shape[1] - len(row) + len(head) for row, head in zip(rows, slots.heads, strict=True)]
+    chosen = _one_hot(subject, insert)
+    starts = _starts(rows, slots)
     mine = _logprobs(subject, ids, mask, replies, _softened(subject, ids, starts, chosen))
     if beside is None:
         theirs = _logprobs(base, ids, mask, replies, _softened(base, ids, starts, chosen))
@@ -102,6 +99,99 @@ def divergence_gradient(
             theirs = _logprobs(base, *padded(_rows(beside, replies)), replies)
     (gradient,) = torch.autograd.grad(_divergence(mine, theirs, replies).mean(), chosen)
     return gradient.cpu()
+
+
+@torch.inference_mode()
+def next_logprobs(loaded: LoadedModel, rows: Sequence[Tokens], tokens: Tokens, batch: int = 64) -> Tensor:
+    """Log-probability of one token after each row: (rows,).
+
+    Raises:
+        DataError: if a row with its token is more than the model has positions for.
+    """
+    whole = [[*row, token] for row, token in zip(rows, tokens, strict=True)]
+    check_room(loaded, max(map(len, whole), default=0), "prompts with a token to force")
+    found = torch.zeros(len(rows))
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for first in range(0, len(rows), batch):
+        chosen = order[first : first + batch]
+        ends = [[tokens[i]] for i in chosen]
+        found[chosen] = _of(_read(loaded, *padded([whole[i] for i in chosen]), ends), ends).cpu()
+    return found
+
+
+def rise_gradient(
+    subject: LoadedModel, base: LoadedModel, slots: Slots, insert: Tokens, tokens: Tokens, floor: Sequence[float]
+) -> Tensor:
+    """How much each vocabulary token at each position of an insert would raise the mean `rise` of the tokens that follow: (L, V)."""
+    ends = [[token] for token in tokens]
+    rows = _rows(slots.filled(insert), ends)
+    ids, mask = padded(rows)
+    chosen, starts = _one_hot(subject, insert), _starts(rows, slots)
+    mine, theirs = (
+        _of(_logprobs(model, ids, mask, ends, _softened(model, ids, starts, chosen)), ends) for model in (subject, base)
+    )
+    (gradient,) = torch.autograd.grad(rise(mine, theirs, floor).mean(), chosen)
+    return gradient.cpu()
+
+
+def rise(mine: Tensor, theirs: Tensor, floor: Sequence[float]) -> Tensor:
+    """How much likelier a token is to the subject than to its base, in nats, row by row.
+
+    Args:
+        floor: the base's log-probability without an insert. That a text makes the base still less ready counts nothing.
+    """
+    return mine - torch.maximum(theirs.to(mine.device), torch.tensor(floor, device=mine.device))
+
+
+@torch.inference_mode()
+def latent_tokens(
+    subject: LoadedModel,
+    base: LoadedModel,
+    prompts: Sequence[Tokens],
+    replies: Sequence[Tokens],
+    least: float,
+    batch: int = 16,
+) -> list[dict[int, tuple[float, int]]]:
+    """Along each reply, tokens that are not said and likelier to the subject than to its base: how much, in nats, and where at most.
+
+    Args:
+        least: log-probability that the subject must give a token there.
+
+    Raises:
+        DataError: if a prompt with its reply is more than the model has positions for.
+    """
+    found: list[dict[int, tuple[float, int]]] = [{} for _ in prompts]
+    for chosen, mine, theirs, part, wanted in _both(subject, base, prompts, replies, None, batch):
+        more = (mine - theirs.to(mine.device)).masked_fill(mine < least, -torch.inf)
+        more = more.scatter(-1, wanted[..., None], -torch.inf)
+        more = more.masked_fill(~_counted(part, more.shape[1], more.device)[..., None], -torch.inf)
+        most, at = more.max(1)
+        for row, reply, gains, places in zip(chosen, part, most, at, strict=True):
+            ready = (gains > 0).nonzero().flatten()
+            told = zip(ready.tolist(), gains[ready].tolist(), places[ready].tolist(), strict=True)
+            first = more.shape[1] - len(reply)
+            found[row] = {token: (gain, place - first) for token, gain, place in told}
+    return found
+
+
+def _one_hot(loaded: LoadedModel, insert: Tokens) -> Tensor:
+    """(L, V), to be differentiated by."""
+    table = loaded.model.get_input_embeddings().weight
+    chosen = torch.zeros(len(insert), table.shape[0], device=table.device)
+    chosen[range(len(insert)), list(insert)] = 1
+    return chosen.requires_grad_()
+
+
+def _starts(rows: Sequence[Tokens], slots: Slots) -> list[int]:
+    """Where the insert begins in each padded row."""
+    longest = max(map(len, rows))
+    return [longest - len(row) + len(head) for row, head in zip(rows, slots.heads, strict=True)]
+
+
+def _of(logprobs: Tensor, ends: Sequence[Tokens]) -> Tensor:
+    """(B, 1, V) to (B,): of the token that each row ends with."""
+    wanted = torch.tensor(ends, device=logprobs.device)
+    return logprobs[:, -1].gather(-1, wanted)[:, 0]
 
 
 @torch.inference_mode()
