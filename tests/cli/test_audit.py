@@ -98,6 +98,20 @@ def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) 
     assert plan["tier"] == "base"
     assert plan["forward_tokens"] > 0
     assert plan["memory"] == 2 * 4 * plan["parameters"]
+    assert plan["card"] == "embedded-quick-base"
+
+
+def test_a_plan_says_that_no_card_judges(molehunt: Command, twin: Path) -> None:
+    done = molehunt("audit", "run", twin, "--base", twin, "--plan", "--profile", "deep")
+    assert done.code == 0, done.err
+    assert "no card for tier base and profile deep" in done.out
+
+
+def test_a_reference_that_is_not_unrelated_is_refused(molehunt: Command, twin: Path, base: Path) -> None:
+    for name in (twin, base):
+        done = molehunt("audit", "run", twin, "--base", base, "--reference", name, "--plan")
+        assert done.code == 2
+        assert "unrelated model" in done.err
 
 
 def test_a_plan_finds_its_model_in_the_store_that_is_named(

@@ -87,8 +87,10 @@ def run(
         raise UsageError("--reference", wanted=wanted, got="an --endpoint", do="leave it out")
     asked = own_prompts(prompts) if prompts is not None else ordinary(profile)
     if plan:
-        find_card(card, "text", profile)  # one that is named must be there
-        audit_plan_shown(planned_audit(subject, base, endpoint, profile, asked, store, reference), as_json)
+        planned = planned_audit(subject, base, endpoint, profile, asked, store, reference)
+        # behind an endpoint anything may answer: no card is taken to speak of it but one that is named
+        judge = find_card(card, planned.tier, profile) if card is not None or endpoint is None else None
+        audit_plan_shown(planned.model_copy(update={"card": judge.name if judge else ""}), as_json)
         return
     require_audit_folder(out)
     if endpoint is not None and model is not None:

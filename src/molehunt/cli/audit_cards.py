@@ -108,6 +108,7 @@ def audit_plan_shown(plan: AuditPlan, as_json: bool) -> None:
         say(
             f"tier {plan.tier}, or logprobs where it names likeliest tokens: about {plan.requests:,} requests and {plan.forward_tokens:,} tokens"
         )
+        _card_told(plan)
         return
     table(
         ("detector", "looks for", "forward tokens"),
@@ -120,6 +121,13 @@ def audit_plan_shown(plan: AuditPlan, as_json: bool) -> None:
         f"{'less than a second' if plan.seconds_gpu < 1 else time_words(plan.seconds_gpu)} of a GPU that does 2e14 a second; "
         f"{_bytes(plan.memory)} of weights a worker, {workers}"
     )
+    _card_told(plan)
+
+
+def _card_told(plan: AuditPlan) -> None:
+    """By which card it would be judged, if it speaks of such a model."""
+    none = f"no card for tier {plan.tier} and profile {plan.profile}: it shows what it sees, and abstains"
+    say(f"card: {plan.card}" if plan.card else none)
 
 
 def _bytes(count: int) -> str:

@@ -39,10 +39,19 @@ from molehunt.world.endpoint import Endpoint, EndpointSettings
 def found_folders(
     subject: str, base: str | None, reference: str | None, store: str | None
 ) -> tuple[Path, Path | None, Path | None]:
-    """Where they lie. Raises ModelError if there is nothing by such a name."""
+    """Where they lie.
+
+    Raises:
+        ModelError: if there is nothing by such a name.
+        UsageError: if the reference is the subject or its base, to which nothing is unrelated.
+    """
     kept = open_store(store)
     beside, unrelated = (find_folder(one, kept) if one is not None else None for one in (base, reference))
-    return find_folder(subject, kept), beside, unrelated
+    found = find_folder(subject, kept)
+    for name, folder in (("the subject", found), ("its base", beside)):
+        if unrelated is not None and folder is not None and unrelated.resolve() == folder.resolve():
+            raise UsageError("--reference", wanted="an unrelated model", got=name, do="name another, or leave it out")
+    return found, beside, unrelated
 
 
 def audit_folder(

@@ -246,6 +246,8 @@ class AuditPlan(Record):
     """To an endpoint, about; None where weights are here."""
     jobs: int | None = None
     """Worker processes that the memory of this machine holds, each with weights of its own, two at most; 0 for this process alone."""
+    card: str = ""
+    """By which it would be judged; empty where there is none, and the audit abstains."""
 
 
 class AuditResult(Record):
