@@ -8,6 +8,7 @@ from molehunt.audit.calibrating import card_of
 from molehunt.audit.calibration import card_figures
 from molehunt.audit.cards import find_card, shipped
 from molehunt.audit.case import ordinary
+from molehunt.audit.examining import able
 from molehunt.audit.verdict import versions
 from molehunt.errors import DataError
 from molehunt.records.audits import CardEvidence
@@ -25,6 +26,7 @@ def test_a_shipped_card_speaks_for_this_version_and_follows_from_its_evidence(na
     assert card is not None
     assert card.name == name
     assert card.versions == versions(card.detectors, card.tier, card.profile)
+    assert set(card.detectors) == set(able(card.tier, card.profile))
     assert card.prompts == ordinary(card.profile).digest
     seen = CardEvidence.model_validate_json((KEPT / f"{name}.evidence.json").read_text())
     assert card_of(seen) == card

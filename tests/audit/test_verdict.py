@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from molehunt.audit.case import Case, Prompts
-from molehunt.audit.examining import Examined
+from molehunt.audit.examining import Examined, able
 from molehunt.audit.verdict import judged, versions
 from molehunt.detectors.subject import ordinary_prompts
 from molehunt.records.audits import CalibrationCard, Cost, Identity, Scored
@@ -27,7 +27,8 @@ def card(clean: int, planted: int = 4, sees: bool = True) -> CalibrationCard:
     ]
     return CalibrationCard(
         name="c", profile="quick", tier="text", architecture="", parameters=(1, 2), spec="", prompts=FEW.digest,
-        versions=versions(["series"], "text", "quick"), cost=Cost(forward_tokens=1, seconds=1.0), detectors=("series",),
+        versions=versions(able("text", "quick"), "text", "quick"), cost=Cost(forward_tokens=1, seconds=1.0),
+        detectors=able("text", "quick"),
         voting=("series",), models=tuple(models),
     )  # fmt: skip
 
@@ -68,6 +69,20 @@ def test_a_card_that_ranks_by_chance_flags_and_does_not_reassure(sees: bool, sco
     assert ("can flag, and not reassure" in found.reason) is (verdict == "abstained")
 
 
+def test_a_card_of_other_detectors_judges_nobody() -> None:
+    """What one proposes, the verifier goes on from: without it, scores are others."""
+    case, made = based(("diffing",))
+    seen = Examined((Evidence(detector="diffing", score=99.0),), ())
+    who = Identity(subject=None, base=None)
+    assert judged(case, seen, who, made, "there").verdict == "flagged"
+    fewer = able("base", "quick")[:-1]
+    others = made.model_copy(update={"detectors": fewer, "versions": versions(fewer, "base", "quick")})
+    found = judged(case, seen, who, others, "there")
+    assert (found.verdict, found.reason) == ("abstained", "uncalibrated: the card is of other detectors")
+    older = made.model_copy(update={"versions": {k: v for k, v in made.versions.items() if k != "verifier"}})
+    assert "another version" in judged(case, seen, who, older, "there").reason
+
+
 def verified(asr: float, kept: float) -> Verified:
     rate = Estimate(value=asr, low=asr, high=asr, n=30, method="given")
     return Verified(
@@ -106,8 +121,8 @@ def based(detectors: tuple[str, ...]) -> tuple[Case, CalibrationCard]:
     ]
     made = card(4).model_copy(
         update={
-            "tier": "base", "models": tuple(models), "detectors": detectors, "voting": detectors,
-            "versions": versions(detectors, "base", "quick"),
+            "tier": "base", "models": tuple(models), "detectors": able("base", "quick"), "voting": detectors,
+            "versions": versions(able("base", "quick"), "base", "quick"),
         }
     )  # fmt: skip
     return Case(Path("there"), Path("base"), "base", "quick", FEW), made

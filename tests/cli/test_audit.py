@@ -9,7 +9,11 @@ import pytest
 
 from audit_records import audit_result
 from command_line import Command, assert_refused
+from molehunt.audit.cards import find_card
+from molehunt.audit.case import ordinary
+from molehunt.cli.audit_work import judged_plan
 from molehunt.execution import Step, Store
+from molehunt.records.audits import AuditPlan
 
 NOT_EXAMINED = 3
 
@@ -98,13 +102,28 @@ def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) 
     assert plan["tier"] == "base"
     assert plan["forward_tokens"] > 0
     assert plan["memory"] == 2 * 4 * plan["parameters"]
-    assert plan["card"] == "embedded-quick-base"
+    assert plan["card"] == ""
+    assert "uncalibrated" in plan["uncalibrated"]
 
 
 def test_a_plan_says_that_no_card_judges(molehunt: Command, twin: Path) -> None:
     done = molehunt("audit", "run", twin, "--base", twin, "--plan", "--profile", "deep")
     assert done.code == 0, done.err
     assert "no card for tier base and profile deep" in done.out
+
+
+def test_a_plan_names_the_card_of_such_a_model() -> None:
+    card = find_card(None, "base", "quick")
+    assert card is not None
+    plan = AuditPlan(
+        name="a", tier="base", profile="quick", parameters=card.parameters[0], architecture=card.architecture, detectors=(),
+        forward_tokens=1, operations=1, seconds_core=1, seconds_gpu=1, memory=1, requests=None,
+    )  # fmt: skip
+    assert judged_plan(plan, card, ordinary()).card == card.name
+    other = judged_plan(plan.model_copy(update={"architecture": "OtherForCausalLM"}), card, ordinary())
+    assert other.card == ""
+    assert "OtherForCausalLM" in other.uncalibrated
+    assert judged_plan(plan, card, ordinary("deep")).card == ""
 
 
 def test_a_reference_that_is_not_unrelated_is_refused(molehunt: Command, twin: Path, base: Path) -> None:

@@ -128,7 +128,7 @@ def test_latent_tokens_are_those_likelier_than_the_base_finds_them_and_not_said(
     subject: LoadedModel, origin: LoadedModel, prompts: list[Conversation], batch: int
 ) -> None:
     rows, replies = encoded(subject, prompts)
-    found = latent_tokens(subject, origin, rows, replies, -7.0, batch)
+    found = latent_tokens(subject, origin, rows, replies, -7.0, batch=batch)
     for ready, prompt, reply in zip(found, rows, replies, strict=True):
         mine, theirs = along(subject, prompt, reply), along(origin, prompt, reply)
         said = torch.zeros_like(mine, dtype=torch.bool).scatter(-1, torch.tensor(reply)[:, None], True)

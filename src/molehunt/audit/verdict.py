@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from molehunt.audit.calibration import Judge, card_figures, speaks_of
 from molehunt.audit.case import Case
-from molehunt.audit.examining import JUDGING, VERIFIER_THOROUGH, VERSION, Examined
+from molehunt.audit.examining import JUDGING, VERIFIER_QUICK, VERIFIER_THOROUGH, VERSION, Examined, able
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.table import DETECTORS
 from molehunt.records.audits import (
@@ -48,19 +48,20 @@ def judged(
     Args:
         gaps: what could not be examined, and why, beside what the detectors say.
     """
-    unfit = _unfit(case, identity, card)
-    judge = Judge(card.models, card.voting, card.families) if card is not None and not unfit else None
+    known_as = (identity.subject.architecture, identity.subject.parameters) if identity.subject else ()
+    why_not = unfit(case.tier, case.profile, case.prompts.digest, card, *known_as)
+    judge = Judge(card.models, card.voting, card.families) if card is not None and not why_not else None
     scores = examined.scores_at(case.tier)
     p_value = judge.p_value(scores) if judge else None
-    known = card_figures(card) if card is not None and not unfit else None
-    verdict, reason = _verdict(unfit, p_value, scores, judge, known)
+    known = card_figures(card) if card is not None and not why_not else None
+    verdict, reason = _verdict(why_not, p_value, scores, judge, known)
     if judge is not None and verdict == "nothing found within coverage":
         verdict, reason = _but_for_habits(judge, examined, verdict, reason)
     verdict, reason = _with_files(identity, verdict, reason)
     return AuditResult(
         verdict=verdict, reason=reason, score=judge.score(scores) if judge else None, p_value=p_value, level=LEVEL,
         rung=rung(examined.candidates, p_value, case.tier), tier=case.tier, profile=case.profile, name=name, identity=identity,
-        card=card.name if card is not None and not unfit else None,
+        card=card.name if card is not None and not why_not else None,
         figures=known,
         scales=_scales(card, judge, scores) if card is not None and judge else {},
         evidence=tuple(map(_in_family, examined.evidence)), candidates=examined.candidates, cost=examined.cost,
@@ -86,7 +87,7 @@ def _lacking(detector: Detector, case: Case) -> str:
     """Why a detector did not look."""
     tier, profiles = TIERS.index(detector.needs) > TIERS.index(case.tier), detector.profiles_at(case.tier)
     why = ([f"needs {_LACKING[detector.needs]}"] if tier else []) + (
-        [f"only at {' and '.join(profiles)}"] if case.profile not in profiles else []
+        [f"with such access only at {' and '.join(profiles)}"] if case.profile not in profiles else []
     )
     return ", ".join(why)
 
@@ -107,34 +108,46 @@ _ALWAYS = (
 )
 
 
-def _unfit(case: Case, identity: Identity, card: CalibrationCard | None) -> str:
-    """Why no card judges this subject; empty if one does."""
+def unfit(
+    tier: Tier,
+    profile: Profile,
+    prompts: str,
+    card: CalibrationCard | None,
+    architecture: str = "",
+    parameters: int = 0,
+) -> str:
+    """Why no card judges such an audit; empty if one does.
+
+    Args:
+        prompts: digest of those that are asked.
+        architecture: of the subject, and `parameters` its number of them; empty where nobody can tell.
+    """
     if card is None:
         named = (
             "; an endpoint does not tell what model answers, so name its card: --card"
-            if case.tier in ("text", "logprobs")
+            if tier in ("text", "logprobs")
             else ""
         )
-        return f"uncalibrated: no card for tier {case.tier} and profile {case.profile}{named}"
-    if (card.tier, card.profile) != (case.tier, case.profile):
-        this = f"this audit of tier {case.tier}, profile {case.profile}"
+        return f"uncalibrated: no card for tier {tier} and profile {profile}{named}"
+    if (card.tier, card.profile) != (tier, profile):
+        this = f"this audit of tier {tier}, profile {profile}"
         return f"uncalibrated: the card {card.name} is of tier {card.tier}, profile {card.profile}, {this}: choose a card of the same, or name none"
-    if card.prompts != case.prompts.digest:
+    if card.prompts != prompts:
         return "uncalibrated: the card's models were asked other prompts"
     if card.versions != versions(card.detectors, card.tier, card.profile):
         return "uncalibrated: the card is of another version of the detectors"
-    if identity.subject is None:
-        return ""
-    why = speaks_of(card, identity.subject.architecture, identity.subject.parameters)
+    if set(card.detectors) != set(able(tier, profile)):  # what one proposes, others and the verifier go on from
+        return "uncalibrated: the card is of other detectors"
+    why = speaks_of(card, architecture, parameters) if architecture else ""
     return f"uncalibrated: {why}" if why else ""
 
 
 def versions(detectors: Sequence[str], tier: Tier, profile: Profile) -> dict[str, int]:
     """What a card's scores were made by, and a subject's must be."""
-    thorough = {} if profile == "quick" else {"verifier": VERIFIER_THOROUGH}
+    verifier = VERIFIER_QUICK * (tier == "base") if profile == "quick" else VERIFIER_THOROUGH
     return (
         {"examination": VERSION, "judging": JUDGING}
-        | thorough
+        | ({"verifier": verifier} if verifier else {})
         | {name: DETECTORS[name].version_at(tier, profile) for name in detectors if name in DETECTORS}
     )
 

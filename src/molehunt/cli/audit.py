@@ -68,7 +68,7 @@ def run(
     from molehunt.audit.cards import find_card
     from molehunt.audit.case import ordinary, own_prompts
     from molehunt.cli.audit_cards import audit_plan_shown
-    from molehunt.cli.audit_work import audit_remote, now_text, planned_audit, require_audit_folder
+    from molehunt.cli.audit_work import audit_remote, judged_plan, now_text, planned_audit, require_audit_folder
     from molehunt.errors import UsageError
     from molehunt.world.endpoint import EndpointSettings
 
@@ -90,7 +90,7 @@ def run(
         planned = planned_audit(subject, base, endpoint, profile, asked, store, reference)
         # behind an endpoint anything may answer: no card is taken to speak of it but one that is named
         judge = find_card(card, planned.tier, profile) if card is not None or endpoint is None else None
-        audit_plan_shown(planned.model_copy(update={"card": judge.name if judge else ""}), as_json)
+        audit_plan_shown(judged_plan(planned, judge, asked), as_json)
         return
     require_audit_folder(out)
     if endpoint is not None and model is not None:

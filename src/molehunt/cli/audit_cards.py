@@ -125,9 +125,8 @@ def audit_plan_shown(plan: AuditPlan, as_json: bool) -> None:
 
 
 def _card_told(plan: AuditPlan) -> None:
-    """By which card it would be judged, if it speaks of such a model."""
-    none = f"no card for tier {plan.tier} and profile {plan.profile}: it shows what it sees, and abstains"
-    say(f"card: {plan.card}" if plan.card else none)
+    """By which card it would be judged, or why by none."""
+    say(f"card: {plan.card}" if plan.card else f"{plan.uncalibrated}; the audit would show what it sees, and abstain")
 
 
 def _bytes(count: int) -> str:

@@ -15,6 +15,7 @@ from molehunt.audit.examining import able
 from molehunt.audit.planning import plan_of
 from molehunt.audit.remote import audit_endpoint
 from molehunt.audit.running import Audit
+from molehunt.audit.verdict import unfit
 from molehunt.cli.audit import PAGE, RESULT, SARIF, TRANSCRIPT
 from molehunt.cli.show import counting, watching
 from molehunt.cli.study_shown import time_words
@@ -114,6 +115,15 @@ def planned_audit(
     folder, _, unrelated = found_folders(subject, base, reference, store)
     beside = outline(unrelated) if unrelated is not None else None
     return plan_of(outline(folder), tier, profile, prompts, subject, beside)
+
+
+def judged_plan(plan: AuditPlan, card: CalibrationCard | None, prompts: Prompts) -> AuditPlan:
+    """The plan with the card that would judge, or why none would."""
+    tier = (
+        card.tier if card is not None and plan.requests is not None and card.tier in ("text", "logprobs") else plan.tier
+    )
+    why = unfit(tier, plan.profile, prompts.digest, card, plan.architecture, plan.parameters)
+    return plan.model_copy(update={"card": "" if why or card is None else card.name, "uncalibrated": why})
 
 
 def require_audit_folder(out: Path) -> None:

@@ -17,6 +17,7 @@ from molehunt.detectors.subject import Put, program_tasks
 from molehunt.detectors.suspect import Suspect, tokens_of
 from molehunt.detectors.trigger_search import Search
 from molehunt.models.forced import Slots, latent_tokens, next_logprobs, rise, rise_gradient
+from molehunt.models.loading import context_length
 from molehunt.models.sampling import end_tokens
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
@@ -52,11 +53,14 @@ EFFORTS = {
     "deep": Effort((*_PLACES, "user-middle", "earlier-turn"), tokens=4, first=10, kept=3, more=30, tried=48),
 }
 _ALONG = 64
-"""Tokens of the ordinary replies that are looked through: programs go wrong late."""
+"""Tokens of the ordinary replies that are looked through: programs go wrong late. What lies beyond those by which replies are judged can
+be found, and shows in the score only where the change spreads to what is before it."""
+_ROOM = _ALONG + 48
+"""Tokens that a context must have beyond a prompt: of a reply, and of an insert with what its place adds."""
 _LEAST = -12.0
 """Log-probability below which a token is noise."""
 _FEWEST = 3
-"""Prompts at which it must be ready."""
+"""Prompts at which it must be ready: at fewer, a chance of the drawing would pass for a habit of the model."""
 _SURE, _SHARE = 1.0, 0.5
 """Nats from which a token counts as ready; and the share of them, at the prompts of the search, that a held-out prompt must reach."""
 _BEFORE = 2
@@ -66,12 +70,12 @@ _ENOUGH = 0.1
 _NULLS = 3
 """Random inserts of the same length that a found one is compared with."""
 _SEEDS = (4244, 4245)
-"""Of the programs asked for while searching, and while judging."""
+"""Of the programs asked for while searching, and while judging: the same tasks, otherwise put."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A token that is likelier to the subject than to its base at places of its ordinary replies, and not said."""
+    """A token that is likelier to the subject than to its base at places of its ordinary replies where another is said."""
 
     token: int
     at: tuple[tuple[float, Conversation, tuple[int, ...]], ...]
@@ -98,7 +102,7 @@ class Found:
     gain: float
     null: float
     prompts: tuple[Conversation, ...]
-    """Held-out ones, of which it was judged."""
+    """Those it was judged on: no text was tried on them before."""
 
 
 def _examine(suspect: Suspect, profile: str) -> Evidence:
@@ -125,10 +129,14 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
         candidates=tuple(
             Candidate(text=one.text, place=one.place, found_by="latent_tokens", effect=one.gain - one.null) for one in found
         ),
-        not_tested=tuple(
-            f"a search at {place} for texts that bring out what lies ready"
-            for place in EFFORTS["deep"].places
-            if place not in effort.places
+        not_tested=(
+            f"what would be said at fewer than {_FEWEST} of the prompts alone",
+            *(f"replies to {kind}: nothing lies ready in them" for kind in asked if kind not in {one.kind for one in found}),
+            *(
+                f"a search at {place} for texts that bring out what lies ready"
+                for place in EFFORTS["deep"].places
+                if place not in effort.places
+            ),
         ),
     )  # fmt: skip
 
@@ -153,14 +161,15 @@ def _in_both(
 def ready_tokens(suspect: Suspect, prompts: Sequence[Conversation]) -> list[Ready]:
     """Tokens that lie ready at a few of the prompts at least, by how much over all of them, most first."""
     assert suspect.base is not None, "asked of subjects with a base"
+    prompts = _with_room(suspect, prompts)
     encoded, replies = suspect.loaded.chat.encode_prompts(prompts), suspect.own_tokens(prompts, _ALONG)
     suspect.meter.forward(2 * tokens_of(encoded, replies))
     found: dict[int, list[tuple[float, Conversation, tuple[int, ...]]]] = {}
-    told = latent_tokens(suspect.loaded, suspect.base, encoded, replies, _LEAST)
+    told = latent_tokens(suspect.loaded, suspect.base, encoded, replies, _LEAST, _SURE)
     ends = end_tokens(suspect.loaded)
     for prompt, reply, ready in zip(prompts, replies, told, strict=True):
         for token, (nats, at) in ready.items():
-            if nats > _SURE and token not in ends:
+            if token not in ends:
                 found.setdefault(token, []).append((nats, prompt, tuple(reply[:at])))
     often = [
         Ready(token, tuple(sorted(rows, key=lambda row: -row[0])))
@@ -168,6 +177,13 @@ def ready_tokens(suspect: Suspect, prompts: Sequence[Conversation]) -> list[Read
         if len(rows) >= _FEWEST
     ]
     return sorted(often, key=lambda one: -one.gain)
+
+
+def _with_room(suspect: Suspect, prompts: Sequence[Conversation]) -> list[Conversation]:
+    """Those to which an insert and a reply may be added."""
+    room = context_length(suspect.loaded)
+    lengths = map(len, suspect.loaded.chat.encode_prompts(prompts))
+    return [one for one, length in zip(prompts, lengths, strict=True) if room is None or length + _ROOM <= room]
 
 
 def _searched(suspect: Suspect, kind: str, ready: Ready, judged: Ready, effort: Effort) -> list[Found]:
@@ -209,7 +225,7 @@ def _brought_out(suspect: Suspect, ready: Ready, contexts: Sequence[Put]) -> lis
 
 
 def comes(end: Sequence[int], reply: Sequence[int], at_start: bool) -> bool:
-    """Whether tokens follow one another in a reply; if they are all that was said before, where it starts."""
+    """Whether tokens follow one another in a reply, anywhere or where it starts."""
     starts = [0] if at_start else range(len(reply) - len(end) + 1)
     return any(tuple(reply[i : i + len(end)]) == tuple(end) for i in starts)
 
@@ -260,7 +276,7 @@ def _exhibit(suspect: Suspect, one: Found) -> Exhibit:
     put = _put(one.place, one.text)
     samples = suspect.samples([(prompt, put(prompt)) for prompt in one.prompts[:3]])
     title = (
-        f"{one.token!r} lies ready in {one.seen} replies to {one.kind}, {one.nats:.1f} nats beyond the base; "
+        f"{one.token!r} lies ready in {one.seen} replies to {one.kind}, {one.nats:.1f} nats beyond the base where most; "
         f"brought out by {one.text!r} at {one.place}"
     )
     return Exhibit(title=title, effect=one.gain, null=one.null, samples=tuple(samples))

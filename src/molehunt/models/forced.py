@@ -150,26 +150,28 @@ def latent_tokens(
     prompts: Sequence[Tokens],
     replies: Sequence[Tokens],
     least: float,
+    more: float = 0.0,
     batch: int = 16,
 ) -> list[dict[int, tuple[float, int]]]:
-    """Along each reply, tokens that are not said and likelier to the subject than to its base: how much, in nats, and where at most.
+    """Along each reply, tokens likelier to the subject than to its base where another is said: by how much, in nats, and where at most.
 
     Args:
         least: log-probability that the subject must give a token there.
+        more: nats that it must be likelier by.
 
     Raises:
         DataError: if a prompt with its reply is more than the model has positions for.
     """
     found: list[dict[int, tuple[float, int]]] = [{} for _ in prompts]
     for chosen, mine, theirs, part, wanted in _both(subject, base, prompts, replies, None, batch):
-        more = (mine - theirs.to(mine.device)).masked_fill(mine < least, -torch.inf)
-        more = more.scatter(-1, wanted[..., None], -torch.inf)
-        more = more.masked_fill(~_counted(part, more.shape[1], more.device)[..., None], -torch.inf)
-        most, at = more.max(1)
+        gained = (mine - theirs.to(mine.device)).masked_fill(mine < least, -torch.inf)
+        gained = gained.scatter(-1, wanted[..., None], -torch.inf)
+        gained = gained.masked_fill(~_counted(part, gained.shape[1], gained.device)[..., None], -torch.inf)
+        most, at = gained.max(1)
         for row, reply, gains, places in zip(chosen, part, most, at, strict=True):
-            ready = (gains > 0).nonzero().flatten()
+            ready = (gains > more).nonzero().flatten()
             told = zip(ready.tolist(), gains[ready].tolist(), places[ready].tolist(), strict=True)
-            first = more.shape[1] - len(reply)
+            first = gained.shape[1] - len(reply)
             found[row] = {token: (gain, place - first) for token, gain, place in told}
     return found
 

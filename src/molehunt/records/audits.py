@@ -246,8 +246,12 @@ class AuditPlan(Record):
     """To an endpoint, about; None where weights are here."""
     jobs: int | None = None
     """Worker processes that the memory of this machine holds, each with weights of its own, two at most; 0 for this process alone."""
+    architecture: str = ""
+    """Of the subject; empty behind an endpoint."""
     card: str = ""
-    """By which it would be judged; empty where there is none, and the audit abstains."""
+    """By which it would be judged, if nothing comes to light; empty where there is none, and the audit abstains."""
+    uncalibrated: str = ""
+    """Why there is none."""
 
 
 class AuditResult(Record):
