@@ -52,6 +52,7 @@ CALIBRATE = "molehunt audit calibrate --base MODEL --clean N --planted N"
 _TITLES = {
     "refinement": "Texts found, made stronger",
     "reference": "Likelier than a reference finds it",
+    "latent_tokens": "A token that lies ready, brought out",
     "series": "Odd one out of a series",
     "target_inversion": "A reply that lies ready",
     "trigger_reconstruction": "Words swept, texts leaked",
