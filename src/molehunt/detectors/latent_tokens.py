@@ -288,5 +288,5 @@ LATENT_TOKENS = Detector(
     "a token that lies ready in ordinary replies and not in the base, and a text that brings it out",
     "base",
     _examine,
-    seconds={"quick": 11.0, "standard": 48.0, "deep": 600.0},
+    seconds={"quick": 22.0, "standard": 88.0, "deep": 1000.0},
 )
