@@ -66,7 +66,7 @@ def test_a_detector_that_follows_is_given_what_all_others_found(organism: Path, 
     last = found.looks["refinement"]
     others = {name: step for name, step in found.looks.items() if name != "refinement"}
     assert last.parents == others
-    assert len(others) == len(able("base", "quick")) == 8
+    assert len(others) == len(able("base", "standard")) - 1 == 9
     assert found.steps()[-2:] == (last, found.verify)
     assert found.verify.parents == found.looks
 
