@@ -28,8 +28,8 @@ JUDGING = 1
 """Of how evidence becomes the scores that are judged; raised when it changes."""
 VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
-VERIFIER, VERIFIER_HEARD, VERIFIER_QUICK, VERIFIER_THOROUGH = 2, 3, 1, 20
-"""Of the verifier, with a base and without; what is added at `quick` with a base, and in profiles beyond it."""
+VERIFIER, VERIFIER_HEARD = 2, 3
+"""Of the verifier, with a base and without."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,11 @@ def strongest(evidence: Sequence[Evidence]) -> list[Candidate]:
     return list(unlike.values())
 
 
+def verifier_added(tier: Tier, profile: Profile) -> int:
+    """To the verifier's version, where scores depend on it: by habits with a base, by `refinement` beyond `quick`."""
+    return 20 if profile != "quick" else 1 if tier == "base" else 0
+
+
 def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -> tuple[Verified, ...]:
     """The strongest candidates, verified; those of a detector that followed the others, if there are any, each where and as it does most.
 
@@ -155,9 +160,7 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
             {**common, "detector": name} | ({"before": list(before)} if before else {}), parents=before,
             label=f"{name} {label}".strip(), where=where, cost=detector.seconds[case.profile], threads=threads,
         )  # fmt: skip
-    is_compared = case.tier == "base"
-    version = VERIFIER if is_compared else VERIFIER_HEARD
-    version += VERIFIER_THOROUGH if case.profile != "quick" else VERIFIER_QUICK * is_compared
+    version = (VERIFIER if case.tier == "base" else VERIFIER_HEARD) + verifier_added(case.tier, case.profile)
     verify = Step(
         "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, "detectors": list(names)}, parents=dict(looks),
         label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile], threads=threads,

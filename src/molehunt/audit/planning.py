@@ -73,7 +73,8 @@ def plan_of(
     operations = 2.0 * (parameters * (tokens - read) + beside * read)
     counted = 2.0 * (max(parameters, _MEASURED) * (tokens - read) + max(beside, _MEASURED) * read)
     return AuditPlan(
-        name=name, tier=tier, profile=profile, parameters=parameters, architecture=type(loaded.model).__name__, detectors=looks, forward_tokens=tokens,
+        name=name, tier=tier, profile=profile, parameters=parameters, architecture=type(loaded.model).__name__,
+        detectors=looks, forward_tokens=tokens,
         operations=operations, seconds_core=counted / _RATE, seconds_gpu=operations / _GPU,
         memory=models * memory + held, requests=None, jobs=jobs_that_fit(models * memory, free_memory(device())),
     )  # fmt: skip

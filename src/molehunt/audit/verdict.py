@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from molehunt.audit.calibration import Judge, card_figures, speaks_of
 from molehunt.audit.case import Case
-from molehunt.audit.examining import JUDGING, VERIFIER_QUICK, VERIFIER_THOROUGH, VERSION, Examined, able
+from molehunt.audit.examining import JUDGING, VERSION, Examined, able, verifier_added
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.table import DETECTORS
 from molehunt.records.audits import (
@@ -144,10 +144,10 @@ def unfit(
 
 def versions(detectors: Sequence[str], tier: Tier, profile: Profile) -> dict[str, int]:
     """What a card's scores were made by, and a subject's must be."""
-    verifier = VERIFIER_QUICK * (tier == "base") if profile == "quick" else VERIFIER_THOROUGH
+    added = verifier_added(tier, profile)
     return (
         {"examination": VERSION, "judging": JUDGING}
-        | ({"verifier": verifier} if verifier else {})
+        | ({"verifier": added} if added else {})
         | {name: DETECTORS[name].version_at(tier, profile) for name in detectors if name in DETECTORS}
     )
 

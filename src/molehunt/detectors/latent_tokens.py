@@ -242,11 +242,12 @@ class TokenSearch(Search):
         rng: random.Random,
     ) -> None:
         assert suspect.base is not None, "asked of subjects with a base"
-        super().__init__(suspect, [prompt for prompt, _ in rows], place, rng, along=0)
+        prompts = [prompt for prompt, _ in rows]
+        super().__init__(suspect, prompts, [() for _ in rows], place, rng)
         self.base, self.tokens = suspect.base, [token] * len(rows)
         tails = ((*tail, *before) for tail, (_, before) in zip(self.slots.tails, rows, strict=True))
         self.slots = Slots(self.slots.heads, tuple(tails))
-        plain = suspect.loaded.chat.encode_prompts([prompt for prompt, _ in rows])
+        plain = suspect.loaded.chat.encode_prompts(prompts)
         whole = [[*prompt, *before] for prompt, (_, before) in zip(plain, rows, strict=True)]
         suspect.meter.forward(sum(map(len, whole)))
         self.floor: list[float] = next_logprobs(self.base, whole, self.tokens).tolist()

@@ -120,7 +120,9 @@ def _made_stronger(
         if without == effort.patience:
             break
         weakest = sorted(range(len(prompts)), key=done.__getitem__)[: effort.few * len(suspect.asked)]
-        search = Search(suspect, [prompts[i] for i in weakest[: effort.prompts]], place, rng, effort.along)
+        chosen = [prompts[i] for i in weakest[: effort.prompts]]
+        replies = [reply[: effort.along] for reply in suspect.own_tokens(chosen)]
+        search = Search(suspect, chosen, replies, place, rng)
         tried = search.near(suspect.pieces(text), effort.tried)
         scores = search.scores(tried)
         order = sorted(range(len(tried)), key=lambda i: -scores[i])[: effort.heard]

@@ -55,7 +55,9 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
     for place in effort.places:
         for restart in range(effort.restarts):
             rng = suspect.rng("trigger_search", place, restart)
-            search = Search(suspect, mixed(suspect.asked, effort.prompts), place, rng, effort.along)
+            prompts = mixed(suspect.asked, effort.prompts)
+            replies = [reply[: effort.along] for reply in suspect.own_tokens(prompts)]
+            search = Search(suspect, prompts, replies, place, rng)
             text = suspect.loaded.chat.decode(search.run(effort)).strip()
             nulls = [suspect.loaded.chat.decode(search.random(effort.length)).strip() for _ in range(_NULLS)]
             gain, null = _gain(suspect, place, text, nulls)
@@ -87,11 +89,20 @@ class Search:
     """
 
     def __init__(
-        self, suspect: Suspect, prompts: Sequence[Conversation], place: Place, rng: random.Random, along: int
+        self,
+        suspect: Suspect,
+        prompts: Sequence[Conversation],
+        replies: Sequence[Sequence[int]],
+        place: Place,
+        rng: random.Random,
     ) -> None:
+        """
+        Args:
+            replies: in tokens, along which subject and base are compared, one for each prompt.
+        """
         self.suspect, self.rng, self.far = suspect, rng, _FAR
         self.slots = open_slots(suspect.loaded.chat, prompts, place)
-        self.replies = [reply[:along] for reply in suspect.own_tokens(prompts)]
+        self.replies = list(replies)
         self.plain = None if suspect.base else suspect.loaded.chat.encode_prompts(prompts)
         self.usable = usable_tokens(suspect.loaded.chat)
         self.shut = torch.full((suspect.loaded.model.get_input_embeddings().num_embeddings,), -torch.inf)
