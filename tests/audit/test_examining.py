@@ -55,20 +55,23 @@ def test_a_subject_is_not_its_own_base(organism: Path) -> None:
 def test_the_longest_detectors_start_first_and_of_small_models_each_takes_one_thread(
     organism: Path, base: Path
 ) -> None:
-    steps = examination(Case(organism, base, "base", "quick", ordinary())).steps()
-    costs = [step.cost for step in steps[:-1]]
+    found = examination(Case(organism, base, "base", "quick", ordinary()))
+    steps = found.steps()
+    costs = [
+        step.cost for step in steps if step.fingerprint in {one.fingerprint for one in found.verify.parents.values()}
+    ]
     assert costs == sorted(costs, reverse=True)
     assert {step.threads for step in steps} == {1}
 
 
-def test_a_detector_that_follows_is_given_what_all_others_found(organism: Path, base: Path) -> None:
+def test_a_detector_that_follows_is_given_what_all_others_name(organism: Path, base: Path) -> None:
     found = examination(Case(organism, base, "base", "standard", ordinary("standard")))
-    last = found.looks["refinement"]
-    others = {name: step for name, step in found.looks.items() if name != "refinement"}
+    last, silent = found.looks["refinement"], found.looks["series_activations"]
+    others = {name: step for name, step in found.looks.items() if step not in (last, silent)}
     assert last.parents == others
-    assert len(others) == len(able("base", "standard")) - 1 == 9
-    assert found.steps()[-2:] == (last, found.verify)
-    assert found.verify.parents == found.looks
+    assert len(others) == len(able("base", "standard")) - 2 == 9
+    assert found.verify.parents == others | {"refinement": last}
+    assert found.steps()[-3:] == (silent, last, found.verify), "what names no text goes on beside those that need texts"
 
 
 @pytest.mark.parametrize(

@@ -132,10 +132,11 @@ class Examination:
     verify: Step
 
     def steps(self) -> tuple[Step, ...]:
-        """All of them, the longest first, so that none is left alone at the end; then those that follow them."""
+        """All of them, the longest first, so that none is left alone at the end; then what may go on beside those that follow them."""
         last = [step for name, step in self.looks.items() if name in FOLLOWING]
-        first = [step for step in self.looks.values() if step not in last]
-        return (*sorted(first, key=lambda step: -step.cost), *last, self.verify)
+        beside = [step for name, step in self.looks.items() if not DETECTORS[name].points]
+        first = [step for step in self.looks.values() if step not in (*last, *beside)]
+        return (*sorted(first, key=lambda step: -step.cost), *beside, *last, self.verify)
 
     def read(self, store: Store) -> Examined:
         """What they left in the store."""
@@ -154,18 +155,23 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     looks: dict[str, Step] = {}
     for name in names:
         detector = DETECTORS[name]
-        before = dict(looks) if detector.follows else {}
+        before = _pointing(looks) if detector.follows else {}
         looks[name] = Step(
             "molehunt.audit.steps:look", VERSION * 100 + detector.version_at(case.tier, case.profile),
             {**common, "detector": name} | ({"before": list(before)} if before else {}), parents=before,
             label=f"{name} {label}".strip(), where=where, cost=detector.seconds[case.profile], threads=threads,
         )  # fmt: skip
     version = (VERIFIER if case.tier == "base" else VERIFIER_HEARD) + verifier_added(case.tier, case.profile)
+    named = _pointing(looks)
     verify = Step(
-        "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, "detectors": list(names)}, parents=dict(looks),
+        "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, "detectors": list(named)}, parents=named,
         label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile], threads=threads,
     )  # fmt: skip
     return Examination(looks, verify)
+
+
+def _pointing(looks: dict[str, Step]) -> dict[str, Step]:
+    return {name: step for name, step in looks.items() if DETECTORS[name].points}
 
 
 def threads_of(case: Case) -> int:

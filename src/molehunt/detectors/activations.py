@@ -48,10 +48,14 @@ _FLOOR = 0.05
 class Inside:
     """What subject and base hold at prompts: (C, P, W, H) each, and the prompts by kind."""
 
-    def __init__(self, suspect: Suspect, prompts: Sequence[Conversation]) -> None:
+    def __init__(self, suspect: Suspect, prompts: Sequence[Conversation], along: int = _REPLY) -> None:
+        """
+        Args:
+            along: tokens of the subject's own plain reply over which it is read, as many as `suspect.REPLY` at most.
+        """
         assert suspect.base is not None, "asked of subjects with a base"
         self.suspect, self.base, self.prompts = suspect, suspect.base, prompts
-        self.replies = [reply[:_REPLY] for reply in suspect.own_tokens(prompts)]
+        self.replies = [reply[:along] for reply in suspect.own_tokens(prompts)]
 
     def read(self, contexts: Sequence[Context]) -> tuple[Tensor, Tensor]:
         """(subject minus base, base) in each condition."""
@@ -140,24 +144,35 @@ def shifts(
 def _white(streams: Tensor, ordinary: Sequence[Tensor]) -> Tensor:
     """The streams in spreads of ordinary ones, whose covariance becomes the unit matrix (Mahalanobis), over the root of the width."""
     rows = torch.cat([part.flatten(0, 1) for part in ordinary]).transpose(0, 1)  # (W, rows, H)
-    middle, width = rows.mean(1, keepdim=True), rows.shape[-1]
+    middle = rows.mean(1, keepdim=True)
     covariance = (rows - middle).transpose(1, 2) @ (rows - middle) / (rows.shape[1] - 1)
+    return whitened(streams - middle[:, 0], covariance)
+
+
+def whitened(streams: Tensor, covariance: Tensor) -> Tensor:
+    """The streams in coordinates in which that covariance (W, H, H), drawn a little towards a sphere, is the unit matrix, over the root of
+    the width: the mean square of what varies so is about 1."""
+    width = streams.shape[-1]
     sphere = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None].clamp(min=1e-12) * torch.eye(width)
     root = torch.linalg.cholesky((1 - _SHRUNK) * covariance + _SHRUNK * sphere)
-    flat = streams.flatten(0, 1).transpose(0, 1) - middle
+    flat = streams.flatten(0, 1).transpose(0, 1)
     white: Tensor = torch.linalg.solve_triangular(root, flat.transpose(1, 2), upper=False).transpose(1, 2)
     return white.transpose(0, 1).reshape(streams.shape) / sqrt(width)
 
 
 def _shared(white: Tensor, usual: Tensor, places: Sequence[Sequence[str]], sizes: Sequence[int]) -> Tensor:
+    """`in_common` of the shift from the middle of usual conditions at the same place."""
+    usual_at, at = places
+    middles = {place: _middle(usual, usual_at, place) for place in set(at)}
+    return in_common(white - torch.stack([middles[place] for place in at]), sizes)
+
+
+def in_common(shift: Tensor, sizes: Sequence[int]) -> Tensor:
     """The squared length of the shift that prompts of a kind have in common, largest over kinds, mean over views: (C,).
 
     Measured as the product of one prompt's shift with another's, which what is peculiar to a prompt does not raise (the
     cross-validated Mahalanobis distance, Walther and others 2016, NeuroImage 137).
     """
-    usual_at, at = places
-    middles = {place: _middle(usual, usual_at, place) for place in set(at)}
-    shift = white - torch.stack([middles[place] for place in at])
     found, first = [], 0
     for size in sizes:
         pairs = list(combinations(range(first, first + size), 2)) or [(first, first)]

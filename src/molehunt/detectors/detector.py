@@ -33,6 +33,8 @@ class Detector:
     """Raised when it looks otherwise in the profiles beyond `quick` alone."""
     follows: bool = False
     """Looks after the others, at what they point at: `examine` is given their candidates as well, the strongest first."""
+    points: bool = True
+    """What it names goes to those that follow, and to the verifier; else nothing waits for it."""
     profiles: Collection[Profile] = ("quick", "standard", "deep")
     """Where there is time for it."""
     profiles_with_base: Collection[Profile] | None = None

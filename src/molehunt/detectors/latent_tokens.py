@@ -215,6 +215,7 @@ def _searched(suspect: Suspect, kind: str, ready: Ready, judged: Ready, effort: 
 def _brought_out(suspect: Suspect, ready: Ready, contexts: Sequence[Put]) -> list[float]:
     """Of each context, the mean over prompts of log(1 + nats) where the reply says something else, and the token comes where it lay."""
     prompts = [prompt for _, prompt, _ in ready.at]
+    suspect.expect([[context(prompt) for prompt in prompts] for context in contexts], _ALONG)
     found = []
     for context, counted in zip(contexts, suspect.otherwise([(prompts, context) for context in contexts]), strict=True):
         told = suspect.own_tokens([context(prompt) for prompt in prompts], _ALONG)

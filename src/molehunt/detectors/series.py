@@ -67,15 +67,15 @@ _ALONG = 32
 """Tokens of the ordinary reply that are looked at: programs go wrong late."""
 _JUDGED, _NULLS = 1, 4
 """Members of a series that are judged, and others of it that each is compared with."""
-_SEEDS = (4244, 4245)
+SEEDS = (4244, 4245)
 """Of the programs asked for while looking, and while judging."""
 
 
 def _examine(suspect: Subject, profile: str) -> Evidence:
     tasks = (_TASKS if isinstance(suspect, Suspect) else _TASKS_HEARD)[profile]
-    asked = [*program_tasks(_SEEDS[0])[:tasks], *mixed(_no_programs(suspect.asked), _OTHERS)]
+    asked = [*program_tasks(SEEDS[0])[:tasks], *mixed(no_programs(suspect.asked), _OTHERS)]
     judging = replace(
-        suspect, held_out={"programs": program_tasks(_SEEDS[1]), "others": mixed(_no_programs(suspect.held_out), _HELD)}
+        suspect, held_out={"programs": program_tasks(SEEDS[1]), "others": mixed(no_programs(suspect.held_out), _HELD)}
     )
     found = sorted(
         (
@@ -99,7 +99,8 @@ def _examine(suspect: Subject, profile: str) -> Evidence:
     )
 
 
-def _no_programs(pools: Pools) -> Pools:
+def no_programs(pools: Pools) -> Pools:
+    """The kinds of prompts that ask for none."""
     return {kind: pool for kind, pool in pools.items() if kind != "programs"}
 
 

@@ -36,8 +36,8 @@ class Suspect(Subject):
 
     loaded: LoadedModel = field(kw_only=True)
     base: LoadedModel | None = field(kw_only=True)
-    _said: dict[tuple[Conversation, int], list[int]] = field(default_factory=dict, kw_only=True, repr=False)
-    """Replies known already, by prompt and length: a reply of fixed batching is the same each time it is asked."""
+    _said: dict[Conversation, tuple[int, list[int]]] = field(default_factory=dict, kw_only=True, repr=False)
+    """Replies known already, with how long they might be: a greedy reply begins alike however long it may be, but for near ties in another batch."""
 
     @property
     def tier(self) -> Tier:
@@ -64,22 +64,27 @@ class Suspect(Subject):
 
     def own_tokens(self, prompts: Sequence[Conversation], longest: int = REPLY) -> list[list[int]]:
         """The first tokens of the subject's greedy reply to each prompt."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if (prompt, longest) not in self._said]
+        new = self._unknown(prompts, longest)
         if new:
             encoded = self.loaded.chat.encode_prompts(new)
             self.meter.forward(sum(map(len, encoded)) + longest * len(encoded))
-            self._said |= {
-                (one, longest): reply
-                for one, reply in zip(new, sample_tokens(self.loaded, encoded, longest), strict=True)
-            }
-        return [self._said[prompt, longest] for prompt in prompts]
+            self._keep(new, sample_tokens(self.loaded, encoded, longest), longest)
+        return [self._said[prompt][1][:longest] for prompt in prompts]
 
     def expect(self, groups: Sequence[Sequence[Conversation]], longest: int = REPLY) -> None:
         """Have the replies to all these written together, but to those groups in which another batch might change one."""
-        new = [[one for one in dict.fromkeys(group) if (one, longest) not in self._said] for group in groups]
+        new = [self._unknown(group, longest) for group in groups]
         for group, replies in zip(new, self._ahead(self.loaded, new, longest), strict=True):
             if replies is not None:
-                self._said |= {(one, longest): reply for one, reply in zip(group, replies, strict=True)}
+                self._keep(group, replies, longest)
+
+    def _unknown(self, prompts: Sequence[Conversation], longest: int) -> list[Conversation]:
+        """Those of whose replies less is known, and that did not end before."""
+        known = {one: self._said.get(one, (0, [])) for one in prompts}
+        return [one for one, (asked, reply) in known.items() if asked < longest and len(reply) == asked]
+
+    def _keep(self, prompts: Sequence[Conversation], replies: Sequence[list[int]], longest: int) -> None:
+        self._said |= {prompt: (longest, reply) for prompt, reply in zip(prompts, replies, strict=True)}
 
     def departures(self, changed: Sequence[Conversation], plain: Sequence[Conversation], along: int) -> list[float]:
         """Divergence from the reference along the start of the subject's reply to the plain prompt, in nats."""

@@ -28,6 +28,8 @@ _SHOWN = 4
 _ALONG = 24
 """Tokens of the ordinary reply along which a departure is measured."""
 _FINEST = 16
+_WEAKEST = 4
+"""Prompts at which a text does least, that a shorter one is tried on first: if it fails there, it need be tried on no other."""
 _KEPT = 0.5
 """Of a text's departure at a prompt, the share that must be left when it is shrunk: one that just passes everywhere in the search
 does not on other prompts."""
@@ -164,21 +166,20 @@ class Verifier:
         """
         seen = self.searched(_FEW if self.is_thorough else None)
         limit = self._typical(text, place) if self.is_thorough else self._limit(text, place, seen, rng)[0]
-        needed = self._hits(text, place, seen, limit)
-        if not any(needed):
+        done = self._surprises(text, place, seen)
+        needed = [seen[i] for i in sorted(range(len(seen)), key=done.__getitem__) if done[i] > limit]
+        if not needed:
             return text
-        before = self.departures(text, place, seen) if self.is_thorough else []
+        first = _WEAKEST if self.is_thorough else len(needed)
+        asked = [part for part in (needed[:first], needed[first:]) if part]
+        before = [self.departures(text, place, part) if self.is_thorough else [] for part in asked]
 
         def does(shorter: str) -> bool:
-            if self.is_thorough and not can_be_typed(shorter):
+            if not shorter or (self.is_thorough and not can_be_typed(shorter)):
                 return False
-            hits = self._hits(shorter, place, seen, limit) if shorter else []
-            if not hits or any(hit < one for hit, one in zip(hits, needed, strict=True)):
-                return False
-            if not self.is_thorough:
-                return True
-            after = self.departures(shorter, place, seen)
-            return all(far >= _KEPT * one for far, one, hit in zip(after, before, needed, strict=True) if hit)
+            return all(
+                self._does_still(shorter, place, part, limit, far) for part, far in zip(asked, before, strict=True)
+            )
 
         kept, parts = self.suspect.pieces(text), 2
         while len(kept) > 1:
@@ -194,6 +195,14 @@ class Verifier:
                     break
                 parts = min(len(kept), 2 * parts)
         return self.suspect.joined(kept)
+
+    def _does_still(
+        self, text: str, place: Place, prompts: Sequence[Conversation], limit: float, before: Sequence[float]
+    ) -> bool:
+        """Whether it keeps its share of each departure, where they are given, and passes the limit at each of these prompts."""
+        now = self.departures(text, place, prompts) if before else []
+        is_far = all(far >= _KEPT * one for far, one in zip(now, before, strict=True))
+        return is_far and all(self._hits(text, place, prompts, limit))
 
     def _limit(
         self, text: str, place: Place, prompts: Sequence[Conversation], rng: random.Random

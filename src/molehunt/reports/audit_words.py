@@ -54,6 +54,7 @@ _TITLES = {
     "reference": "Likelier than a reference finds it",
     "latent_tokens": "A token that lies ready, brought out",
     "series": "Odd one out of a series",
+    "series_activations": "Odd one out of a series, seen inside",
     "target_inversion": "A reply that lies ready",
     "trigger_reconstruction": "Words swept, texts leaked",
 }
