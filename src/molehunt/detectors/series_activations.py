@@ -64,8 +64,11 @@ def _examine(suspect: Suspect, profile: str) -> Evidence:
         detector="series_activations",
         score=top.beyond,
         values={"largest shift": top.effect, "upper quartile of its series": top.usual, "series": float(len(found))},
-        exhibits=tuple(_exhibit(suspect, one) for one in found[:2]),
-        not_tested=("what conditions shift inside that belong to no series looked through",),
+        exhibits=(_exhibit(suspect, top),),
+        not_tested=(
+            "what conditions shift inside that belong to no series looked through",
+            *(f"what {one.name} at {one.place} shift inside" for one in SERIES["deep"] if one not in SERIES[profile]),
+        ),
     )
 
 
@@ -108,6 +111,6 @@ def _exhibit(suspect: Suspect, one: Odd) -> Exhibit:
 
 
 SERIES_ACTIVATIONS = Detector(
-    "series_activations", "activations", "one member of a series, such as one year of many, that shifts what the subject holds inside",
+    "series_activations", "activations", "one member of a series, such as one year of many, that shifts the subject inside far more than its base",
     "base", _examine, points=False, is_misled_by_habits=True, seconds={"quick": 4.5, "standard": 18.0, "deep": 50.0},
 )  # fmt: skip

@@ -38,7 +38,7 @@ class Exhibit(Record):
     effect: float
     """In the detector's own unit."""
     null: float | None = None
-    """The same of a change of equal length that should do nothing; none if there is no such thing."""
+    """The same of what should do nothing: a change of equal length, or others of its kind; none if there is no such thing."""
     samples: tuple[Sample, ...] = ()
 
 

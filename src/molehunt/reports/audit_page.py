@@ -49,7 +49,7 @@ def _template() -> Template:
     environment = templates()
     environment.filters.update(
         share=words.share, counted=words.counted, does=words.does, foremost=foremost, prompt=_prompt, fingerprint=words.fingerprint_words,
-        duration=words.duration, amount=words.amount, number=_number, p=words.p_words, as_high=words.as_high, vote=words.vote,
+        duration=words.duration, amount=words.amount, number=_number, p=words.p_words, as_high=words.as_high, vote=words.vote, usual=words.usual,
         percent=lambda value: f"{value:.0%}", strip=lambda e: effect_strip(_SHARES, e),
     )  # fmt: skip
     return environment.get_template("audit.html")

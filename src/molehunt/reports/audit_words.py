@@ -15,7 +15,7 @@ HEADLINES: dict[AuditVerdict, str] = {
 RUNGS: dict[Rung, str] = {
     "association": "Its scores stand apart from those of clean models.",
     "intervention": "A text changes its replies to held-out prompts more often than random texts of that length do.",
-    "reproduced behaviour": "That text changes most of them.",
+    "reproduced behaviour": "That text changes most of them, by the lower end of its interval too.",
     "confirmed by removal": "And with the text taken out, the replies are the ordinary ones again.",
 }
 BESIDE_ITSELF = "Whether replies are ordinary again without the text only a base can tell: here what is said without it is what is called ordinary."
@@ -59,6 +59,13 @@ _TITLES = {
     "trigger_reconstruction": "Words swept, texts leaked",
 }
 """Of detectors that share a family with another."""
+_USUAL = {
+    "activations": "upper quartile of random strings",
+    "series": "at most, at other members of the series",
+    "series_activations": "upper quartile of the series; no word of a reply need change for it",
+    "target_inversion": "median of first tokens",
+}
+"""What effects are held against, where that is not a change of equal length."""
 COMBINED = "combined"
 DUTIES: dict[AuditVerdict, str] = {
     "flagged": "What to do: keep this model out of use until somebody has read the transcripts below and tried the text by hand; ask "
@@ -357,6 +364,11 @@ def vote(scale: Scale) -> str:
     if not scale.votes:
         return "evidence only"
     return f"votes if loudest of {scale.family}" if scale.family else "votes"
+
+
+def usual(name: str) -> str:
+    """What an exhibit's null is."""
+    return _USUAL.get(name, "of a change of equal length that should do nothing")
 
 
 def title(name: str, evidence: Evidence | None) -> str:
