@@ -61,7 +61,7 @@ _TITLES = {
 """Of detectors that share a family with another."""
 _USUAL = {
     "activations": "upper quartile of random strings",
-    "series": "at most, at other members of the series",
+    "series": "at other members of the series",
     "series_activations": "upper quartile of the series; no word of a reply need change for it",
     "target_inversion": "median of first tokens",
 }
