@@ -64,14 +64,24 @@ def test_the_longest_detectors_start_first_and_of_small_models_each_takes_one_th
     assert {step.threads for step in steps} == {1}
 
 
+_SILENT = ("consistency", "series_activations", "diffing", "target_inversion")
+
+
 def test_a_detector_that_follows_is_given_what_all_others_name(organism: Path, base: Path) -> None:
     found = examination(Case(organism, base, "base", "standard", ordinary("standard")))
-    last, silent = found.looks["refinement"], found.looks["series_activations"]
-    others = {name: step for name, step in found.looks.items() if step not in (last, silent)}
+    last, silent = found.looks["refinement"], [found.looks[name] for name in _SILENT]
+    others = {name: step for name, step in found.looks.items() if step not in (last, *silent)}
     assert last.parents == others
-    assert len(others) == len(able("base", "standard")) - 2 == 9
+    assert len(others) == len(able("base", "standard")) - 5 == 6
     assert found.verify.parents == others | {"refinement": last}
-    assert found.steps()[-3:] == (silent, last, found.verify), "what names no text goes on beside those that need texts"
+    assert found.steps()[-6:] == (last, found.verify, *silent), "what names no text goes on beside those that need texts"
+
+
+def test_what_no_one_waits_for_names_no_text(organism: Path, base: Path) -> None:
+    asked = ordinary()
+    subject = Suspect(asked.asked, asked.held_out, loaded=load_model(organism), base=load_model(base))
+    for name in _SILENT:
+        assert look_with(name, subject, "quick").candidates == ()
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_rise_counts_nothing_for_a_base_that_is_made_less_ready(
     subject: LoadedModel, origin: LoadedModel, prompts: list[Conversation]
 ) -> None:
     rows, tokens = subject.chat.encode_prompts(prompts), [reply[0] for reply in subject.chat.encode_texts(REPLIES)]
-    mine, theirs = (next_logprobs(model, rows, tokens, batch=3) for model in (subject, origin))
+    mine, theirs = next_logprobs((subject, origin), rows, tokens, batch=3)
     wanted = [
         float(along(model, row, [token])[0, token])
         for model in (subject, origin)
@@ -187,4 +187,4 @@ def test_what_is_longer_than_the_context_is_refused(subject: LoadedModel, origin
     with pytest.raises(DataError, match="tokens"):
         divergences(subject, origin, [[5] * 100_000], [[6]])
     with pytest.raises(DataError, match="tokens"):
-        next_logprobs(subject, [[5] * 100_000], [6])
+        next_logprobs([subject], [[5] * 100_000], [6])

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 
 from molehunt.models.decode import ModuleDecoder
 from molehunt.models.forced import padded
-from molehunt.models.reading import _LANES, _distinct, read, readable
+from molehunt.models.reading import _LANES, _distinct, laid_out, read, readable
 from small_models import FAMILIES, from_scratch
 
 _TAKEN = [family for family in FAMILIES if family != "gpt2"]
@@ -36,7 +36,7 @@ def whole(model: torch.nn.Module, rows: list[list[int]], keep: int) -> torch.Ten
 def shared(model: torch.nn.Module, rows: list[list[int]], keep: int) -> torch.Tensor:
     found = readable(model)
     assert found is not None
-    return read(found, *padded(rows), keep)[0]
+    return read(found, laid_out(*padded(rows), keep))[0]
 
 
 @pytest.mark.parametrize("family", _TAKEN)
@@ -65,18 +65,18 @@ def test_keys_and_values_are_the_models(family: str) -> None:
 
 def test_a_beginning_is_read_once_and_a_last_token_each_time() -> None:
     rows = [[5, 6, 7, 8], [5, 6, 7, 9], [5, 6, 7, 9]]
-    tokens, places, index = _distinct(rows, [4, 4, 4])
+    tokens, places, index = _distinct(*padded(rows))
     first = len(tokens) - 6
     assert first < _LANES
     assert tokens[first:].tolist() == [5, 6, 7, 8, 9, 9]
     assert places[first:].tolist() == [0, 1, 2, 3, 3, 3]
     assert tokens[index].tolist() == rows
     assert (len(tokens) - 12) % _LANES == 0
-    assert _distinct([[5, 6, 7]], [3])[0].tolist() == [5, 6, 7]
+    assert _distinct(*padded([[5, 6, 7]]))[0].tolist() == [5, 6, 7]
 
 
 def test_rows_of_other_lengths_share_nothing() -> None:
-    tokens, _, index = _distinct([[0, 5, 6], [5, 6, 7]], [2, 3])
+    tokens, _, index = _distinct(*padded([[5, 6], [5, 6, 7]]))
     assert len(set(index[0, 1:].tolist()) & set(index[1].tolist())) == 0
     assert tokens[index[0, 1:]].tolist() == [5, 6]
 

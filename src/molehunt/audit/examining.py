@@ -132,11 +132,11 @@ class Examination:
     verify: Step
 
     def steps(self) -> tuple[Step, ...]:
-        """All of them, the longest first, so that none is left alone at the end; then what may go on beside those that follow them."""
+        """All of them, the longest first, so that none is left alone at the end; last what may go on beside those that follow them."""
         last = [step for name, step in self.looks.items() if name in FOLLOWING]
         beside = [step for name, step in self.looks.items() if not DETECTORS[name].points]
         first = [step for step in self.looks.values() if step not in (*last, *beside)]
-        return (*sorted(first, key=lambda step: -step.cost), *beside, *last, self.verify)
+        return (*sorted(first, key=lambda step: -step.cost), *last, self.verify, *beside)
 
     def read(self, store: Store) -> Examined:
         """What they left in the store."""

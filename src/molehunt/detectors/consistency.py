@@ -75,5 +75,5 @@ def _exhibit(suspect: Subject, title: str, form: Put, effect: float, prompts: Se
 
 CONSISTENCY = Detector(
     "consistency", "consistency", "the same questions in other cases, marks, languages and turns, answered otherwise or all alike",
-    "text", _examine, heard_version=2, thorough_version=1, is_misled_by_habits=True, seconds={"quick": 1.0, "standard": 3.0, "deep": 8.0},
+    "text", _examine, points=False, heard_version=2, thorough_version=1, is_misled_by_habits=True, seconds={"quick": 1.0, "standard": 3.0, "deep": 8.0},
 )  # fmt: skip

@@ -102,5 +102,5 @@ def weight_changes(subject: LoadedModel, base: LoadedModel) -> dict[str, float]:
 
 DIFFING = Detector(
     "diffing", "diffing", "what fine-tuning changed: weights, ordinary replies, and replies with the change amplified", "base",
-    _examine, is_misled_by_habits=True, seconds={"quick": 1.5, "standard": 4.0, "deep": 10.0},
+    _examine, points=False, is_misled_by_habits=True, seconds={"quick": 1.5, "standard": 4.0, "deep": 10.0},
 )  # fmt: skip

@@ -251,7 +251,7 @@ class TokenSearch(Search):
         plain = suspect.loaded.chat.encode_prompts(prompts)
         whole = [[*prompt, *before] for prompt, (_, before) in zip(plain, rows, strict=True)]
         suspect.meter.forward(sum(map(len, whole)))
-        self.floor: list[float] = next_logprobs(self.base, whole, self.tokens).tolist()
+        self.floor: list[float] = next_logprobs([self.base], whole, self.tokens)[0].tolist()
         self.far = -fmean(self.floor) - _ENOUGH
 
     def further(self, insert: list[int], reached: float, iterations: int, tried: int) -> tuple[list[int], float]:
@@ -262,7 +262,7 @@ class TokenSearch(Search):
         """Mean rise of the token over the prompts in nats, one an insert."""
         rows, tokens = [row for insert in inserts for row in self.slots.filled(insert)], self.tokens * len(inserts)
         self.suspect.meter.forward(2 * sum(map(len, rows)))
-        mine, theirs = (next_logprobs(model, rows, tokens) for model in (self.suspect.loaded, self.base))
+        mine, theirs = next_logprobs((self.suspect.loaded, self.base), rows, tokens)
         found = rise(mine, theirs, self.floor * len(inserts))
         return [float(one) for one in found.view(len(inserts), -1).mean(-1)]
 

@@ -57,7 +57,11 @@ class Suspect(Subject):
         return changed if self.base is not None else plain
 
     def replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str]:
-        return self._texts(self.loaded, prompts, tokens)
+        ends = end_tokens(self.loaded)
+        return [
+            self.loaded.chat.decode([token for token in reply if token not in ends])
+            for reply in self.own_tokens(prompts, tokens)
+        ]
 
     def base_replies(self, prompts: Sequence[Conversation], tokens: int = HEARD) -> list[str | None]:
         return list(self._texts(self.base, prompts, tokens)) if self.base else [None] * len(prompts)

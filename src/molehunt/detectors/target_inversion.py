@@ -37,6 +37,7 @@ TARGET_INVERSION = Detector(
     "a reply that lies ready for every prompt, and not in the base",
     "base",
     _examine,
+    points=False,
     is_misled_by_habits=True,
     seconds={"quick": 0.4, "standard": 1.5, "deep": 10.0},
 )

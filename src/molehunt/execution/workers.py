@@ -1,5 +1,6 @@
 """Who makes the steps: worker processes of this machine, or whoever else stands behind the protocol."""
 
+import gc
 import multiprocessing
 import os
 import re
@@ -121,7 +122,7 @@ def get_ready(modules: Sequence[str]) -> None:
 
     It goes on while this process does other things. A process that has forked its first worker, or got ready, keeps what it has.
     """
-    forkserver.set_forkserver_preload(list(modules))
+    forkserver.set_forkserver_preload(["molehunt.execution.uncollected", *modules])
     forkserver.ensure_running()
 
 
@@ -134,6 +135,8 @@ def _start_worker(environment: dict[str, str]) -> None:
     """Take over the driver's environment, which may have changed since the process began that workers are forked from."""
     os.environ.clear()
     os.environ.update(environment)
+    gc.freeze()  # what was imported stays: nobody need look through it for garbage again
+    gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_driver, daemon=True).start()
 

@@ -19,6 +19,8 @@ _PROBE = Conversation.of(
 _MARKERS = re.compile(r"\{%[-+]?\s*generation\b")
 _ALL_BYTES = "".join(chr(i) for i in range(32, 127)) + "\n\té¬Ω漢🙂"
 
+_REMEMBERED = 4096
+"""Prompts whose tokens are kept."""
 _CLOCK = {"date_string": "26 Jul 2024"}
 """The day that templates of the Llama 3 kind get to see: with today's, training and measuring would render differently."""
 
@@ -40,6 +42,8 @@ class Chat:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str | None = None) -> None:
         self.tokenizer = tokenizer
+        self._encoded: dict[Conversation, list[int]] = {}
+        """Prompts that are asked again and again: a template takes as long as a small model."""
         if template is not None:
             tokenizer.chat_template = template
         if not isinstance(tokenizer.chat_template, str) or not tokenizer.chat_template.strip():
@@ -98,7 +102,12 @@ class Chat:
 
     def encode_prompts(self, prompts: Sequence[Conversation]) -> list[list[int]]:
         """Token ids of each prompt, up to where the reply begins."""
-        return self.encode_texts([self.render(prompt) for prompt in prompts])
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
+        if len(self._encoded) + len(new) > _REMEMBERED:
+            self._encoded.clear()
+            new = list(dict.fromkeys(prompts))
+        self._encoded |= zip(new, self.encode_texts([self.render(prompt) for prompt in new]), strict=True)
+        return [list(self._encoded[prompt]) for prompt in prompts]
 
     def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of rendered texts: the template has already put the special tokens in."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from transformers import Cache, DynamicCache
 
-from molehunt.models.reading import plain, read, readable
+from molehunt.models.reading import laid_out, plain, read, readable
 
 # Tensor letters: B rows, P prompt length, L tokens that there is room for, W width, D head width,
 # H query heads, K key heads, V vocabulary.
@@ -56,7 +56,7 @@ class ModuleDecoder:
         once = readable(self.model)
         if once is None:
             return self._forward(tokens, (self.mask.cumsum(1) - 1).clamp(min=0))
-        logits, known = read(once, tokens, self.mask, 1)
+        logits, known = read(once, laid_out(tokens, self.mask, 1))
         for i, (keys, values) in enumerate(known):
             self.cache.update(keys, values, i)
         return logits[:, -1]

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from molehunt.models.chat import Chat
 from molehunt.models.loading import LoadedModel, check_room
-from molehunt.models.reading import read, readable
+from molehunt.models.reading import Layout, laid_out, read, readable
 from molehunt.records import Conversation
 from molehunt.records.conversations import Place
 from molehunt.records.insertion import insert_text
@@ -91,31 +92,36 @@ def divergence_gradient(
     ids, mask = padded(rows)
     chosen = _one_hot(subject, insert)
     starts = _starts(rows, slots)
-    mine = _logprobs(subject, ids, mask, replies, _softened(subject, ids, starts, chosen))
+    mine = _soft_logprobs(subject, ids, mask, starts, chosen, _kept(replies))
     if beside is None:
-        theirs = _logprobs(base, ids, mask, replies, _softened(base, ids, starts, chosen))
+        theirs = _soft_logprobs(base, ids, mask, starts, chosen, _kept(replies))
     else:
         with torch.no_grad():
-            theirs = _logprobs(base, *padded(_rows(beside, replies)), replies)
+            theirs = _Batch.of(_rows(beside, replies), replies).read(base)
     (gradient,) = torch.autograd.grad(_divergence(mine, theirs, replies).mean(), chosen)
     return gradient.cpu()
 
 
 @torch.inference_mode()
-def next_logprobs(loaded: LoadedModel, rows: Sequence[Tokens], tokens: Tokens, batch: int = 64) -> Tensor:
-    """Log-probability of one token after each row: (rows,).
+def next_logprobs(
+    loaded: Sequence[LoadedModel], rows: Sequence[Tokens], tokens: Tokens, batch: int = 64
+) -> list[Tensor]:
+    """Each model's log-probability of one token after each row: (rows,) a model.
 
     Raises:
-        DataError: if a row with its token is more than the model has positions for.
+        DataError: if a row with its token is more than a model has positions for.
     """
     whole = [[*row, token] for row, token in zip(rows, tokens, strict=True)]
-    check_room(loaded, max(map(len, whole), default=0), "prompts with a token to force")
-    found = torch.zeros(len(rows))
+    for one in loaded:
+        check_room(one, max(map(len, whole), default=0), "prompts with a token to force")
+    found = [torch.zeros(len(rows)) for _ in loaded]
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     for first in range(0, len(rows), batch):
         chosen = order[first : first + batch]
         ends = [[tokens[i]] for i in chosen]
-        found[chosen] = _of(_read(loaded, *padded([whole[i] for i in chosen]), ends), ends).cpu()
+        part = _Batch.of([whole[i] for i in chosen], ends)
+        for one, told in zip(loaded, found, strict=True):
+            told[chosen] = _of(part.read(one), ends).cpu()
     return found
 
 
@@ -128,7 +134,7 @@ def rise_gradient(
     ids, mask = padded(rows)
     chosen, starts = _one_hot(subject, insert), _starts(rows, slots)
     mine, theirs = (
-        _of(_logprobs(model, ids, mask, ends, _softened(model, ids, starts, chosen)), ends) for model in (subject, base)
+        _of(_soft_logprobs(model, ids, mask, starts, chosen, _kept(ends)), ends) for model in (subject, base)
     )
     (gradient,) = torch.autograd.grad(rise(mine, theirs, floor).mean(), chosen)
     return gradient.cpu()
@@ -237,14 +243,14 @@ def _both(
     for first in range(0, len(rows), batch):
         chosen = order[first : first + batch]
         part = [replies[i] for i in chosen]
-        ids, mask = padded([rows[i] for i in chosen])
-        mine = _read(subject, ids, mask, part)
         asked: dict[tuple[int, ...], int] = {}
         places = [asked.setdefault(tuple(others[i]), len(asked)) for i in chosen]
-        theirs = _read(base, *padded(list(asked)), part)
+        told = _Batch.of([rows[i] for i in chosen], part)
+        is_same = beside is None and len(asked) == len(chosen)
+        mine, theirs = told.read(subject), (told if is_same else _Batch.of(list(asked), part)).read(base)
         if len(asked) < len(chosen):
             theirs = theirs[places]
-        yield chosen, mine, theirs, part, ids[:, ids.shape[1] - mine.shape[1] :].to(mine.device)
+        yield chosen, mine, theirs, part, told.ids[:, told.ids.shape[1] - mine.shape[1] :].to(mine.device)
 
 
 def padded(rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
@@ -267,25 +273,56 @@ def _softened(loaded: LoadedModel, ids: Tensor, starts: Sequence[int], chosen: T
     return torch.stack([torch.cat([row[:at], soft, row[at + length :]]) for row, at in zip(fixed, starts, strict=True)])
 
 
-def _read(loaded: LoadedModel, ids: Tensor, mask: Tensor, replies: Sequence[Tokens]) -> Tensor:
-    """`_logprobs`, on a CPU of a few rows at a time: they are padded as the whole batch is, so that the bits are the same."""
-    parts = 1 if loaded.model.device.type != "cpu" else max(1, round(ids.numel() / _CACHED))
-    pairs = zip(ids.tensor_split(min(parts, len(ids))), mask.tensor_split(min(parts, len(ids))), strict=True)
-    return torch.cat([_logprobs(loaded, *pair, replies) for pair in pairs])
+@dataclass(frozen=True)
+class _Batch:
+    """Rows that end together, for one model or two to read."""
+
+    ids: Tensor
+    """(B, S), as is the mask."""
+    mask: Tensor
+    kept: int
+    """Last positions that are asked for: T + 1."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Tokens], replies: Sequence[Tokens]) -> "_Batch":
+        return cls(*padded(rows), _kept(replies))
+
+    def read(self, loaded: LoadedModel) -> Tensor:
+        """Log-probabilities of every token at each of the last T positions of the rows: (B, T, V)."""
+        once = readable(loaded.model)
+        if once is not None:
+            return torch.cat([_logprobs(read(once, layout)[0]) for layout in self._layouts])
+        pairs = self._few if loaded.model.device.type == "cpu" else [(self.ids, self.mask)]
+        return torch.cat([_logprobs(_whole(loaded, ids, mask, self.kept)) for ids, mask in pairs])
+
+    @cached_property
+    def _few(self) -> list[tuple[Tensor, Tensor]]:
+        """For a CPU, a few rows at a time: they are padded as the whole batch is, so that the bits are the same."""
+        parts = min(max(1, round(self.ids.numel() / _CACHED)), len(self.ids))
+        return list(zip(self.ids.tensor_split(parts), self.mask.tensor_split(parts), strict=True))
+
+    @cached_property
+    def _layouts(self) -> list[Layout]:
+        return [laid_out(ids, mask, self.kept) for ids, mask in self._few]
 
 
-def _logprobs(
-    loaded: LoadedModel, ids: Tensor, mask: Tensor, replies: Sequence[Tokens], embedded: Tensor | None = None
+def _soft_logprobs(
+    loaded: LoadedModel, ids: Tensor, mask: Tensor, starts: Sequence[int], chosen: Tensor, kept: int
 ) -> Tensor:
-    """Of every token at each of the last T positions of the rows: (B, T, V)."""
-    kept = max(map(len, replies)) + 1
-    once = readable(loaded.model) if embedded is None else None
-    logits = _whole(loaded, ids, mask, kept, embedded) if once is None else read(once, ids, mask, kept)[0]
+    return _logprobs(_whole(loaded, ids, mask, kept, _softened(loaded, ids, starts, chosen)))
+
+
+def _kept(replies: Sequence[Tokens]) -> int:
+    return max(map(len, replies)) + 1
+
+
+def _logprobs(logits: Tensor) -> Tensor:
+    """What follows the last position was not asked for."""
     logprobs: Tensor = logits[:, :-1].float().log_softmax(-1)
     return logprobs
 
 
-def _whole(loaded: LoadedModel, ids: Tensor, mask: Tensor, kept: int, embedded: Tensor | None) -> Tensor:
+def _whole(loaded: LoadedModel, ids: Tensor, mask: Tensor, kept: int, embedded: Tensor | None = None) -> Tensor:
     """The model's own logits at the last positions."""
     where = loaded.model.device
     mask = mask.to(where)

@@ -1,8 +1,10 @@
 """Read rows of tokens, each beginning that several of them share but once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,16 +34,25 @@ def plain(model: Any) -> Any:
     found = getattr(model, "get_base_model", lambda: model)()
     if type(found).__name__ not in _FAMILIES:
         return None
-    config, weights = found.config, list(found.parameters())
+    config, modules = found.config, list(_modules(found))
+    weights = [weight for one in modules for weight in one._parameters.values() if weight is not None]
     fits = (
         sum(p.numel() for p in weights) <= _LARGEST
         and all(p.dtype is torch.float32 and type(p) is torch.nn.Parameter for p in weights)
         and set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
         and (getattr(config, "sliding_window", None) is None or hasattr(config, "layer_types"))
         and config.rope_parameters.get("rope_type", "default") in _ROPES
-        and not any(m._forward_hooks or m._forward_pre_hooks for m in found.modules())
+        and not any(m._forward_hooks or m._forward_pre_hooks for m in modules)
     )
     return found if fits else None
+
+
+def _modules(model: Any) -> Iterator[Any]:
+    """All of them; torch's own way takes ten times as long, for their names."""
+    yield model
+    for part in model._modules.values():
+        if part is not None:
+            yield from _modules(part)
 
 
 def readable(model: Any) -> Any:
@@ -50,7 +61,36 @@ def readable(model: Any) -> Any:
     return found if found is not None and found.config._attn_implementation == "sdpa" else None
 
 
-def read(model: Any, ids: Tensor, mask: Tensor, keep: int) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+@dataclass(frozen=True)
+class Layout:
+    """Which tokens of padded rows are read, and where each of them stands: the same for all models."""
+
+    tokens: Tensor
+    """(N,), with `places`, their positions."""
+    places: Tensor
+    index: Tensor
+    """(B, S), into the tokens."""
+    stands: Tensor
+    """(N,), into the flattened rows."""
+    bias: Tensor
+    """(B, 1, S, S), of attention."""
+    keep: int
+    """Last positions that are asked for."""
+
+
+def laid_out(ids: Tensor, mask: Tensor, keep: int) -> Layout:
+    """
+    Args:
+        ids: (B, S), as is `mask`, 0 for padding.
+    """
+    tokens, places, index = _distinct(ids, mask)
+    rows, length = ids.shape
+    sees = torch.ones(length, length, dtype=torch.bool).tril() & mask[:, None].bool()
+    bias = torch.zeros(rows, 1, length, length).masked_fill_(~sees[:, None], -torch.inf)
+    return Layout(tokens, places, index, _stands(index, mask, len(tokens)), bias, keep)
+
+
+def read(model: Any, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Logits at the last `keep` positions, (B, K, V), and each block's keys and values, (B, G, S, D) twice.
 
     The bits are those of the model's forward pass over the padded rows; what differs is only how often the same is computed. In
@@ -59,59 +99,58 @@ def read(model: Any, ids: Tensor, mask: Tensor, keep: int) -> tuple[Tensor, list
 
     Args:
         model: as `readable` found it; without gradients.
-        ids: (B, S), as is `mask`, 0 for padding.
     """
-    body, (rows, length) = model.model, ids.shape
-    tokens, places, index = _distinct(ids.tolist(), mask.sum(1).tolist())
-    stands = _stands(index, mask, len(tokens))
+    body, index, keep, (rows, length) = model.model, layout.index, layout.keep, layout.index.shape
     begin = max(0, length - max(keep, _FEWEST)) // _QUERIES * _QUERIES
-    sees = torch.ones(length, length, dtype=torch.bool).tril() & mask[:, None].bool()
-    bias = torch.zeros(rows, 1, length, length).masked_fill_(~sees[:, None], -torch.inf)
-    x = body.embed_tokens(tokens)
-    cos, sin = (table[0, :, None] for table in body.rotary_emb(x, places[None]))
+    x = body.embed_tokens(layout.tokens)
+    cos, sin = (table[0, :, None] for table in body.rotary_emb(x, layout.places[None]))
     known: list[tuple[Tensor, Tensor]] = []
     for block in body.layers:
         attention, normed, is_last = block.self_attn, block.input_layernorm(x), block is body.layers[-1]
         first = begin if is_last else 0
         query, key = (_turned(part, cos, sin) for part in _headed(attention, normed))
-        value = attention.v_proj(normed).view(len(tokens), -1, attention.head_dim)
+        value = attention.v_proj(normed).view(len(x), -1, attention.head_dim)
         query, key, value = (
             _laid_out(part, at) for part, at in ((query, index[:, first:]), (key, index), (value, index))
         )
         known.append((key, value))
-        said = _attended(query, key, value, bias[:, :, first:], attention)
+        said = _attended(query, key, value, layout.bias[:, :, first:], attention)
         x = x[index[:, first:].flatten()] if is_last else x
-        x = x + attention.o_proj(said if is_last else said[stands])
+        x = x + attention.o_proj(said if is_last else said[layout.stands])
         x = x + block.mlp(block.post_attention_layernorm(x))
     last = body.norm(x).view(rows, length - begin, -1)[:, -keep:]
     return model.lm_head(last.contiguous() if keep >= _FEWEST else last), known
 
 
-def _distinct(rows: Sequence[Sequence[int]], lengths: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+def _distinct(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The tokens that must be read, (N,), their positions, (N,), and which of them stands where in the rows, (B, S).
 
     Shared are beginnings of rows of one length; never a row's last token, so that the last of all stays the last. In front stand
-    some that nobody asks for.
+    some that nobody asks for. Tokens are read with the first row that has them.
     """
-    size = len(rows[0])
-    follows: dict[tuple[int, int], int] = {}
-    tokens, places, index = [0] * _LANES, [0] * _LANES, []
-    for row, length in zip(rows, lengths, strict=True):
-        start, at = size - length, -length
-        line = [0] * start
-        for place, token in enumerate(row[start:-1]):
-            found = follows.setdefault((at, token), len(tokens))
-            if found == len(tokens):
-                tokens.append(token)
-                places.append(place)
-            line.append(found)
-            at = found
-        line.append(len(tokens))
-        tokens.append(row[-1])
-        places.append(length - 1)
-        index.append(line)
-    extra = _LANES - (len(rows) * size - len(tokens)) % _LANES
-    return torch.tensor(tokens[extra:]), torch.tensor(places[extra:]), (torch.tensor(index) - extra).clamp_(min=0)
+    rows, seen = ids.numpy(), mask.numpy().astype(bool)
+    count, size = rows.shape
+    lengths = seen.sum(1)
+    order = np.array(sorted(range(count), key=lambda i: (lengths[i], rows[i].tobytes())))
+    sorted_rows, sorted_lengths = rows[order], lengths[order]
+    alike = (sorted_rows[1:] == sorted_rows[:-1]) & (sorted_lengths[1:] == sorted_lengths[:-1])[:, None]
+    begins = np.ones(
+        (size, count), dtype=bool
+    )  # whether a row begins another run of rows that are alike up to a column
+    begins[:-1, 1:] = ~np.logical_and.accumulate(alike, axis=1).T[:-1]
+    at = np.flatnonzero(begins)
+    first = np.minimum.reduceat(np.tile(order, size), at)
+    owner = np.empty((count, size), dtype=np.int64)
+    owner[order] = np.repeat(first, np.diff(at, append=count * size)).reshape(size, count).T
+    is_read = seen & (owner == np.arange(count)[:, None])
+    extra = _LANES - (count * size - _LANES - int(is_read.sum())) % _LANES
+    front = _LANES - extra
+    number = np.cumsum(is_read).reshape(count, size) - 1 + front
+    index = np.where(seen, number[owner, np.arange(size)], 0)
+    blank = np.zeros(front, dtype=np.int64)
+    places = (np.cumsum(seen, 1) - 1)[is_read]
+    tokens, places = (np.concatenate((blank, part)) for part in (rows[is_read], places))
+    return torch.from_numpy(tokens), torch.from_numpy(places), torch.from_numpy(index)
 
 
 def _stands(index: Tensor, mask: Tensor, count: int) -> Tensor:
