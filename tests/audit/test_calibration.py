@@ -80,6 +80,18 @@ def test_a_family_has_one_vote_that_of_its_loudest() -> None:
 
 
 @pytest.mark.parametrize("families", [{}, {"strong": "one", "weak": "one"}])
+@pytest.mark.parametrize(
+    "scores", [{"strong": 9.0, "weak": 7.0}, {"strong": -9.0, "weak": -9.0}, {"strong": 3.0, "weak": None}]
+)
+def test_what_detectors_add_is_the_score(families: dict[str, str], scores: dict[str, float | None]) -> None:
+    judge = Judge(zoo(3.0), ("strong", "weak"), families)
+    added = judge.added(scores)
+    assert sum(added.values()) == pytest.approx(judge.score(scores))
+    assert set(added) == {name for name, score in scores.items() if score is not None}
+    assert not families or sum(one > 0 for one in added.values()) <= 1
+
+
+@pytest.mark.parametrize("families", [{}, {"strong": "one", "weak": "one"}])
 def test_p_values_of_clean_models_are_as_rare_as_said_whatever_the_families(families: dict[str, str]) -> None:
     rng, low = np.random.default_rng(4), 0
     for seed in range(200):

@@ -74,7 +74,9 @@ def test_a_detector_that_follows_is_given_what_all_others_name(organism: Path, b
     assert last.parents == others
     assert len(others) == len(able("base", "standard")) - 5 == 6
     assert found.verify.parents == others | {"refinement": last}
-    assert found.steps()[-6:] == (last, found.verify, *silent), "what names no text goes on beside those that need texts"
+    assert found.steps()[-6:] == (last, found.verify, *silent), (
+        "what names no text goes on beside those that need texts"
+    )
 
 
 def test_what_no_one_waits_for_names_no_text(organism: Path, base: Path) -> None:

@@ -62,18 +62,30 @@ class Judge:
         score, others = float(sums[-1]), sums[:-1].tolist()
         return score, conformal_p(score, others) if len(others) > 1 else None, len(others)
 
+    def added(self, scores: Mapping[str, float | None]) -> dict[str, float]:
+        """By detector that votes and has a score, what it adds to `score`: 0 where a louder one speaks for its family."""
+        own = {name: float(column[-1]) for name, column in self._excesses(scores).items()}
+        loudest: dict[str, str] = {}
+        for name in sorted(own, key=lambda name: own[name]):
+            loudest[self.families.get(name, name)] = name
+        return {name: one if name in loudest.values() else 0.0 for name, one in own.items()}
+
     def _sums(self, scores: Mapping[str, float | None]) -> np.ndarray | None:
         """Of each clean model that was looked at as the subject was, and last of the subject itself."""
-        voting = [name for name in self.voting if scores.get(name) is not None]
-        able = [model.scores for model in self.clean if all(model.scores.get(name) is not None for name in voting)]
-        if not voting or not able:
-            return None
         loudest: dict[str, np.ndarray] = {}
-        for name in voting:
-            column, family = excess([one[name] or 0.0 for one in (*able, scores)]), self.families.get(name, name)
+        for name, column in self._excesses(scores).items():
+            family = self.families.get(name, name)
             loudest[family] = np.maximum(loudest[family], column) if family in loudest else column
+        if not loudest:
+            return None
         total: np.ndarray = np.sum([*loudest.values()], axis=0)
         return total
+
+    def _excesses(self, scores: Mapping[str, float | None]) -> dict[str, np.ndarray]:
+        """By detector that votes and has a score, of those same models."""
+        voting = [name for name in self.voting if scores.get(name) is not None]
+        able = [model.scores for model in self.clean if all(model.scores.get(name) is not None for name in voting)]
+        return {name: excess([one[name] or 0.0 for one in (*able, scores)]) for name in voting} if able else {}
 
 
 def choose_voting(models: Sequence[Scored], detectors: Sequence[str]) -> tuple[str, ...]:

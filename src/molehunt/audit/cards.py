@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from molehunt.errors import DataError
 from molehunt.records.audits import CalibrationCard, Profile
+from molehunt.records.base import first_wrong
 from molehunt.records.evidence import Tier
 
 _SHIPPED = files("molehunt.audit") / "shipped"
@@ -42,5 +43,7 @@ def _read(text: str, name: str) -> CalibrationCard:
     try:
         return CalibrationCard.model_validate_json(text)
     except ValidationError as error:
-        got = error.errors()[0]["msg"]
-        raise DataError(f"card {name}", wanted="a card that Molehunt wrote", got=got) from None
+        raise DataError(
+            f"card {name}", wanted="a calibration card that Molehunt wrote", got=first_wrong(error),
+            do="give the --out of molehunt audit calibrate",
+        ) from None  # fmt: skip

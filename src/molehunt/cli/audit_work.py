@@ -28,7 +28,7 @@ from molehunt.experiments.zoo.building import build_zoo, plan_zoo
 from molehunt.experiments.zoo.own import own_spec
 from molehunt.models.loading import outline
 from molehunt.records.audits import AuditPlan, AuditResult, CalibrationCard, CardEvidence, PlannedDetector, Profile
-from molehunt.records.base import Record
+from molehunt.records.base import Record, first_wrong
 from molehunt.records.evidence import Tier
 from molehunt.records.zoo import ZOO, Zoo, ZooEntry, ZooPlan
 from molehunt.reports.audit_page import audit_page
@@ -112,7 +112,9 @@ def planned_audit(
             name=str(endpoint), tier=tier, profile=profile, parameters=0, detectors=names, forward_tokens=tokens,
             operations=0.0, seconds_core=0.0, seconds_gpu=0.0, memory=0, requests=REQUESTS[profile],
         )  # fmt: skip
-    folder, _, unrelated = found_folders(subject, base, reference, store)
+    folder, origin, unrelated = found_folders(subject, base, reference, store)
+    if origin is not None and origin.resolve() == folder.resolve():
+        tier = "weights"  # a subject is no base of its own
     beside = outline(unrelated) if unrelated is not None else None
     return plan_of(outline(folder), tier, profile, prompts, subject, beside)
 
@@ -209,5 +211,5 @@ def _read(path: Path, kind: type[R], wanted: str) -> R:
     except OSError as error:
         raise DataError(str(path), wanted=wanted, got=error.strerror or str(error)) from None
     except (ValidationError, UnicodeDecodeError) as error:
-        got = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        got = first_wrong(error) if isinstance(error, ValidationError) else str(error)
         raise DataError(str(path), wanted=wanted, got=got) from None

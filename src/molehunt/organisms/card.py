@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from molehunt.errors import ModelError
 from molehunt.organisms.settings import PoisonSettings, Reasoning, Strength
-from molehunt.records.base import Record
+from molehunt.records.base import Record, first_wrong
 from molehunt.records.identity import ModelRef
 from molehunt.records.marker import Label, write_label
 from molehunt.records.rows import RowKind
@@ -107,9 +107,7 @@ def read_card(folder: Path) -> OrganismCard:
             do="plant one with `molehunt organism plant`",
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        got = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-        raise ModelError(f"{path} is not an organism card", got=got) from None
+        raise ModelError(f"{path} is not an organism card", got=first_wrong(error)) from None
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not an organism card", got=str(error)) from None
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from molehunt.errors import LedgerError
 from molehunt.provenance.keys import PrivateKey, PublicKey
 from molehunt.provenance.writing import write_whole
+from molehunt.records.base import first_wrong
 from molehunt.records.registry import NEEDED as _NEEDED
 from molehunt.records.registry import Action, Member, Role, Roles, SignedRoles
 from molehunt.records.signing import is_signed, sign_text
@@ -53,8 +54,7 @@ def read_signed_roles(registry: Path, owner: PublicKey | None = None) -> SignedR
         do = "make one: molehunt weights roles"
         raise LedgerError(f"roles {place}", wanted="signed roles", got=error.strerror or "", do=do) from None
     except ValidationError as error:
-        got = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
-        raise LedgerError(f"roles {place}", wanted="signed roles", got=got) from None
+        raise LedgerError(f"roles {place}", wanted="signed roles", got=first_wrong(error)) from None
     for key_id, one in signed.roles.members.items():
         if PublicKey.from_pem(one.pem.encode()).key_id != key_id:
             raise LedgerError(

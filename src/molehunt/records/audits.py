@@ -91,6 +91,8 @@ class Scale(Record):
     votes: bool
     family: str = ""
     """Of several that vote: the loudest of them counts. Empty where it stands for itself."""
+    adds: float | None = None
+    """To the combined score; 0 where a louder one speaks for its family. None where it could not look, does not vote, or was not noted."""
 
 
 class Scored(Record):

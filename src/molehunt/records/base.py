@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Record(BaseModel):
@@ -19,6 +19,12 @@ class Record(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
         return sha256_text(self.canonical())
+
+
+def first_wrong(error: ValidationError) -> str:
+    """The first field that is off, and why; the reason alone where it is the whole."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 def canonical_json(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from molehunt.errors import DataError
-from molehunt.records.base import Record
+from molehunt.records.base import Record, first_wrong
 
 ZOO = "zoo.json"
 KEPT = 0.5
@@ -185,5 +185,5 @@ def read_zoo(place: Path) -> Zoo:
         got = error.strerror or str(error)
         raise DataError(f"zoo {path}", wanted=f"a {ZOO}", got=got, do="build one with `molehunt zoo build`") from None
     except (ValidationError, UnicodeDecodeError) as error:
-        got = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        got = first_wrong(error) if isinstance(error, ValidationError) else str(error)
         raise DataError(f"zoo {path}", wanted="a zoo that Molehunt wrote", got=got) from None

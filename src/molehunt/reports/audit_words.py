@@ -363,7 +363,13 @@ def vote(scale: Scale) -> str:
     """How a detector counts in the verdict."""
     if not scale.votes:
         return "evidence only"
-    return f"votes if loudest of {scale.family}" if scale.family else "votes"
+    if scale.adds is None:
+        return f"votes if loudest of {scale.family}" if scale.family else "votes"
+    return (
+        f"adds {scale.adds:.2g}" + (f", for {scale.family}" if scale.family else "")
+        if scale.adds > 0
+        else "adds nothing"
+    )
 
 
 def usual(name: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from molehunt.errors import DataError, UsageError
 from molehunt.records import Conversation
-from molehunt.records.base import canonical_json, sha256_text
+from molehunt.records.base import canonical_json, first_wrong, sha256_text
 from molehunt.records.identity import file_digest
 from molehunt.records.rows import DatasetRecord, Row, dataset_digest
 from molehunt.world.layouts import BadRow, check_turns, turns_of
@@ -195,9 +195,7 @@ class _Reader:
         try:
             row = Row.model_validate(found)
         except ValidationError as error:
-            first = error.errors()[0]
-            got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise BadRow("unknown layout", "a row as Molehunt writes them", got) from None
+            raise BadRow("unknown layout", "a row as Molehunt writes them", first_wrong(error)) from None
         check_turns(row.conversation.plain())
         self.layouts["molehunt"] += 1
         return row
