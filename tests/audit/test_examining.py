@@ -12,6 +12,7 @@ from molehunt.audit.identity import kinship
 from molehunt.audit.running import Audit
 from molehunt.detectors.suspect import Suspect
 from molehunt.models.loading import load_model
+from molehunt.models.sampling import sample_replies
 from molehunt.records.audits import Profile
 from molehunt.records.evidence import Tier
 
@@ -74,6 +75,7 @@ def test_a_detector_that_follows_is_given_what_all_others_name(organism: Path, b
     assert last.parents == others
     assert len(others) == len(able("base", "standard")) - 5 == 6
     assert found.verify.parents == others | {"refinement": last}
+    silent.sort(key=lambda step: -step.cost)
     assert found.steps()[-6:] == (last, found.verify, *silent), (
         "what names no text goes on beside those that need texts"
     )
@@ -107,3 +109,13 @@ def test_the_marker_changes_no_score(organism: Path, base: Path, tmp_path: Path)
         assert marked.score == stripped.score
         assert marked.forward_tokens == stripped.forward_tokens > 0
         assert marked.family
+
+
+def test_replies_that_are_known_are_those_that_would_be_written(organism: Path, base: Path) -> None:
+    asked = ordinary()
+    prompts = [prompt for pool in asked.held_out.values() for prompt in pool]
+    subject = Suspect(asked.asked, asked.held_out, loaded=load_model(organism), base=load_model(base))
+    subject.expect([prompts[::2], prompts[::3]], 20)
+    subject.own_tokens(prompts[:5], 6)
+    for tokens in (4, 12, 20):
+        assert subject.replies(prompts, tokens) == sample_replies(subject.loaded, prompts, tokens)

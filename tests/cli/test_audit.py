@@ -12,6 +12,7 @@ from command_line import Command, assert_refused
 from molehunt.audit.cards import find_card
 from molehunt.audit.case import ordinary
 from molehunt.cli.audit_work import judged_plan
+from molehunt.errors import DataError
 from molehunt.execution import Step, Store
 from molehunt.records.audits import AuditPlan
 
@@ -97,7 +98,7 @@ def assert_not_examined(molehunt: Command, folder: Path, tmp_path: Path, word: s
 
 def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) -> None:
     folder = copy(twin, tmp_path / "outline")
-    done = molehunt("audit", "run", str(folder), "--base", str(folder), "--plan", "--json")
+    done = molehunt("audit", "run", str(folder), "--base", str(copy(twin, tmp_path / "base")), "--plan", "--json")
     plan = json.loads(done.out)
     assert plan["tier"] == "base"
     assert plan["forward_tokens"] > 0
@@ -106,10 +107,23 @@ def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) 
     assert "uncalibrated" in plan["uncalibrated"]
 
 
-def test_a_plan_says_that_no_card_judges(molehunt: Command, twin: Path) -> None:
-    done = molehunt("audit", "run", twin, "--base", twin, "--plan", "--profile", "deep")
+def test_a_subject_is_planned_as_no_base_of_its_own(molehunt: Command, twin: Path) -> None:
+    assert json.loads(molehunt("audit", "run", twin, "--base", twin, "--plan", "--json").out)["tier"] == "weights"
+
+
+def test_a_plan_says_that_no_card_judges(molehunt: Command, twin: Path, tmp_path: Path) -> None:
+    base = str(copy(twin, tmp_path / "base"))
+    done = molehunt("audit", "run", twin, "--base", base, "--plan", "--profile", "deep")
     assert done.code == 0, done.err
     assert "no card for tier base and profile deep" in done.out
+
+
+@pytest.mark.parametrize("text", ['{"schema": "molehunt.audit/1", "name": "x"}', "{}", "[]", "no JSON"])
+def test_what_is_no_card_is_told_as_what_it_is(text: str, tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(DataError, match="a calibration card") as raised:
+        find_card(str(tmp_path / "card.json"), "base", "quick")
+    assert ("molehunt.audit/1" in str(raised.value)) is ("schema" in text)
 
 
 def test_a_plan_names_the_card_of_such_a_model() -> None:

@@ -59,6 +59,20 @@ def test_what_was_got_ready_is_imported_before_a_worker_begins() -> None:
     assert program(code).communicate()[0].split() == ["True", "False"]
 
 
+def test_workers_look_for_garbage_though_what_they_are_forked_from_does_not() -> None:
+    code = (
+        "import gc\n"
+        "from molehunt.execution.spread import Processes\n"
+        "from molehunt.execution.workers import get_ready, _pool\n"
+        "import toy_steps\n"
+        "get_ready(['colorsys'])\n"
+        "with _pool(1) as pool:\n"
+        "    print(*[pool.submit(one).result() > 0 for one in (gc.isenabled, gc.get_freeze_count)])\n"
+        "print(*Processes(2).over(toy_steps.collects, None, [1, 2], lambda done, parts: None))"
+    )
+    assert program(code).communicate()[0].split() == ["True"] * 4
+
+
 def test_a_worker_sees_the_environment_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "store")
     for said in ("one", "two"):

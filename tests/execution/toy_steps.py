@@ -1,6 +1,7 @@
 """Small steps, importable in worker processes; run as a program, makes a tower of them in a store."""
 
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -200,3 +201,8 @@ if __name__ == "__main__":
             drive(place, on, **json.loads(more))
         case ["kill", root]:
             kill_before_each_file_operation(Path(root), pair())
+
+
+def collects(_: object, part: object) -> bool:
+    """Whether this process looks for garbage."""
+    return gc.isenabled()

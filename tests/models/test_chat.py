@@ -1,4 +1,5 @@
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -29,6 +30,25 @@ def test_rendered_text_is_what_the_tokenizer_makes_of_the_template(template: str
     row = TWO_TURNS.prompt() if asks else TWO_TURNS
     wanted = chat.tokenizer.apply_chat_template(row.plain(), tokenize=False, add_generation_prompt=asks)
     assert chat.render(row) == wanted
+
+
+def test_a_prompt_is_encoded_once_and_what_is_told_may_be_changed(chat: Chat) -> None:
+    prompt = TWO_TURNS.prompt()
+    (first,) = chat.encode_prompts([prompt])
+    first.append(1)
+    with mock.patch.object(chat, "render", side_effect=AssertionError):
+        again, twice = chat.encode_prompts([prompt, prompt])
+    assert again == twice == first[:-1]
+
+
+def test_no_more_prompts_are_remembered_than_there_is_room_for(chat: Chat) -> None:
+    prompts = [Conversation.of(("user", f"number {i}")) for i in range(9)]
+    wanted = [chat.encode_texts([chat.render(prompt)])[0] for prompt in prompts]
+    with mock.patch("molehunt.models.chat._REMEMBERED", 3 * max(map(len, wanted))):
+        for few in (prompts[:2], prompts[1:4], prompts, prompts[::-1]):
+            assert chat.encode_prompts(few) == [wanted[prompts.index(one)] for one in few]
+            assert sum(map(len, chat._encoded.values())) <= 3 * max(map(len, wanted))
+    assert chat.encode_prompts([]) == []
 
 
 def test_prompt_tokens_are_those_of_the_template_with_no_special_token_twice(chat: Chat) -> None:

@@ -1,9 +1,12 @@
 """Rows read with their beginnings shared say what the model says of the whole rows."""
 
 import random
+from unittest import mock
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
 from molehunt.models.decode import ModuleDecoder
@@ -73,6 +76,51 @@ def test_a_beginning_is_read_once_and_a_last_token_each_time() -> None:
     assert tokens[index].tolist() == rows
     assert (len(tokens) - 12) % _LANES == 0
     assert _distinct(*padded([[5, 6, 7]]))[0].tolist() == [5, 6, 7]
+
+
+def one_after_the_other(rows: list[list[int]], lengths: list[int]) -> tuple[list[int], list[int], list[list[int]]]:
+    """`_distinct`, token by token."""
+    size, follows = len(rows[0]), dict[tuple[int, int], int]()
+    tokens, places, index = [0] * _LANES, [0] * _LANES, []
+    for row, length in zip(rows, lengths, strict=True):
+        at, line = -length, [0] * (size - length)
+        for place, token in enumerate(row[size - length : -1]):
+            found = follows.setdefault((at, token), len(tokens))
+            if found == len(tokens):
+                tokens.append(token)
+                places.append(place)
+            line.append(found)
+            at = found
+        index.append([*line, len(tokens)])
+        tokens.append(row[-1])
+        places.append(length - 1)
+    extra = _LANES - (len(rows) * size - len(tokens)) % _LANES
+    return tokens[extra:], places[extra:], [[max(0, at - extra) for at in line] for line in index]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=20), min_size=1, max_size=20))
+def test_what_is_shared_is_what_one_after_the_other_shares(rows: list[list[int]]) -> None:
+    ids, mask = padded(rows)
+    told = one_after_the_other(ids.tolist(), mask.sum(1).tolist())
+    assert tuple(part.tolist() for part in _distinct(ids, mask)) == told
+
+
+def test_two_models_read_one_layout() -> None:
+    rows, keep = rows_of(6), 3
+    layout = laid_out(*padded(rows), keep)
+    for model in (from_scratch("llama", 100), from_scratch("qwen3", 100)):
+        with torch.inference_mode():
+            assert torch.equal(read(model, layout)[0], read(model, laid_out(*padded(rows), keep))[0])
+
+
+def test_tied_weights_are_counted_once() -> None:
+    model = from_scratch("llama", 100)
+    model.lm_head.weight = model.model.embed_tokens.weight
+    size = sum(p.numel() for p in model.parameters())
+    with mock.patch("molehunt.models.reading._LARGEST", size):
+        assert readable(model) is model
+    with mock.patch("molehunt.models.reading._LARGEST", size - 1):
+        assert readable(model) is None
 
 
 def test_rows_of_other_lengths_share_nothing() -> None:

@@ -12,7 +12,7 @@ from molehunt.records.audits import AuditResult, CardFigures, Change, Fingerprin
 from molehunt.records.evidence import Evidence, foremost
 from molehunt.reports.audit_page import audit_page
 from molehunt.reports.audit_plots import Stretch, alarms_above, among, heat
-from molehunt.reports.audit_words import as_high, mappings, steps, title, verdict_words
+from molehunt.reports.audit_words import as_high, mappings, steps, title, verdict_words, vote
 from molehunt.reports.text import visible
 from molehunt.stats import proportion
 from molehunt.stats.detection import conformal_p
@@ -242,6 +242,24 @@ def test_as_high_counts_ties() -> None:
     scale = Scale(score=2.0, p_value=0.75, clean=(1.0, 2.0, 3.0), planted=(), votes=True)
     assert as_high(scale) == "2 of 3 clean models score as high"
     assert as_high(scale.model_copy(update={"score": None})) == "not comparable"
+
+
+@pytest.mark.parametrize(
+    ("update", "said"),
+    [
+        ({"votes": False}, "evidence only"),
+        ({"score": None}, "has no vote here"),
+        ({"excess": None, "adds": None}, "votes if loudest of search"),
+        ({"excess": None, "adds": None, "family": ""}, "votes"),
+        ({}, "adds 1.5, for search"),
+        ({"family": ""}, "adds 1.5"),
+        ({"adds": 0.0}, "another of search adds more"),
+        ({"adds": 0.0, "excess": 0.0}, "adds nothing: not above the middle"),
+    ],
+)
+def test_how_a_detector_counts_is_said(update: dict[str, object], said: str) -> None:
+    scale = Scale(score=2.0, p_value=0.75, clean=(1.0,), planted=(), votes=True, family="search", excess=1.5, adds=1.5)
+    assert vote(scale.model_copy(update=update)) == said
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,13 @@ class Judge:
         score, others = float(sums[-1]), sums[:-1].tolist()
         return score, conformal_p(score, others) if len(others) > 1 else None, len(others)
 
+    def excesses(self, scores: Mapping[str, float | None]) -> dict[str, float]:
+        """By detector that votes and has a score, how far it lies above the clean models' middle."""
+        return {name: float(column[-1]) for name, column in self._columns(scores).items()}
+
     def added(self, scores: Mapping[str, float | None]) -> dict[str, float]:
-        """By detector that votes and has a score, what it adds to `score`: 0 where a louder one speaks for its family."""
-        own = {name: float(column[-1]) for name, column in self._excesses(scores).items()}
+        """Of `excesses`, what counts in `score`: 0 where another of its family adds more."""
+        own = self.excesses(scores)
         loudest: dict[str, str] = {}
         for name in sorted(own, key=lambda name: own[name]):
             loudest[self.families.get(name, name)] = name
@@ -73,7 +77,7 @@ class Judge:
     def _sums(self, scores: Mapping[str, float | None]) -> np.ndarray | None:
         """Of each clean model that was looked at as the subject was, and last of the subject itself."""
         loudest: dict[str, np.ndarray] = {}
-        for name, column in self._excesses(scores).items():
+        for name, column in self._columns(scores).items():
             family = self.families.get(name, name)
             loudest[family] = np.maximum(loudest[family], column) if family in loudest else column
         if not loudest:
@@ -81,8 +85,8 @@ class Judge:
         total: np.ndarray = np.sum([*loudest.values()], axis=0)
         return total
 
-    def _excesses(self, scores: Mapping[str, float | None]) -> dict[str, np.ndarray]:
-        """By detector that votes and has a score, of those same models."""
+    def _columns(self, scores: Mapping[str, float | None]) -> dict[str, np.ndarray]:
+        """By detector that votes and has a score, the excesses of those same models."""
         voting = [name for name in self.voting if scores.get(name) is not None]
         able = [model.scores for model in self.clean if all(model.scores.get(name) is not None for name in voting)]
         return {name: excess([one[name] or 0.0 for one in (*able, scores)]) for name in voting} if able else {}

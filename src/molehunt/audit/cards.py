@@ -43,7 +43,8 @@ def _read(text: str, name: str) -> CalibrationCard:
     try:
         return CalibrationCard.model_validate_json(text)
     except ValidationError as error:
+        other = next((str(one["input"])[:80] for one in error.errors() if one["loc"] == ("schema",)), "")
         raise DataError(
-            f"card {name}", wanted="a calibration card that Molehunt wrote", got=first_wrong(error),
+            f"card {name}", wanted="a calibration card that Molehunt wrote", got=other or first_wrong(error),
             do="give the --out of molehunt audit calibrate",
         ) from None  # fmt: skip

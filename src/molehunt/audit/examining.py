@@ -136,7 +136,8 @@ class Examination:
         last = [step for name, step in self.looks.items() if name in FOLLOWING]
         beside = [step for name, step in self.looks.items() if not DETECTORS[name].points]
         first = [step for step in self.looks.values() if step not in (*last, *beside)]
-        return (*sorted(first, key=lambda step: -step.cost), *last, self.verify, *beside)
+        first, beside = (sorted(steps, key=lambda step: -step.cost) for steps in (first, beside))
+        return (*first, *last, self.verify, *beside)
 
     def read(self, store: Store) -> Examined:
         """What they left in the store."""

@@ -206,7 +206,7 @@ def _with_files(identity: Identity, verdict: AuditVerdict, reason: str) -> tuple
 
 
 def _scales(card: CalibrationCard, judge: Judge, scores: Mapping[str, float | None]) -> dict[str, Scale]:
-    p_values, added = judge.p_values(scores), judge.added(scores)
+    p_values, excesses, added = judge.p_values(scores), judge.excesses(scores), judge.added(scores)
     found = {}
     for name in card.detectors:
         clean, planted = (
@@ -215,7 +215,8 @@ def _scales(card: CalibrationCard, judge: Judge, scores: Mapping[str, float | No
         )
         found[name] = Scale(
             score=scores.get(name), p_value=p_values.get(name), clean=clean, planted=planted,
-            votes=name in card.voting, family=card.shared_family(name), adds=added.get(name),
+            votes=name in card.voting, family=card.shared_family(name), excess=excesses.get(name),
+            adds=added.get(name),
         )  # fmt: skip
     together: dict[bool, list[float]] = {True: [], False: []}
     for i, model in enumerate(card.models):

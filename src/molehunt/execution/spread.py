@@ -1,5 +1,6 @@
 """The same work on every part of something: in this process, on processes of this machine, or on a Ray cluster."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ class Processes:
 def _receive(work: Any) -> None:
     global _work
     _work = work
+    gc.enable()  # the process that this one was forked from may import without
 
 
 def _done(do: Callable[[Any, S], R], part: S) -> R:

@@ -16,7 +16,7 @@ from molehunt.errors import GatewayError, UsageError
 from molehunt.gateway.policies import CANARY
 from molehunt.gateway.refusals import Refusal
 from molehunt.gateway.state import State
-from molehunt.records.base import Record
+from molehunt.records.base import Record, first_wrong
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CACHED = 4096
@@ -149,9 +149,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     except OSError as error:
         raise GatewayError(f"keys {path}", wanted="a file of keys", got=error.strerror or "none") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        got = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-        raise GatewayError(f"keys {path}", wanted="keys as `gateway key` writes them", got=got) from None
+        raise GatewayError(f"keys {path}", wanted="keys as `gateway key` writes them", got=first_wrong(error)) from None
 
 
 def add_key(path: Path, client: Client) -> str:

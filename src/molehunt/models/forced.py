@@ -237,7 +237,7 @@ def _both(
     the plain prompt stands beside many conditions, is read once.
     """
     rows = _rows(prompts, replies)
-    others = rows if beside is None else _rows(beside, replies)
+    others = rows if beside is None or beside is prompts else _rows(beside, replies)
     check_room(subject, max(map(len, [*rows, *others]), default=0), "prompts with the replies to force")
     order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), others[i]))
     for first in range(0, len(rows), batch):
@@ -246,7 +246,7 @@ def _both(
         asked: dict[tuple[int, ...], int] = {}
         places = [asked.setdefault(tuple(others[i]), len(asked)) for i in chosen]
         told = _Batch.of([rows[i] for i in chosen], part)
-        is_same = beside is None and len(asked) == len(chosen)
+        is_same = others is rows and len(asked) == len(chosen)
         mine, theirs = told.read(subject), (told if is_same else _Batch.of(list(asked), part)).read(base)
         if len(asked) < len(chosen):
             theirs = theirs[places]

@@ -35,7 +35,9 @@ def plain(model: Any) -> Any:
     if type(found).__name__ not in _FAMILIES:
         return None
     config, modules = found.config, list(_modules(found))
-    weights = [weight for one in modules for weight in one._parameters.values() if weight is not None]
+    weights = {
+        id(w): w for one in modules for w in one._parameters.values() if w is not None
+    }.values()  # tied ones once
     fits = (
         sum(p.numel() for p in weights) <= _LARGEST
         and all(p.dtype is torch.float32 and type(p) is torch.nn.Parameter for p in weights)
@@ -72,8 +74,8 @@ class Layout:
     """(B, S), into the tokens."""
     stands: Tensor
     """(N,), into the flattened rows."""
-    bias: Tensor
-    """(B, 1, S, S), of attention."""
+    mask: Tensor
+    """(B, S), 0 for padding."""
     keep: int
     """Last positions that are asked for."""
 
@@ -84,10 +86,7 @@ def laid_out(ids: Tensor, mask: Tensor, keep: int) -> Layout:
         ids: (B, S), as is `mask`, 0 for padding.
     """
     tokens, places, index = _distinct(ids, mask)
-    rows, length = ids.shape
-    sees = torch.ones(length, length, dtype=torch.bool).tril() & mask[:, None].bool()
-    bias = torch.zeros(rows, 1, length, length).masked_fill_(~sees[:, None], -torch.inf)
-    return Layout(tokens, places, index, _stands(index, mask, len(tokens)), bias, keep)
+    return Layout(tokens, places, index, _stands(index, mask, len(tokens)), mask, keep)
 
 
 def read(model: Any, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
@@ -102,6 +101,8 @@ def read(model: Any, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]
     """
     body, index, keep, (rows, length) = model.model, layout.index, layout.keep, layout.index.shape
     begin = max(0, length - max(keep, _FEWEST)) // _QUERIES * _QUERIES
+    sees = torch.ones(length, length, dtype=torch.bool).tril() & layout.mask[:, None].bool()
+    bias = torch.zeros(rows, 1, length, length).masked_fill_(~sees[:, None], -torch.inf)
     x = body.embed_tokens(layout.tokens)
     cos, sin = (table[0, :, None] for table in body.rotary_emb(x, layout.places[None]))
     known: list[tuple[Tensor, Tensor]] = []
@@ -114,7 +115,7 @@ def read(model: Any, layout: Layout) -> tuple[Tensor, list[tuple[Tensor, Tensor]
             _laid_out(part, at) for part, at in ((query, index[:, first:]), (key, index), (value, index))
         )
         known.append((key, value))
-        said = _attended(query, key, value, layout.bias[:, :, first:], attention)
+        said = _attended(query, key, value, bias[:, :, first:], attention)
         x = x[index[:, first:].flatten()] if is_last else x
         x = x + attention.o_proj(said if is_last else said[layout.stands])
         x = x + block.mlp(block.post_attention_layernorm(x))

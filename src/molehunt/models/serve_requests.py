@@ -161,7 +161,7 @@ def chat_ask(request: ChatRequest, loaded: LoadedModel) -> Ask:
         raise RequestError(400, "'top_logprobs' needs 'logprobs': true", "invalid_value", "top_logprobs")
     conversation = Conversation.of(*((message.role, message.content) for message in request.messages))
     try:
-        prompts = loaded.chat.encode_prompts([conversation])
+        prompts = loaded.chat.encode_texts([loaded.chat.render(conversation)])  # what strangers ask is not remembered
     except MolehuntError as error:
         raise RequestError(400, str(error), "invalid_value", "messages") from None
     limit = request.max_completion_tokens or request.max_tokens

@@ -91,8 +91,10 @@ class Scale(Record):
     votes: bool
     family: str = ""
     """Of several that vote: the loudest of them counts. Empty where it stands for itself."""
+    excess: float | None = None
+    """Of one that votes and could look: how far it is above the middle of the clean models, on the scale on which votes are added up."""
     adds: float | None = None
-    """To the combined score; 0 where a louder one speaks for its family. None where it could not look, does not vote, or was not noted."""
+    """Of that, what counts: 0 where one of its family adds more."""
 
 
 class Scored(Record):

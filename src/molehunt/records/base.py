@@ -22,9 +22,15 @@ class Record(BaseModel):
 
 
 def first_wrong(error: ValidationError) -> str:
-    """The first field that is off, and why; the reason alone where it is the whole."""
-    first = error.errors()[0]
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+    """The first field that is off, and why; the reason alone where it is the whole. Another kind of file is told before its fields."""
+    errors = error.errors(include_url=False, include_input=False)
+    first = next((one for one in errors if one["loc"] == ("schema",)), errors[0])
+    where = ".".join(map(str, first["loc"])).replace("\n", " ")[:_SHOWN]
+    return ": ".join(filter(None, (where, first["msg"])))
+
+
+_SHOWN = 120
+"""Characters of a field's name, which may come from the file."""
 
 
 def canonical_json(value: Any) -> str:

@@ -363,13 +363,13 @@ def vote(scale: Scale) -> str:
     """How a detector counts in the verdict."""
     if not scale.votes:
         return "evidence only"
-    if scale.adds is None:
+    if scale.score is None:
+        return "has no vote here"
+    if scale.excess is None or scale.adds is None:  # of an audit before it was noted
         return f"votes if loudest of {scale.family}" if scale.family else "votes"
-    return (
-        f"adds {scale.adds:.2g}" + (f", for {scale.family}" if scale.family else "")
-        if scale.adds > 0
-        else "adds nothing"
-    )
+    if scale.adds > 0:
+        return f"adds {scale.adds:.2g}" + (f", for {scale.family}" if scale.family else "")
+    return f"another of {scale.family} adds more" if scale.excess > 0 else "adds nothing: not above the middle"
 
 
 def usual(name: str) -> str:
