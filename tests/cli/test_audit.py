@@ -96,6 +96,17 @@ def assert_not_examined(molehunt: Command, folder: Path, tmp_path: Path, word: s
     assert "nothing found" not in done.err + done.out
 
 
+def test_an_audit_that_comes_to_nothing_says_that_what_lies_there_is_older(molehunt: Command, tmp_path: Path) -> None:
+    older = audit_result().model_dump_json(by_alias=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "result.json").write_text(older)
+    (tmp_path / "nothing").mkdir()
+    done = molehunt("audit", "run", str(tmp_path / "nothing"), "--out", str(tmp_path / "out"))
+    assert done.code == NOT_EXAMINED, done.err
+    assert "of an earlier audit" in done.err
+    assert (tmp_path / "out" / "result.json").read_text() == older
+
+
 def test_a_plan_reads_no_weights(molehunt: Command, twin: Path, tmp_path: Path) -> None:
     folder = copy(twin, tmp_path / "outline")
     done = molehunt("audit", "run", str(folder), "--base", str(copy(twin, tmp_path / "base")), "--plan", "--json")

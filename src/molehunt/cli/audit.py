@@ -2,6 +2,8 @@
 
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -93,17 +95,29 @@ def run(
         audit_plan_shown(judged_plan(planned, judge, asked), as_json)
         return
     require_audit_folder(out)
-    if endpoint is not None and model is not None:
-        known = find_card(card, "text", profile) if card else None
-        settings = EndpointSettings(
-            url=endpoint, model=model, api_key_env=api_key_env, most_requests=most_requests, most_tokens=most_tokens,
-            per_minute=per_minute, concurrency=at_once, timeout=timeout, max_retries=_RETRIES,
-        )  # fmt: skip
-        result = audit_remote(settings, out / TRANSCRIPT, profile, asked, known)
-    else:
-        result = _examined(str(subject), base, profile, asked, card, store, jobs, reference)
+    with _earlier_named(out):
+        if endpoint is not None and model is not None:
+            known = find_card(card, "text", profile) if card else None
+            settings = EndpointSettings(
+                url=endpoint, model=model, api_key_env=api_key_env, most_requests=most_requests, most_tokens=most_tokens,
+                per_minute=per_minute, concurrency=at_once, timeout=timeout, max_retries=_RETRIES,
+            )  # fmt: skip
+            result = audit_remote(settings, out / TRANSCRIPT, profile, asked, known)
+        else:
+            result = _examined(str(subject), base, profile, asked, card, store, jobs, reference)
     _written(result.model_copy(update={"judged": now_text()}), out, as_json)
     raise typer.Exit(CODES[result.verdict])
+
+
+@contextmanager
+def _earlier_named(out: Path) -> Iterator[None]:
+    """Whoever finds a result in the folder after an audit that came to none should not take it for this one's."""
+    try:
+        yield
+    except BaseException:
+        if (out / RESULT).exists():
+            print(f"{out / RESULT} and the report beside it are of an earlier audit", file=sys.stderr)
+        raise
 
 
 def _examined(
