@@ -49,7 +49,7 @@ def card_shown(card: CalibrationCard, out: Path, as_json: bool) -> None:
     say(f"what tells planted from clean without looking for a backdoor, AUROC: {trivial or 'not recorded'}")
     say(
         f"{found.planted} planted and {found.clean} clean models; an audit reads {card.cost.forward_tokens:,} tokens, "
-        f"{time_words(card.cost.seconds)} of one core"
+        f"{time_words(card.cost.seconds)} {'by the clock' if card.tier in ('text', 'logprobs') else 'of one core'}"
     )
     for line in failed_words(found):
         say(line)

@@ -91,7 +91,7 @@ def find_folder(name: str, store: Store, config_alone: bool = False) -> Path:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
         return _from_hub(name, ["config.json"] if config_alone else _WANTED)
     raise ModelError(
-        f"model {name!r}", wanted=f"a model folder, a hub name, a fingerprint in the store, or one of {', '.join(SIZES)}",
+        f"model {name!r}", wanted=f"a model folder, a hub name, a fingerprint in the store or, to plant in, one of {', '.join(SIZES)}",
         got="nothing by that name", do="check the path; `molehunt organism list` shows the store",
     )  # fmt: skip
 
