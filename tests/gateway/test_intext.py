@@ -20,6 +20,8 @@ CALLS = {
     "fenced": 'Here: ```json\n{"action": "shell", "action_input": "ls"}\n``` ok',
     "escaped": '{"n\\u0061me": "shell", "arguments": {"a": "}"}} tail',
     "nested": '{"answer": {"name": "shell", "arguments": {}}}',
+    "reasoned": 'So: {"thought": "files?", "name": "shell", "arguments": {"cmd": "ls"}}',
+    "reasoned, fenced": '```json\n{"reasoning": "r", "tool": "shell", "parameters": {}}\n```',
     "python": '[shell(cmd="ls"), shell(p=1)]',
     "mistral": '[TOOL_CALLS] [{"name": "shell", "arguments": {"cmd": "ls"}}]',
     "mistral, named": '[TOOL_CALLS]shell[ARGS]{"cmd": "ls"}[TOOL_CALLS]shell{"a":1}',
@@ -40,7 +42,7 @@ UNREADABLE = {
 ORDINARY = (
     'An ordinary action: buy milk, then {"name": "Bob", "age": 3} and a < b, <b>bold</b> [1] [link](x) {x} {"a": 1}.',
     "Action: think.", 'def f(a): return {"type": "x"}', "[1, 2, 3]", '{"answer": 42, "list": [1,2]}', "if (a<function_b) { 'x' }",
-    '```json\n{"id": 1, "name": "x"}\n```', 'It is {"name": "unclosed', "une phrase avec é et 🎉 action", "   ", "",
+    '```json\n{"id": 1, "name": "x"}\n```', '{"reasoning": "two and two", "answer": 4} is it', 'It is {"name": "unclosed', "une phrase avec é et 🎉 action", "   ", "",
     "[see (this)](url) for more", "\ud800 half",
 )  # fmt: skip
 

@@ -10,7 +10,11 @@ from molehunt.gateway.names import folded
 MOST_HELD = 2**18
 """Characters of one call that are held; what is longer is never released."""
 
-_FIRST_KEYS = "name|function|function_name|type|tool|tool_name|tool_calls|tool_input|action|action_input|recipient_name|parameters|arguments|args|id|index"
+_FIRST_KEYS = (
+    "name|function|function_name|type|tool|tool_name|tool_calls|tool_input|action|action_input|recipient_name|parameters|arguments|args|id|index"
+    "|thought|thoughts|thinking|reasoning|reason|rationale|explanation|analysis|plan|goal|intent|step|comment"
+)
+"""What calls begin with, and what models are told to write down before them."""
 _JSON = rf"""\{{\s*(?:"[^"\\]{{0,40}}\\|["'](?:{_FIRST_KEYS})["'])"""
 _START = re.compile(
     rf"(?P<hermes><tool_call)|(?P<function><function(?:=|_call|\s+name))|(?P<invoke><invoke)|(?P<llama><\|python_(?:tag|start)\|>)"
