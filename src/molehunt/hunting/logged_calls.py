@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def _call(path: Path, number: int, line: bytes) -> dict[str, Any]:
 def _since(held: list[dict[str, Any]], since: datetime | None) -> list[dict[str, Any]]:
     if since is None:
         return held
-    start = since if since.tzinfo else since.astimezone()
+    start = since if since.tzinfo else since.replace(tzinfo=UTC)
     return [one for one in held if one["started"] >= start]
 
 
