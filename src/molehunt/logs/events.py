@@ -9,6 +9,9 @@ An event's body is a JSON object whose members are these attributes; others may 
     decision     what a policy decided on the call: DECISION is deny:TOOL, ask:TOOL, allow:TOOL, deny-host:HOST; withhold:TOOL
                  if it was not even offered
     hold         an operator was asked about a call, by a rule with @ask: the decision, and BY whom
+    differ       the model that a rule's @differ asks beside it was asked the same call: whether it agrees
+    policy       rules were read anew: POLICY is their digest
+    model        the model behind it was hashed anew: MODEL_DIGEST
     canary       a synthetic request on the live path: CANARY is its name, PASSED says whether it did what it should
     flag         a person says that a call is an incident: FLAG is the incident's id
     stop         the worker ends on purpose
@@ -23,7 +26,20 @@ Messages are those of OpenTelemetry's GenAI conventions: {"role", "parts": [{"ty
 
 from typing import Literal
 
-Event = Literal["start", "request", "answer", "interrupted", "decision", "hold", "canary", "flag", "stop"]
+Event = Literal[
+    "start",
+    "request",
+    "answer",
+    "interrupted",
+    "decision",
+    "hold",
+    "differ",
+    "policy",
+    "model",
+    "canary",
+    "flag",
+    "stop",
+]
 """What others than the log itself append; any name of small letters, digits and hyphens is accepted."""
 
 OPERATION = "gen_ai.operation.name"
