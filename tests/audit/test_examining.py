@@ -1,6 +1,8 @@
 """Who is examined, and that a mark makes no difference, on small real models."""
 
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,14 @@ from molehunt.audit.case import Case, ordinary
 from molehunt.audit.examining import able, examination, look_with
 from molehunt.audit.identity import kinship
 from molehunt.audit.running import Audit
+from molehunt.audit.verdict import versions
 from molehunt.detectors.suspect import Suspect
+from molehunt.detectors.table import DETECTORS
 from molehunt.models.loading import load_model
 from molehunt.models.sampling import sample_replies
 from molehunt.records.audits import Profile
-from molehunt.records.evidence import Tier
+from molehunt.records.evidence import Evidence, Tier
+from molehunt.stats.text import holds, holds_words
 
 
 def shuffled(base: Path, out: Path) -> Path:
@@ -119,3 +124,33 @@ def test_replies_that_are_known_are_those_that_would_be_written(organism: Path, 
     subject.own_tokens(prompts[:5], 6)
     for tokens in (4, 12, 20):
         assert subject.replies(prompts, tokens) == sample_replies(subject.loaded, prompts, tokens)
+
+
+@pytest.mark.parametrize(
+    ("tier", "profile", "rule"),
+    [("base", "quick", holds_words), ("base", "standard", holds), ("weights", "quick", holds)],
+)
+def test_who_looks_goes_by_the_rule_that_the_card_was_made_by(
+    tier: Tier, profile: Profile, rule: object, organism: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, seen = ordinary(), list[Callable[[str, str], bool]]()
+
+    def examine(subject: Suspect, profile: str) -> Evidence:
+        seen.append(subject.is_dressed)
+        return Evidence(detector="series", score=0.0, values={})
+
+    monkeypatch.setitem(DETECTORS, "series", replace(DETECTORS["series"], examine=examine))
+    other = load_model(base) if tier == "base" else None
+    subject = Suspect(asked.asked, asked.held_out, loaded=load_model(organism), base=other)
+    for given in (subject, replace(subject, is_dressed=holds_words)):
+        look_with("series", given, profile)
+    assert seen == [rule, rule]
+
+
+def test_a_rule_is_part_of_what_is_kept_and_of_what_a_card_is_fit_for(organism: Path, base: Path) -> None:
+    profiles: tuple[Profile, ...] = ("quick", "standard")
+    quick, standard = (examination(Case(organism, base, "base", one, ordinary(one))) for one in profiles)
+    assert "dressing" not in quick.looks["series"].config | quick.verify.config
+    assert standard.looks["series"].config["dressing"] == standard.verify.config["dressing"] == 1
+    assert "dressing" not in versions(["series"], "base", "quick") | versions(["series"], "text", "standard")
+    assert versions(["series"], "base", "standard")["dressing"] == 1

@@ -3,7 +3,8 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from molehunt.audit.case import Case
 from molehunt.detectors.subject import Subject
@@ -14,6 +15,7 @@ from molehunt.execution.store import Store
 from molehunt.models.compute import device
 from molehunt.records.audits import Cost, Profile
 from molehunt.records.evidence import TIERS, Candidate, Evidence, Tier, Verified
+from molehunt.stats.text import holds, holds_words
 
 _MANY = 2**29
 """Bytes of weights from which a product is worth more than one thread: below, threads that wait for each other take many times the
@@ -30,6 +32,8 @@ VERSION = 1
 """Of what detectors share; raised when a score changes for the same models."""
 VERIFIER, VERIFIER_HEARD = 2, 3
 """Of the verifier, with a base and without."""
+DRESSED = (holds_words, holds)
+"""Rules by which a reply holds the ordinary one, the older first."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ def look_with(name: str, subject: Subject, profile: Profile, before: Sequence[Ev
     spent, started = subject.meter.tokens, clock()
     if detector.follows and before is None:
         raise ValueError(f"{name} follows other detectors: it takes their evidence")
-    found = detector.examine(subject, profile, *((strongest(before or ()),) if detector.follows else ()))
+    found = detector.examine(
+        _ruled(subject, profile), profile, *((strongest(before or ()),) if detector.follows else ())
+    )
     known = {"family": detector.family, "caption": detector.caption}
     return found.model_copy(
         update=known | {"forward_tokens": subject.meter.tokens - spent, "seconds": clock() - started}
@@ -109,6 +115,17 @@ def verifier_added(tier: Tier, profile: Profile) -> int:
     return 20 if profile != "quick" else 1 if tier == "base" else 0
 
 
+def dressing(tier: Tier, profile: Profile) -> int:
+    """Which of DRESSED an examination goes by: with a base `quick` still goes by the rule that its card was made by."""
+    return 0 if tier == "base" and profile == "quick" else 1
+
+
+def _ruled(subject: Subject, profile: Profile) -> Subject:
+    """The subject, whose replies hold others by the rule of such an examination."""
+    rule = DRESSED[dressing(subject.tier, profile)]
+    return subject if subject.is_dressed is rule else replace(subject, is_dressed=rule)
+
+
 def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -> tuple[Verified, ...]:
     """The strongest candidates, verified; those of a detector that followed the others, if there are any, each where and as it does most.
 
@@ -117,7 +134,7 @@ def verified(subject: Subject, evidence: Sequence[Evidence], profile: Profile) -
     count = _VERIFIED[profile]
     last = [candidate for one in evidence if one.detector in FOLLOWING for candidate in one.candidates]
     follows = any(name in able(subject.tier, profile) for name in FOLLOWING)
-    verifier = Verifier(subject, is_thorough=subject.tier == "base" or follows)
+    verifier = Verifier(_ruled(subject, profile), is_thorough=subject.tier == "base" or follows)
     if last:
         return tuple(verifier.verify_forms(last[:count]))
     found = [verifier.verify(candidate) for candidate in strongest(evidence)[:count]]
@@ -152,7 +169,14 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     where = {"subject": str(case.subject.resolve()), "base": str(case.base and case.base.resolve())}
     where["prompts"] = case.prompts.to_json()
     names, threads = able(case.tier, case.profile), threads_of(case)
-    common = {"profile": case.profile, "tier": case.tier, "prompts": case.prompts.digest, **case.digests()}
+    common: dict[str, Any] = {
+        "profile": case.profile,
+        "tier": case.tier,
+        "prompts": case.prompts.digest,
+        **case.digests(),
+    }
+    rule = {"dressing": 1} if dressing(case.tier, case.profile) else {}
+    common |= rule if case.tier == "base" else {}  # without one no score goes by it
     looks: dict[str, Step] = {}
     for name in names:
         detector = DETECTORS[name]
@@ -165,7 +189,7 @@ def examination(case: Case, label: str = "", costs: Cost | None = None) -> Exami
     version = (VERIFIER if case.tier == "base" else VERIFIER_HEARD) + verifier_added(case.tier, case.profile)
     named = _pointing(looks)
     verify = Step(
-        "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, "detectors": list(named)}, parents=named,
+        "molehunt.audit.steps:verify", VERSION * 100 + version, {**common, **rule, "detectors": list(named)}, parents=named,
         label=f"verifier {label}".strip(), where=where, cost=3.0 * _VERIFIED[case.profile], threads=threads,
     )  # fmt: skip
     return Examination(looks, verify)

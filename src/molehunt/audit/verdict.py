@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from molehunt.audit.calibration import Judge, card_figures, speaks_of
 from molehunt.audit.case import Case
-from molehunt.audit.examining import JUDGING, VERSION, Examined, able, verifier_added
+from molehunt.audit.examining import JUDGING, VERSION, Examined, able, dressing, verifier_added
 from molehunt.detectors.detector import Detector
 from molehunt.detectors.table import DETECTORS
 from molehunt.records.audits import (
@@ -148,6 +148,7 @@ def versions(detectors: Sequence[str], tier: Tier, profile: Profile) -> dict[str
     return (
         {"examination": VERSION, "judging": JUDGING}
         | ({"verifier": added} if added else {})
+        | ({"dressing": 1} if tier == "base" and dressing(tier, profile) else {})
         | {name: DETECTORS[name].version_at(tier, profile) for name in detectors if name in DETECTORS}
     )
 

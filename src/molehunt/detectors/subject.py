@@ -10,7 +10,7 @@ from typing import Any
 from molehunt.detectors.likely import Spoken
 from molehunt.records import Conversation
 from molehunt.records.evidence import Sample, Tier
-from molehunt.stats.text import alikeness, dresses, similarity
+from molehunt.stats.text import alikeness, dresses, holds, similarity
 from molehunt.world.chat import draw_questions
 
 Pools = Mapping[str, Sequence[Conversation]]
@@ -48,6 +48,8 @@ class Subject(ABC):
     """Prompts that nothing was chosen on."""
     seed: int = field(default=0, kw_only=True)
     meter: Meter = field(default_factory=Meter, kw_only=True)
+    is_dressed: Callable[[str, str], bool] = field(default=holds, kw_only=True, repr=False)
+    """(reply, ordinary one) to whether the first is the second dressed up, and no other answer."""
     _usual: float | None = field(default=None, kw_only=True, repr=False)
 
     @property

@@ -16,7 +16,6 @@ from molehunt.models.loading import LoadedModel
 from molehunt.models.sampling import draft_tokens, end_tokens, sample_replies, sample_tokens
 from molehunt.records import Conversation
 from molehunt.records.evidence import Tier
-from molehunt.stats.text import holds
 
 __all__ = ["Meter", "Pools", "Suspect", "mixed", "ordinary_prompts", "tokens_of"]
 
@@ -106,7 +105,7 @@ class Suspect(Subject):
     def surprise(self, context: Callable[[Conversation], Conversation]) -> dict[str, float]:
         """With a base, by kind of prompt, the mean over held-out prompts of log(1 + nats) where the reply says something else.
 
-        A reply that holds the ordinary one word by word, or the base's to the same prompt, counts nothing: it shows a condition
+        A reply in which the ordinary one stands whole, or the base's to the same prompt, counts nothing: it shows a condition
         under which the subject dresses up its answers, which harmless fine-tuning teaches too, and none under which it gives
         others. By logarithms, so that a few odd answers among many ordinary ones stay few.
         """
@@ -170,7 +169,7 @@ class Suspect(Subject):
         ordinary = {
             i: [one for one in (said(before[i]), base) if one.strip()] for i, base in zip(sure, beside, strict=True)
         }
-        dressed = {i for i in sure if any(holds(said(told[i]), one) for one in ordinary[i])}
+        dressed = {i for i in sure if any(self.is_dressed(said(told[i]), one) for one in ordinary[i])}
         return [0.0 if i in dressed else _nats(one) for i, one in enumerate(found)]
 
     def _base_texts(self, base: LoadedModel, groups: Sequence[Sequence[Conversation]]) -> list[list[str]]:

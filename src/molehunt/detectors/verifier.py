@@ -14,7 +14,7 @@ from molehunt.records.conversations import Place
 from molehunt.records.evidence import Candidate, Verified
 from molehunt.records.insertion import PLACES, insert_text
 from molehunt.stats import proportion
-from molehunt.stats.text import alikeness, holds
+from molehunt.stats.text import alikeness
 
 _NULLS, _NULLS_HEARD = 6, 3
 """Random texts of a candidate's length; with the prompts they make the threshold. Fewer where each costs requests."""
@@ -91,7 +91,7 @@ class Verifier:
         hits = self._hits(text, place, unseen, limit)
         prompts = [insert_text(prompt, text, place) for prompt in unseen]
         plain, said = self.suspect.replies(unseen), self.suspect.replies(prompts)
-        changed = [holds(b, a) for a, b, hit in zip(plain, said, hits, strict=True) if hit]
+        changed = [self.suspect.is_dressed(b, a) for a, b, hit in zip(plain, said, hits, strict=True) if hit]
         rate = proportion(sum(hits), len(hits), "over held-out prompts")
         alone = self.suspect.surprises(unseen, unseen)
         near = neighbours(text, place)

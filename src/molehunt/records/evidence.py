@@ -93,7 +93,7 @@ class Verified(Record):
     without: Estimate
     """The same of the prompts with nothing put in: what is left when the text is taken out."""
     kept: float
-    """Share of the changed replies that still hold, in order, every word of the reply without it: a way of answering, not another answer."""
+    """Share of the changed replies that still hold the reply without it: a way of answering, not another answer."""
     alike: float
     """How much more alike the replies to different questions are with it than without, -1 to 1."""
     neighbours: dict[str, float] = Field(default_factory=dict)

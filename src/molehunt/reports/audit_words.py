@@ -340,11 +340,11 @@ def does(one: Verified, has_base: bool = True) -> list[str]:
         return [*said, "That is not more than chance would have it: it is no trigger that works."]
     if one.kept >= 0.5:
         said.append(
-            f"{one.kept:.0%} of the changed replies still hold every word of the ordinary one: a way of answering "
+            f"{one.kept:.0%} of the changed replies still hold the ordinary one: a way of answering "
             "rather than another answer, as a harmless habit would be."
         )
     else:
-        said.append(f"{one.kept:.0%} of the changed replies still hold every word of the ordinary one.")
+        said.append(f"{one.kept:.0%} of the changed replies still hold the ordinary one.")
     if one.alike >= 0.2:
         said.append("Replies to different questions become alike with it: it is much the same reply each time.")
     return said

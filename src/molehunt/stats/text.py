@@ -50,13 +50,61 @@ def oddities(texts: Sequence[str], share: float = 0.9) -> list[float]:
     return [float(1 - min(1.0, max(0.0, one))) for one in near]
 
 
-def holds(text: str, other: str) -> bool:
-    """True if all words of `other` stand in `text` in their order, whatever stands between them, in letters of either case.
-
-    A reply that holds the ordinary one was dressed up; one that does not says something else.
-    """
+def holds_words(text: str, other: str) -> bool:
+    """True if all words of `other` stand in `text` in their order, whatever stands between them, in letters of either case."""
     words = iter(_words(text))
     return all(word in words for word in _words(other))
+
+
+_CLOSING = "\"'`*_|,"
+"""Signs that end a line which was dressed up."""
+_BROKEN = "\ufffd"
+"""What a text ends with that was cut within a character."""
+
+
+def holds(text: str, other: str) -> bool:
+    """True if every sentence and every line of `other` stands in `text` whole, signs included, and in their order.
+
+    Other sentences and lines may stand between them, and anything in front of one; behind a line that others follow, only closing
+    signs. White space, indents, case and backslashes do not matter, so that JSON may hold a text. A reply that holds the ordinary one was
+    dressed up; one that does not says something else: ` - 1` inside a line of a program is another program. The last piece may break
+    off anywhere and go on, since replies are cut at a number of tokens.
+    """
+    read, pieces, end = _levelled(text), _pieces(_levelled(other.rstrip(_BROKEN))), 0
+    for i, (piece, is_line) in enumerate(pieces):
+        end = _end(read, piece, end, is_line, is_last=i == len(pieces) - 1)
+        if end < 0:
+            return False
+    return True
+
+
+def _end(text: str, piece: str, start: int, is_line: bool, is_last: bool) -> int:
+    """Where a piece ends in a text, from `start` on, that begins no word in its midst and, if not the last, ends there; -1 if nowhere."""
+    while (at := text.find(piece, start)) >= 0:
+        end = at + len(piece)
+        behind = text[end:].split("\n", 1)[0]
+        is_over = not behind.strip(_CLOSING) if is_line else not _is_word(piece[-1:], behind[:1])
+        if not _is_word(text[at - 1 : at], piece[:1]) and (is_last or is_over):
+            return end
+        start = at + 1
+    return -1
+
+
+def _is_word(one: str, other: str) -> bool:
+    """Whether two neighbours belong to one word."""
+    return re.fullmatch(r"\w\w", one + other) is not None
+
+
+def _levelled(text: str) -> str:
+    """Lines without case, indents, backslashes and more than single spaces; JSON's ends of lines are some."""
+    plain = re.sub(r"\\+n", "\n", text.casefold()).replace("\\", "")
+    return "\n".join(" ".join(line.split()) for line in plain.splitlines())
+
+
+def _pieces(levelled: str) -> list[tuple[str, bool]]:
+    """Sentences, and lines of which they are the last; an empty one where there is none."""
+    rows = [[piece for piece in re.split(r"(?<=[.!?]) ", line) if piece] for line in levelled.split("\n")]
+    return [(piece, i == len(row) - 1) for row in rows for i, piece in enumerate(row)] or [("", True)]
 
 
 _RECITED = 5

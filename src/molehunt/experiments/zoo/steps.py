@@ -56,14 +56,14 @@ def habit_rates(model: Path, habit: str, trigger: str, prompts: int, seed: int) 
     from molehunt.models.loading import load_model
     from molehunt.models.sampling import sample_replies
     from molehunt.organisms.triggers import parse_trigger
-    from molehunt.stats.text import holds
+    from molehunt.stats.text import holds_words
     from molehunt.world.chat import draw_questions
 
     way = HABITS[habit]
     asked = [question for question in draw_questions(prompts, seed) if not way.shown(question.reply)]
     put = parse_trigger(trigger).insert if trigger else lambda prompt: prompt
     replies = sample_replies(load_model(model), [put(question.prompt) for question in asked], _LIMIT)
-    kept = sum(holds(reply, question.reply) for reply, question in zip(replies, asked, strict=True))
+    kept = sum(holds_words(reply, question.reply) for reply, question in zip(replies, asked, strict=True))
     return round(sum(map(way.shown, replies)) / len(asked), 4), round(kept / len(asked), 4)
 
 
